@@ -1,0 +1,1 @@
+"""The server: kernel, API and AIO."""

@@ -1,0 +1,21 @@
+"""What the server does unasked: one file per internal step; this registry lists them."""
+
+from functools import partial
+
+from resonate_broker.background.dispatch import Dispatch
+from resonate_broker.background.lease_expiry import LeaseGuard
+from resonate_broker.background.sweep import sweep
+from resonate_broker.background.top_up import TopUp
+from resonate_broker.kernel.system import SWEEP, System
+
+TOP_UP = "top_up"
+SWEEP_INTERVAL_MS = 1_000  # another server may have written an earlier timer
+TOP_UP_INTERVAL_MS = 1_000
+
+
+def register_background(
+    system: System, dispatch: Dispatch, guard: LeaseGuard, top_up: TopUp
+) -> None:
+    """Let a kernel take its internal steps."""
+    system.add_background(SWEEP, partial(sweep, dispatch, guard), SWEEP_INTERVAL_MS)
+    system.add_background(TOP_UP, top_up.run, TOP_UP_INTERVAL_MS)

@@ -1,0 +1,284 @@
+"""R6: hints for workers. The database is the queue, the broker holds a window of hints.
+
+A hint is sent when a task becomes pending and its group has room; else the task is queued, and
+topped up, oldest first, when room appears. A hint whose task is not acquired is sent again when
+there is reason to think that it was lost.
+"""
+
+from collections.abc import Callable, Sequence
+from heapq import nsmallest
+from itertools import islice
+
+from msgspec.structs import replace
+
+from resonate_broker import rules
+from resonate_broker.kernel.submissions import Outgoing, Probed
+from resonate_broker.kernel.working_state import WorkingState
+from resonate_sdk.protocol import addresses, limits, tags
+from resonate_sdk.protocol.messages import Hint, HintData, Invoke, MessageHead, Resume
+from resonate_sdk.protocol.records import TaskRef
+from resonate_store.state import Promise, Task
+
+PROBE_FRESH_MS = 1_000
+PROBE_WAIT_MS = 50  # a re-send that needs to know the queue is decided again after this
+TOP_UP_GATHER_MS = 5  # acquires that make room are gathered for so long
+PASSED_MS = 10_000  # a hint sent this much later was acquired: this one is not in the queue
+GREETING_FRESH_MS = 35_000  # a worker that said hello counts as a consumer for so long
+
+
+class Window:
+    """What is known of the hints of one group on the broker.
+
+    Attributes:
+        has_queued: some of its tasks may wait for room.
+        ready: hints that no worker had when the queue was counted.
+        consumers: workers that took from it then, perhaps.
+        probed_at_ms: when it was counted, on the clock of the store.
+        greeted_at_ms: when a worker of the group last said hello.
+        passed_at_ms: the youngest hint whose task has been acquired was sent then.
+    """
+
+    __slots__ = (
+        "_handed_over",
+        "_outstanding",
+        "consumers",
+        "greeted_at_ms",
+        "has_queued",
+        "passed_at_ms",
+        "probed_at_ms",
+        "ready",
+    )
+
+    def __init__(self) -> None:
+        """Know nothing: assume an empty queue."""
+        self.has_queued = False
+        self.ready = 0
+        self.consumers = 0
+        self.probed_at_ms: int | None = None
+        self.greeted_at_ms: int | None = None
+        self.passed_at_ms = 0
+        self._outstanding = 0  # in the queue or on the way to it when it was counted
+        self._handed_over = 0  # sent by us, ever
+
+    def room(self, size: int) -> int:
+        """How many more hints the broker should hold."""
+        return max(0, size - self._outstanding - self._handed_over)
+
+    def hand_over(self) -> None:
+        """Another hint is on its way."""
+        self._handed_over += 1
+
+    def begin_probe(self) -> None:
+        """The queue is about to be counted: what is sent from now on, the count may miss."""
+        self._outstanding += self._handed_over
+        self._handed_over = 0
+
+    def end_probe(self, probed: Probed, now_ms: int) -> None:
+        """The queue was counted."""
+        self._outstanding = probed.ready + probed.unconfirmed
+        self.ready = probed.ready
+        self.consumers = probed.consumers
+        self.probed_at_ms = now_ms
+
+    def is_fresh(self, now_ms: int) -> bool:
+        """Whether the last count is good enough to decide a re-send."""
+        return self.probed_at_ms is not None and now_ms - self.probed_at_ms <= PROBE_FRESH_MS
+
+    def has_consumer(self, now_ms: int) -> bool:
+        """Whether somebody is there, or is just coming, to take hints."""
+        greeted = self.greeted_at_ms
+        return self.consumers > 0 or (greeted is not None and now_ms - greeted <= GREETING_FRESH_MS)
+
+
+class Windows:
+    """The windows of all groups that this server has met."""
+
+    def __init__(self, size: int = limits.DISPATCH_WINDOW) -> None:
+        """Hold up to `size` hints of a group on the broker."""
+        self.size = size
+        self._windows: dict[str, Window] = {}
+        self._wanted: dict[str, None] = {}
+
+    def of(self, group: str) -> Window:
+        """The window of a group."""
+        return self._windows.setdefault(group, Window())
+
+    def want(self, group: str) -> None:
+        """Something about a group waits for a look at its queue."""
+        self._wanted[group] = None
+
+    def take_wanted(self, count_max: int) -> tuple[str, ...]:
+        """Groups to look at now, those first that have waited longest."""
+        groups = tuple(islice(self._wanted, count_max))
+        for group in groups:
+            del self._wanted[group]
+        return groups
+
+    def want_queued(self, count_max: int) -> None:
+        """Want a look at groups with queued tasks, those first that were looked at least."""
+        queued = (group for group, window in self._windows.items() if window.has_queued)
+        for group in nsmallest(count_max, queued, key=self._probed_at_ms):
+            self.want(group)
+
+    def _probed_at_ms(self, group: str) -> int:
+        return self._windows[group].probed_at_ms or 0
+
+
+class Dispatch:
+    """Sends hints for what the batches change; the kernel calls it after each coroutine."""
+
+    def __init__(self, windows: Windows, wake_top_up: Callable[[int], None]) -> None:
+        """Send as the windows allow.
+
+        Args:
+            windows: what is known of the queues.
+            wake_top_up: called with the instant at which the windows want to be looked at.
+        """
+        self._windows = windows
+        self._wake_top_up = wake_top_up
+
+    def decided(self, state: WorkingState) -> None:
+        """Dispatch what became pending, and keep the timers of all that changed in step."""
+        for id, before in state.take_changed().items():
+            promise = state.promise(id)
+            assert promise is not None, f"{id!r} changed and vanished"
+            self._note_acquisition(before, promise, state.now_ms)
+            promise = self.dispatch(state, promise)
+            rules.set_timer(state, promise)
+        state.take_changed()
+
+    def handed_over(self, outgoing: Sequence[Outgoing]) -> None:
+        """Count the hints that go out."""
+        for message in outgoing:
+            if message.listener is None and not message.is_exclusive:
+                self._windows.of(message.group).hand_over()
+
+    def _note_acquisition(self, before: Promise | None, after: Promise, now_ms: int) -> None:
+        if before is None or before.task is None or after.task is None:
+            return
+        if before.task.state == "pending" and after.task.state == "acquired":
+            window = self._windows.of(after.task.group)
+            window.passed_at_ms = max(window.passed_at_ms, before.task.hint_at_ms or 0)
+            if window.has_queued:
+                self._windows.want(after.task.group)
+                self._wake_top_up(now_ms + TOP_UP_GATHER_MS)
+
+    def dispatch(self, state: WorkingState, promise: Promise) -> Promise:
+        """Send the first hint of a wait if it is time and there is room, else queue the task."""
+        task = promise.task
+        if task is None or not _is_unsent(task) or _retry_at_ms(task) > state.now_ms:
+            return promise
+        if task.queued_at_ms is None and self._may_send(state, promise):
+            return _send(state, promise)
+        if task.queued_at_ms is not None:
+            return promise
+        self._queue(task.group, state.now_ms)
+        return _put_task(state, promise, replace(task, queued_at_ms=state.now_ms))
+
+    def top_up(self, state: WorkingState, promise: Promise) -> Promise:
+        """Send the hint of a queued task whose turn has come."""
+        task = promise.task
+        if task is None or task.state != "pending" or task.queued_at_ms is None:
+            return promise
+        window = self._windows.of(task.group)
+        if state.hints[task.group] >= window.room(self._windows.size):
+            window.has_queued = True
+            return promise
+        return _send(state, promise)
+
+    def retry(self, state: WorkingState, promise: Promise) -> Promise:
+        """Send a hint again if it seems lost; queue the task if nobody is there to take it."""
+        task = promise.task
+        if task is None or task.state != "pending" or _retry_at_ms(task) > state.now_ms:
+            return promise
+        if task.hint_at_ms is None:
+            return self.dispatch(state, promise)
+        if _target(promise).cast == "uni":
+            return _send(state, promise)
+        window = self._windows.of(task.group)
+        if not window.is_fresh(state.now_ms):
+            self._windows.want(task.group)
+            self._wake_top_up(state.now_ms)
+            state.hold(promise.id, state.now_ms + PROBE_WAIT_MS)
+            return promise
+        if not window.has_consumer(state.now_ms):
+            self._queue(task.group, state.now_ms)
+            queued = replace(task, queued_at_ms=state.now_ms, hint_at_ms=None)
+            return _put_task(state, promise, queued)
+        is_lost = window.ready == 0 or window.passed_at_ms >= task.hint_at_ms + PASSED_MS
+        if task.is_hint_sticky or is_lost:
+            return _send(state, promise)
+        attempts = task.attempts + 1
+        again_at_ms = state.now_ms + _resend_ms(attempts)
+        return _put_task(state, promise, replace(task, attempts=attempts, retry_at_ms=again_at_ms))
+
+    def _queue(self, group: str, now_ms: int) -> None:
+        window = self._windows.of(group)
+        if not window.has_queued:
+            window.has_queued = True
+            self._windows.want(group)
+            self._wake_top_up(now_ms + TOP_UP_GATHER_MS)
+
+    def _may_send(self, state: WorkingState, promise: Promise) -> bool:
+        if _target(promise).cast == "uni":
+            return True
+        task = promise.task
+        assert task is not None, promise.id
+        window = self._windows.of(task.group)
+        return not window.has_queued and state.hints[task.group] < window.room(self._windows.size)
+
+
+def _send(state: WorkingState, promise: Promise) -> Promise:
+    task = promise.task
+    assert task is not None, promise.id
+    target = _target(promise)
+    preferred = target.pid
+    if task.attempts > 0 and target.cast == "any":
+        preferred = None  # only the first hint of a wait is sticky
+    elif task.is_resumed and target.cast == "any":
+        preferred = task.last_pid or preferred
+    state.send(
+        Outgoing(target.group, preferred, target.cast == "uni", _hint(promise, task, state.now_ms))
+    )
+    sent = replace(
+        task,
+        hint_at_ms=state.now_ms,
+        is_hint_sticky=preferred is not None,
+        attempts=task.attempts + 1,
+        retry_at_ms=state.now_ms + _resend_ms(task.attempts),
+        queued_at_ms=None,
+    )
+    return _put_task(state, promise, sent)
+
+
+def _hint(promise: Promise, task: Task, now_ms: int) -> Hint:
+    head = MessageHead(version=limits.VERSION, sent_at_ms=now_ms, attempt=task.attempts)
+    is_large = promise.param.size_bytes() > limits.VALUE_BYTES_IN_HINT_MAX
+    data = HintData(
+        task=TaskRef(id=promise.id, version=task.version),
+        promise=None if is_large else rules.record(promise),
+    )
+    return Resume(head=head, data=data) if task.is_resumed else Invoke(head=head, data=data)
+
+
+def _put_task(state: WorkingState, promise: Promise, task: Task) -> Promise:
+    promise = replace(promise, task=task)
+    state.put(promise)
+    return promise
+
+
+def _target(promise: Promise) -> addresses.Address:
+    return addresses.parse(promise.tags[tags.TARGET])
+
+
+def _is_unsent(task: Task) -> bool:
+    return task.state == "pending" and task.hint_at_ms is None
+
+
+def _retry_at_ms(task: Task) -> int:
+    assert task.retry_at_ms is not None, "a pending task has an instant of retry"
+    return task.retry_at_ms
+
+
+def _resend_ms(attempts: int) -> int:
+    return limits.RESEND_MS[min(attempts, len(limits.RESEND_MS) - 1)]

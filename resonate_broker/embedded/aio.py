@@ -1,0 +1,110 @@
+"""The kernel's effects carried out at once, on the calling thread."""
+
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from resonate_broker.embedded.queues import MessageQueues
+from resonate_broker.kernel.entries import CQE
+from resonate_broker.kernel.submissions import (
+    AioCompletion,
+    AioSubmission,
+    Begin,
+    Declare,
+    Failed,
+    Probe,
+    Publish,
+    Published,
+    ReadDue,
+    ReadQueued,
+    ReadQueuedGroups,
+    Search,
+    StoreFailed,
+    Write,
+    Written,
+)
+from resonate_broker.kernel.system import AioCQE, AioSQE
+from resonate_store.store import ConflictError, Store, StoreError, Transaction
+
+T = TypeVar("T")
+
+
+class ImmediateAIO:
+    """Serves each submission when the tick that made it ends."""
+
+    def __init__(self, store: Store, queues: MessageQueues) -> None:
+        """Serve from a store whose methods never wait."""
+        self._store = store
+        self._queues = queues
+        self._submitted = deque[AioSQE]()
+        self._completed = deque[AioCQE]()
+        self._transaction: Transaction | None = None
+
+    def try_submit(self, sqe: AioSQE) -> bool:
+        """Take every submission."""
+        self._submitted.append(sqe)
+        return True
+
+    def flush(self) -> None:
+        """Carry out what was submitted."""
+        while self._submitted:
+            sqe = self._submitted.popleft()
+            self._completed.append(CQE(self._carry_out(sqe.submission), sqe.callback))
+
+    def completions(self, count_max: int) -> Sequence[AioCQE]:
+        """Take what was carried out."""
+        return [self._completed.popleft() for _ in range(min(count_max, len(self._completed)))]
+
+    def __len__(self) -> int:
+        """How many completions wait."""
+        return len(self._completed)
+
+    def _carry_out(self, submission: AioSubmission) -> AioCompletion:
+        try:
+            match submission:
+                case Begin(load=load):
+                    self._transaction = complete(self._store.begin(load))
+                    return self._transaction.loaded
+                case Write(changes=changes):
+                    assert self._transaction is not None, "a write belongs to a transaction"
+                    complete(self._transaction.commit(changes))
+                    return Written()
+                case _:
+                    return self._effect(submission)
+        except StoreError as error:
+            if not isinstance(submission, Begin | Write):
+                return Failed(str(error))
+            # A file that cannot be written now will not be written by trying harder.
+            outcome = "aborted" if isinstance(error, ConflictError) else "rejected"
+            return StoreFailed(outcome, str(error))
+
+    def _effect(self, submission: AioSubmission) -> AioCompletion:
+        match submission:
+            case ReadDue(limit=limit):
+                return complete(self._store.due(limit))
+            case ReadQueued(group=group, limit=limit):
+                return complete(self._store.queued(group, limit))
+            case ReadQueuedGroups(limit=limit):
+                return complete(self._store.queued_groups(limit))
+            case Search(tags=tags, after=after, limit=limit):
+                return complete(self._store.search(tags, after, limit))
+            case Probe(group=group):
+                return self._queues.probe(group)
+            case Publish(messages=messages):
+                for outgoing in messages:
+                    self._queues.publish(outgoing)
+                return Published(tuple(m for m in messages if m.listener is not None))
+            case Declare():
+                return None
+            case Begin() | Write():
+                raise AssertionError("served elsewhere")
+
+
+def complete(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    raise AssertionError("the embedded store does not wait")

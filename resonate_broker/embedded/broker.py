@@ -1,0 +1,186 @@
+"""The embedded server: ticks on the threads of its clients, and on its own when time passes."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from resonate_broker.background import TOP_UP, register_background
+from resonate_broker.background.dispatch import Dispatch, Windows
+from resonate_broker.background.lease_expiry import LeaseGuard, void_lease
+from resonate_broker.background.listener_drain import forget_listeners
+from resonate_broker.background.top_up import TopUp
+from resonate_broker.embedded.aio import ImmediateAIO, complete
+from resonate_broker.embedded.queues import MessageQueues, Subscriber
+from resonate_broker.kernel.batch import Chain
+from resonate_broker.kernel.entries import SQE
+from resonate_broker.kernel.system import Completed, Submitted, System
+from resonate_broker.operations import register_operations
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
+from resonate_sdk.protocol.responses import Answer
+from resonate_store.sqlite import SqliteStore
+
+VOIDED_PER_READ = 1_000
+ALL_HEARD = 0
+
+OnAnswers = Callable[[Sequence[tuple[str, Answer]]], None]
+
+
+class EmbeddedBroker:
+    """A server for the clients of this process, kept in a SQLite file or in memory."""
+
+    def __init__(self, path: Path | str, now_ms: Callable[[], int]) -> None:
+        """Open the store; the tasks that a dead owner held are up for dispatch at once.
+
+        Args:
+            path: the file, or `:memory:`.
+            now_ms: the clock, epoch ms.
+
+        Raises:
+            UnavailableError: another process holds the file.
+            SchemaError: the file is not ours.
+        """
+        self._now_ms = now_ms
+        self._lock = threading.Lock()
+        self._store = SqliteStore(path, now_ms)
+        self._queues = MessageQueues()
+        self._aio = ImmediateAIO(self._store, self._queues)
+        windows = Windows()
+        dispatch = Dispatch(windows, self._wake_top_up)
+        self._system = System(self._aio, dispatch, forget_listeners)
+        self._top_up = TopUp(windows, dispatch, now_ms)
+        register_operations(self._system, partitions=1, on_group=self._greet)
+        register_background(self._system, dispatch, LeaseGuard(ALL_HEARD), self._top_up)
+        self._timer = _Timer(self.tick)
+        self._void_leases()
+
+    def start(self) -> None:
+        """Let time pass by itself: a thread ticks when something is due."""
+        self._timer.start()
+        self.tick()
+
+    def submit(self, body: bytes, on_answers: OnAnswers) -> None:
+        """Carry out the requests of one message.
+
+        Args:
+            body: an envelope, or an array of them.
+            on_answers: called once, before this returns, with correlation ids and answers.
+        """
+        items = decode_body(body).items
+        answers: dict[int, tuple[str, Answer]] = {}
+        chains: dict[str, Chain] = {}
+        with self._lock:
+            for index, item in enumerate(items):
+                match item:
+                    case Malformed(correlation_id=correlation_id, reason=reason):
+                        answer = Answer(responses.MALFORMED, reason)
+                        answers[index] = (correlation_id, answer)
+                    case Decoded(head=head, request=request):
+                        chain = chains.setdefault(head.chain, Chain()) if head.chain else None
+                        callback = partial(_collect, answers, index, head.correlation_id)
+                        submitted = Submitted(request, chain)
+                        if not self._system.submit(SQE(submitted, callback)):
+                            answer = Answer(responses.UNAVAILABLE, "overloaded, ask again")
+                            answers[index] = (head.correlation_id, answer)
+            self._run()
+        assert len(answers) == len(items), "every request is answered"
+        on_answers([answers[index] for index in range(len(items))])
+
+    def attach(self, subscriber: Subscriber) -> None:
+        """Deliver messages to a process; its `deliver` must not call back."""
+        with self._lock:
+            self._queues.attach(subscriber)
+
+    def detach(self, pid: str) -> None:
+        """Deliver nothing more to a process."""
+        with self._lock:
+            self._queues.detach(pid)
+
+    def add_credit(self, pid: str, count: int) -> None:
+        """A process takes `count` more hints."""
+        with self._lock:
+            self._queues.add_credit(pid, count)
+
+    def tick(self) -> None:
+        """Do what is due now."""
+        with self._lock:
+            self._run()
+
+    def close(self) -> None:
+        """Stop the clock and let the file go."""
+        self._timer.stop()
+        with self._lock:
+            self._system.shutdown()
+            self._run()
+            complete(self._store.close())
+
+    def _run(self) -> None:
+        """Tick until nothing can be done before time passes."""
+        while True:
+            now_ms = self._now_ms()
+            self._system.tick(now_ms)
+            if self._aio or self._system.next_tick_at_ms() <= now_ms:
+                continue
+            self._timer.set(self._system.next_tick_at_ms() - now_ms)
+            return
+
+    def _void_leases(self) -> None:
+        after = ""
+        while ids := complete(self._store.acquired(after, VOIDED_PER_READ)):
+            for id in ids:
+                self._system.run_once(partial(void_lease, id))
+            after = ids[-1]
+
+    def _greet(self, group: str) -> None:
+        self._top_up.greet(group)
+        self._system.wake(TOP_UP)
+
+    def _wake_top_up(self, at_ms: int) -> None:
+        self._system.wake(TOP_UP, at_ms)
+
+
+def _collect(
+    answers: dict[int, tuple[str, Answer]], index: int, correlation_id: str, completed: Completed
+) -> None:
+    answers[index] = (correlation_id, completed.answer)
+
+
+class _Timer:
+    """A thread that calls back when a delay is over."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+        self._changed = threading.Condition()
+        self._at_s = 0.0
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name="resonate-embedded", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def set(self, delay_ms: int) -> None:
+        """Call back after this delay; the thread is only woken if that is sooner than before."""
+        at_s = time.monotonic() + delay_ms / 1000
+        with self._changed:
+            is_sooner = at_s < self._at_s
+            self._at_s = at_s
+            if is_sooner:
+                self._changed.notify()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._is_stopped and (wait_s := self._at_s - time.monotonic()) > 0:
+                    self._changed.wait(wait_s)
+                if self._is_stopped:
+                    return
+            self._callback()

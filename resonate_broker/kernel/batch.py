@@ -1,0 +1,167 @@
+"""Many coroutines, one transaction.
+
+The loads of all members are merged into one, the members decide one after the other on the same
+working state, and what they changed is written at once. A batch that came to nothing starts over
+with fresh coroutines and a fresh instant: nothing of it has left the kernel.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from resonate_broker.kernel.coroutine import Coroutine
+from resonate_broker.kernel.submissions import Commit, Load, Outgoing
+from resonate_broker.kernel.working_state import WorkingState
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.responses import Answer
+from resonate_store.state import Changes, Loaded, LoadSet
+
+NOT_ATTEMPTED = Answer(responses.CONFLICT, "not attempted: an earlier item of its chain failed")
+
+
+class Chain:
+    """Requests of one sender of which each is attempted only if all before it were answered 200."""
+
+    __slots__ = ("is_broken",)
+
+    def __init__(self) -> None:
+        """Make a chain of which nothing has failed."""
+        self.is_broken = False
+
+
+class Dispatcher(Protocol):
+    """Sees what each coroutine of a batch has changed, and what a batch sends."""
+
+    def decided(self, state: WorkingState) -> None:
+        """Add to the working state what follows from the changes of one coroutine."""
+        ...
+
+    def handed_over(self, outgoing: Sequence[Outgoing]) -> None:
+        """The batch is durable and its messages go out."""
+        ...
+
+
+class Member:
+    """A coroutine on its way through a batch."""
+
+    __slots__ = ("answer", "chain", "coroutine", "load", "more", "solitary")
+
+    def __init__(
+        self, coroutine: Coroutine, load: Load, chain: Chain | None, solitary: int | None
+    ) -> None:
+        """Take a coroutine that waits for its load.
+
+        Args:
+            coroutine: the work.
+            load: what it asked for first.
+            chain: the chain it is an item of.
+            solitary: if not None, it shares its batch only with members of the same number.
+        """
+        self.coroutine = coroutine
+        self.load = load
+        self.more = Load()
+        self.chain = chain
+        self.solitary = solitary
+        self.answer: Answer | None = None
+
+
+class Decided(Struct, frozen=True):
+    """Every member has decided."""
+
+    changes: Changes
+
+
+class Again(Struct, frozen=True):
+    """The batch must start over, because a member needs more names."""
+
+
+class Crashed(Struct, frozen=True):
+    """The rule of a member has raised; the batch must start over without it."""
+
+    member: Member
+    error: Exception
+
+
+class Batch:
+    """Members of one transaction, in the order of their arrival."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        """Gather members that wait for their loads."""
+        self.members = list(members)
+        self.began_at_ms: int | None = None  # when its rows were first to be had
+        self._state: WorkingState | None = None
+        self._broken = set[Chain]()
+
+    def load(self) -> LoadSet:
+        """What the members need, in one canonical order."""
+        loads = [load for member in self.members for load in (member.load, member.more)]
+        return LoadSet(
+            ids=_sorted(id for load in loads for id in load.ids),
+            settling=_sorted(id for load in loads for id in load.settling),
+            preload=_sorted(id for load in loads for id in load.preload),
+        )
+
+    def decide(
+        self, loaded: Loaded, now_ms: int, dispatcher: Dispatcher
+    ) -> Decided | Again | Crashed:
+        """Let the members decide, one after the other."""
+        state = self._state = WorkingState(self.load(), loaded, now_ms)
+        self._broken.clear()
+        for member in self.members:
+            chain = member.chain
+            if chain is not None and (chain.is_broken or chain in self._broken):
+                member.coroutine.finish(NOT_ATTEMPTED)
+                continue
+            try:
+                submission = member.coroutine.resume(state)
+            except Exception as error:  # noqa: BLE001  # one crashing rule must not stop the others
+                return Crashed(member, error)
+            match submission:
+                case Commit(answer=answer):
+                    member.answer = answer
+                case Load():
+                    member.more = submission
+                    return Again()
+                case _:
+                    raise AssertionError(f"{submission!r} where a commit belongs")
+            if chain is not None and not (member.answer and member.answer.is_ok):
+                self._broken.add(chain)
+            dispatcher.decided(state)
+        return Decided(state.changes())
+
+    def committed(self) -> None:
+        """What was decided is durable: so are the failures of chains."""
+        for chain in self._broken:
+            chain.is_broken = True
+
+    def restart(self) -> None:
+        """Start over with fresh coroutines."""
+        self._state = None
+        for member in self.members:
+            member.coroutine.restart()
+            submission = member.coroutine.resume()
+            assert submission == member.load, "a coroutine asks for the same when it starts over"
+            member.answer = None
+
+    def remove(self, member: Member) -> None:
+        """Go on without a member, and without what depends on it."""
+        self.members.remove(member)
+        if member.chain is not None:
+            member.chain.is_broken = True
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Split in two, to find the member that spoils it."""
+        middle = len(self.members) // 2
+        assert middle > 0, "a batch of one cannot be split"
+        return Batch(self.members[:middle]), Batch(self.members[middle:])
+
+    @property
+    def state(self) -> WorkingState:
+        """The working state of a batch that has decided."""
+        assert self._state is not None, "only a batch that was decided has a state"
+        return self._state
+
+
+def _sorted(ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(ids)))

@@ -1,0 +1,189 @@
+"""What coroutines ask for, and what they are resumed with.
+
+`Load`, `Commit` and `Spawn` are answered by the kernel itself, which merges the loads and commits
+of many coroutines into one transaction. The others go to the AIO one by one.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from resonate_sdk.protocol.messages import Message
+from resonate_sdk.protocol.responses import Answer
+from resonate_store.state import Changes, Due, Listener, Loaded, LoadSet, Page, Timer
+
+
+class Load(Struct, frozen=True):
+    """Lock these promises and read them; completed with the `WorkingState` of the batch.
+
+    A coroutine that finds it needs more names may yield a second load: the batch is then run
+    again from its start with these names as well, the coroutine included.
+
+    Attributes:
+        ids: promises that the request names.
+        settling: those of them that may settle.
+        preload: those of them whose branch is wanted.
+    """
+
+    ids: tuple[str, ...] = ()
+    settling: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+
+
+class Commit(Struct, frozen=True):
+    """Make what this coroutine changed durable; completed with the answer, which is then true.
+
+    The changes are visible to the next coroutine of the batch at once.
+
+    Attributes:
+        answer: what the request is answered; None for what nobody asked for.
+    """
+
+    answer: Answer | None = None
+
+
+class Spawn(Struct, frozen=True):
+    """Run coroutines beside each other; completed with None when all have ended.
+
+    Attributes:
+        bodies: make their bodies, again if they must start over.
+    """
+
+    bodies: tuple[Callable[[], Generator[Any, Any, Any]], ...]
+
+
+class Begin(Struct, frozen=True):
+    """Open the transaction of a batch; completed with `Loaded` or `StoreFailed`."""
+
+    load: LoadSet
+
+
+class Write(Struct, frozen=True):
+    """Write and commit the open transaction; completed with `Written` or `StoreFailed`."""
+
+    changes: Changes
+
+
+class Written(Struct, frozen=True):
+    """The transaction is durable."""
+
+
+class StoreFailed(Struct, frozen=True):
+    """The transaction of a batch came to nothing.
+
+    Attributes:
+        outcome: `aborted`: nothing happened, run the batch again. `rejected`: nothing happened,
+            and the same changes will be refused again. `unknown`: nobody can tell.
+    """
+
+    outcome: Literal["aborted", "rejected", "unknown"]
+    reason: str
+
+
+class ReadDue(Struct, frozen=True):
+    """Name promises that somebody must look at; completed with `Due`."""
+
+    limit: int
+
+
+class ReadQueued(Struct, frozen=True):
+    """Name tasks of a group that wait for room; completed with a tuple of ids."""
+
+    group: str
+    limit: int
+
+
+class ReadQueuedGroups(Struct, frozen=True):
+    """Name groups with tasks that wait for room; completed with a tuple of names."""
+
+    limit: int
+
+
+class Search(Struct, frozen=True):
+    """Find promises by tags; completed with `Page`."""
+
+    tags: Mapping[str, str]
+    after: str | None
+    limit: int
+
+
+class Declare(Struct, frozen=True):
+    """Make the exchanges and queues of a group; completed with None."""
+
+    group: str
+
+
+class Probe(Struct, frozen=True):
+    """Ask how full the queue of a group is; completed with `Probed`."""
+
+    group: str
+
+
+class Probed(Struct, frozen=True):
+    """The queue of a group at one moment.
+
+    Attributes:
+        ready: hints in the queue that no worker has.
+        consumers: workers that take from it, perhaps.
+        unconfirmed: hints that were on their way to the queue when it was counted.
+    """
+
+    ready: int
+    consumers: int
+    unconfirmed: int
+
+
+class Failed(Struct, frozen=True):
+    """An effect could not be had; the coroutine goes on without."""
+
+    reason: str
+
+
+class Outgoing(Struct, frozen=True):
+    """A message on its way to a worker or a listener.
+
+    Attributes:
+        group: the group it is for.
+        pid: the process it is for; None for any of the group.
+        is_exclusive: to that process and no other.
+        message: what it says.
+        listener: the listener that is told by it, if one is.
+        timer: the timer that reminds of the listener until it is told.
+    """
+
+    group: str
+    pid: str | None
+    is_exclusive: bool
+    message: Message
+    listener: Listener | None = None
+    timer: Timer | None = None
+
+
+class Publish(Struct, frozen=True):
+    """Send messages; completed with `Published` when the broker has taken or refused them all."""
+
+    messages: tuple[Outgoing, ...]
+
+
+class Published(Struct, frozen=True):
+    """Which listeners need not be told again: told, or gone for good."""
+
+    told: tuple[Outgoing, ...]
+
+
+StoreSubmission = Begin | Write
+Effect = ReadDue | ReadQueued | ReadQueuedGroups | Search | Declare | Probe | Publish
+AioSubmission = StoreSubmission | Effect
+AioCompletion = (
+    Loaded
+    | Written
+    | StoreFailed
+    | Due
+    | Page
+    | Probed
+    | Published
+    | Failed
+    | tuple[str, ...]
+    | None
+)

@@ -1,0 +1,485 @@
+"""The kernel: takes requests, runs their coroutines in batches, answers when they are durable.
+
+`tick` does what can be done now and returns; nothing here waits. Everything runs on one thread.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from resonate_broker.kernel.batch import (
+    Again,
+    Batch,
+    Chain,
+    Crashed,
+    Decided,
+    Dispatcher,
+    Member,
+)
+from resonate_broker.kernel.clock import StoreClock
+from resonate_broker.kernel.coroutine import Body, Coroutine
+from resonate_broker.kernel.entries import CQE, SQE
+from resonate_broker.kernel.queues import BoundedQueue
+from resonate_broker.kernel.scheduler import Scheduler
+from resonate_broker.kernel.submissions import (
+    AioCompletion,
+    AioSubmission,
+    Begin,
+    Commit,
+    Failed,
+    Load,
+    Outgoing,
+    Publish,
+    Published,
+    Spawn,
+    StoreFailed,
+    Write,
+    Written,
+)
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.requests import Request
+from resonate_sdk.protocol.responses import Answer
+from resonate_store.state import Loaded
+
+logger = logging.getLogger(__name__)
+
+SWEEP = "sweep"  # the background coroutine that looks at what is due
+IDLE_MS_MAX = 1_000
+TOLD_GATHER_MS = 100
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How much the kernel takes at a time.
+
+    Attributes:
+        submissions: requests that wait; further ones are answered 503.
+        batch: coroutines that share a transaction.
+        completions: completions handled per tick.
+        batch_ms: how long a batch is tried again before its requests are answered 503.
+    """
+
+    submissions: int = 1_000
+    batch: int = 500
+    completions: int = 1_000
+    batch_ms: int = 10_000
+
+
+class Submitted(Struct, frozen=True):
+    """A request as the API hands it in.
+
+    Attributes:
+        chain: the chain it is an item of.
+        solitary: if not None, it shares its batch only with requests of the same number.
+    """
+
+    request: Request
+    chain: Chain | None = None
+    solitary: int | None = None
+
+
+class Completed(Struct, frozen=True):
+    """What became of a request.
+
+    Attributes:
+        now_ms: the instant it was decided at, on the clock of the store.
+        crash: what our own code or the database had against it, if that is why it failed.
+    """
+
+    answer: Answer
+    now_ms: int
+    crash: str | None = None
+
+
+RequestSQE = SQE[Submitted, Completed]
+AioSQE = SQE[AioSubmission, AioCompletion]
+AioCQE = CQE[AioCompletion]
+
+
+class AIO(Protocol):
+    """Carries out what the kernel submits, in its own time."""
+
+    def try_submit(self, sqe: AioSQE) -> bool:
+        """Take a submission, or return False when its queue is full."""
+        ...
+
+    def flush(self) -> None:
+        """Begin with what was submitted during this tick."""
+        ...
+
+    def completions(self, count_max: int) -> Sequence[AioCQE]:
+        """Take completions that have arrived, oldest first."""
+        ...
+
+
+class Idle(Struct, frozen=True):
+    """Nothing can be done before this instant of the ticks' clock, unless something arrives."""
+
+    until_at_ms: int
+
+
+class _Background:
+    __slots__ = ("interval_ms", "is_running", "make", "name", "next_at_ms")
+
+    def __init__(self, name: str, make: Callable[[], Body], interval_ms: int) -> None:
+        self.name = name
+        self.make = make
+        self.interval_ms = interval_ms
+        self.next_at_ms = 0
+        self.is_running = False
+
+
+class System:
+    """The kernel's event loop and what it keeps between ticks."""
+
+    def __init__(
+        self,
+        aio: AIO,
+        dispatcher: Dispatcher,
+        on_told: Callable[[tuple[Outgoing, ...]], Body],
+        limits: Limits | None = None,
+    ) -> None:
+        """Make a kernel without requests.
+
+        Args:
+            aio: carries out its effects.
+            dispatcher: sees what the batches change and send.
+            on_told: makes the coroutine that forgets listeners which have been told.
+            limits: how much it takes at a time.
+        """
+        self.limits = limits or Limits()
+        self.clock = StoreClock()
+        self._aio = aio
+        self._dispatcher = dispatcher
+        self._on_told = on_told
+        self._constructors: dict[str, Callable[[Any], Body]] = {}
+        self._background: dict[str, _Background] = {}
+        self._urgent = BoundedQueue[RequestSQE](self.limits.submissions)
+        self._submissions = BoundedQueue[RequestSQE](self.limits.submissions)
+        self._submitted: dict[Coroutine, Submitted] = {}
+        self._scheduler = Scheduler(self._submit)
+        self._gathering = deque[Member]()
+        self._halves = deque[Batch]()
+        self._batch: Batch | None = None
+        self._completed: list[CQE[Completed]] = []
+        self._told: list[Outgoing] = []
+        self._told_at_ms = 0
+        self._open_effects = 0
+        self._now_ms = 0
+        self._is_shutting_down = False
+
+    def add_on_request(self, kind: str, constructor: Callable[[Any], Body]) -> None:
+        """Run `constructor(request)` for each request of a kind."""
+        assert kind not in self._constructors, f"{kind} has its operation already"
+        self._constructors[kind] = constructor
+
+    def add_background(self, name: str, make: Callable[[], Body], interval_ms: int) -> None:
+        """Run a coroutine every `interval_ms`, and sooner when `wake` says so.
+
+        It never runs twice at a time. What it returns, if not None, is the instant of the
+        store's clock at which it wants to run again.
+        """
+        self._background[name] = _Background(name, make, interval_ms)
+
+    def run_once(self, make: Callable[[], Body]) -> None:
+        """Run an internal coroutine, once."""
+        self._scheduler.add(Coroutine(make, _log_crash))
+
+    def wake(self, name: str, store_at_ms: int | None = None) -> None:
+        """Let a background coroutine run at an instant of the store's clock, or at once."""
+        at_ms = self._now_ms if store_at_ms is None else self.clock.to_tick(store_at_ms)
+        background = self._background[name]
+        background.next_at_ms = min(background.next_at_ms, at_ms)
+
+    def submit(self, sqe: RequestSQE, *, urgent: bool = False) -> bool:
+        """Queue a request; False when the queue is full or the kernel shuts down.
+
+        Args:
+            sqe: its callback gets the answer when that is durable.
+            urgent: goes before all that is not, for what must not wait behind work.
+        """
+        if self._is_shutting_down:
+            return False
+        return (self._urgent if urgent else self._submissions).try_push(sqe)
+
+    @property
+    def store_now_ms(self) -> int:
+        """What the clock of the store shows at this tick, as far as the kernel knows."""
+        return self.clock.to_store(self._now_ms)
+
+    @property
+    def room(self) -> int:
+        """How many requests `submit` would still take."""
+        return 0 if self._is_shutting_down else self._submissions.room
+
+    def shutdown(self) -> None:
+        """Take nothing more; finish what is there."""
+        self._is_shutting_down = True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the kernel shuts down and has finished."""
+        return self._is_shutting_down and self.is_idle
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not (
+            self._has_waiting
+            or self._batch
+            or self._scheduler
+            or self._completed
+            or self._told
+            or self._open_effects
+        )
+
+    def loop(self) -> Generator[Idle, int, None]:
+        """Tick until shut down: yields when to go on at the latest, is sent the instant."""
+        while True:
+            self.tick((yield Idle(self.next_tick_at_ms())))
+            if self.is_done:
+                return
+
+    def next_tick_at_ms(self) -> int:
+        """When to tick again if nothing arrives before."""
+        if self._scheduler or (self._batch is None and self._has_waiting):
+            return self._now_ms
+        instants = [b.next_at_ms for b in self._background.values() if not b.is_running]
+        if self._told:
+            instants.append(self._told_at_ms + TOLD_GATHER_MS)
+        return max(self._now_ms, min(instants, default=self._now_ms + IDLE_MS_MAX))
+
+    @property
+    def _has_waiting(self) -> bool:
+        return bool(self._urgent or self._submissions or self._gathering or self._halves)
+
+    def tick(self, now_ms: int) -> None:
+        """Do all that can be done at this instant, which never runs backwards."""
+        self._now_ms = max(self._now_ms, now_ms)
+        for cqe in self._aio.completions(self.limits.completions):
+            cqe.complete()
+        self._start_background()
+        self._start_requests()
+        self._scheduler.run()
+        self._begin_batch()
+        for cqe in self._completed:
+            cqe.complete()
+        self._completed.clear()
+        self._aio.flush()
+
+    def _start_background(self) -> None:
+        if self._is_shutting_down:
+            return
+        for background in self._background.values():
+            if background.next_at_ms <= self._now_ms and not background.is_running:
+                background.is_running = True
+                background.next_at_ms = self._now_ms + background.interval_ms
+                on_end = partial(self._background_ended, background)
+                self._scheduler.add(Coroutine(background.make, on_end))
+
+    def _background_ended(
+        self, background: _Background, coroutine: Coroutine, error: Exception | None
+    ) -> None:
+        background.is_running = False
+        if error is not None:
+            logger.error("background step crashed name=%s", background.name, exc_info=error)
+        elif coroutine.result is not None:
+            self.wake(background.name, coroutine.result)
+
+    def _start_requests(self) -> None:
+        room = self.limits.batch - len(self._gathering)
+        for queue in (self._urgent, self._submissions):
+            for sqe in queue.pop_up_to(max(0, room)):
+                room -= 1
+                make = partial(
+                    self._constructors[sqe.submission.request.kind], sqe.submission.request
+                )
+                coroutine = Coroutine(make, partial(self._request_ended, sqe))
+                self._submitted[coroutine] = sqe.submission
+                self._scheduler.add(coroutine)
+
+    def _request_ended(
+        self, sqe: RequestSQE, coroutine: Coroutine, error: Exception | None
+    ) -> None:
+        del self._submitted[coroutine]
+        if error is None:
+            completed = Completed(coroutine.result, self.clock.last_ms)
+        else:
+            kind = sqe.submission.request.kind
+            logger.error("operation crashed kind=%s", kind, exc_info=error)
+            crash = f"{type(error).__name__}: {error}"
+            answer = Answer(responses.INTERNAL, f"Internal error: {kind} crashed: {crash}")
+            completed = Completed(answer, self.clock.last_ms, crash)
+        self._completed.append(CQE(completed, sqe.callback))
+
+    def _submit(self, coroutine: Coroutine, submission: Any) -> None:
+        match submission:
+            case Load():
+                submitted = self._submitted.get(coroutine)
+                chain = submitted.chain if submitted else None
+                solitary = submitted.solitary if submitted else None
+                self._gathering.append(Member(coroutine, submission, chain, solitary))
+            case Spawn(bodies=makes):
+                self._spawn(coroutine, makes)
+            case Commit():
+                raise AssertionError("a commit needs a load before it")
+            case _:
+                self._effect(submission, partial(self._scheduler.add, coroutine))
+
+    def _spawn(self, parent: Coroutine, makes: Sequence[Callable[[], Body]]) -> None:
+        children = set[Coroutine]()
+
+        def ended(child: Coroutine, error: Exception | None) -> None:
+            children.remove(child)
+            if error is not None:
+                logger.error("internal step crashed", exc_info=error)
+            if not children:
+                self._scheduler.add(parent)
+
+        for make in makes:
+            child = Coroutine(make, ended)
+            children.add(child)
+            self._scheduler.add(child)
+        if not makes:
+            self._scheduler.add(parent)
+
+    def _effect(self, submission: AioSubmission, callback: Callable[[AioCompletion], None]) -> None:
+        def complete(completion: AioCompletion) -> None:
+            self._open_effects -= 1
+            callback(completion)
+
+        self._open_effects += 1
+        if not self._aio.try_submit(SQE(submission, complete)):
+            complete(Failed("the queue of the AIO is full"))
+
+    def _begin_batch(self) -> None:
+        if self._batch is not None:
+            return
+        self._gather_told()
+        if self._halves:
+            self._batch = self._halves.popleft()
+        elif self._gathering:
+            self._batch = Batch(self._take_members())
+        else:
+            return
+        self._effect(Begin(self._batch.load()), self._begun)
+
+    def _gather_told(self) -> None:
+        """Forgetting listeners joins a batch that is formed anyway, or waits a moment for one."""
+        is_late = self._now_ms >= self._told_at_ms + TOLD_GATHER_MS
+        if self._told and (self._gathering or is_late or self._is_shutting_down):
+            told, self._told = tuple(self._told), []
+            self.run_once(partial(self._on_told, told))
+            self._scheduler.run()
+
+    def _take_members(self) -> list[Member]:
+        members = [self._gathering.popleft()]
+        while (
+            self._gathering
+            and len(members) < self.limits.batch
+            and self._gathering[0].solitary == members[0].solitary
+        ):
+            members.append(self._gathering.popleft())
+        return members
+
+    def _begun(self, completion: AioCompletion) -> None:
+        batch = self._batch
+        assert batch is not None, "a transaction belongs to a batch"
+        match completion:
+            case Loaded():
+                self._decide(batch, completion)
+            case StoreFailed():
+                self._failed(batch, completion)
+            case _:
+                self._failed(batch, StoreFailed("aborted", f"{completion}"))
+
+    def _decide(self, batch: Batch, loaded: Loaded) -> None:
+        now_ms = self.clock.observe(self._now_ms, loaded.now_ms)
+        if batch.began_at_ms is None:
+            batch.began_at_ms = self._now_ms
+        match batch.decide(loaded, now_ms, self._dispatcher):
+            case Decided(changes=changes):
+                self._effect(Write(changes), self._written)
+            case Again():
+                batch.restart()
+                self._effect(Begin(batch.load()), self._begun)
+            case Crashed(member=member, error=error):
+                batch.remove(member)
+                member.coroutine.on_end(member.coroutine, error)
+                batch.restart()
+                self._effect(Begin(batch.load()), self._begun)
+
+    def _written(self, completion: AioCompletion) -> None:
+        batch = self._batch
+        assert batch is not None, "a transaction belongs to a batch"
+        match completion:
+            case Written():
+                self._committed(batch)
+            case StoreFailed():
+                self._failed(batch, completion)
+            case _:
+                self._failed(batch, StoreFailed("aborted", f"{completion}"))
+
+    def _committed(self, batch: Batch) -> None:
+        self._batch = None
+        batch.committed()
+        for timer in batch.state.armed:
+            self.wake(SWEEP, timer.due_at_ms)
+        outgoing = batch.state.outgoing()
+        if outgoing:
+            self._dispatcher.handed_over(outgoing)
+            self._effect(Publish(outgoing), self._published)
+        for member in batch.members:
+            if member.coroutine.is_done:
+                member.coroutine.on_end(member.coroutine, None)
+            else:
+                self._scheduler.add(member.coroutine, member.answer)
+        self._scheduler.run()
+
+    def _published(self, completion: AioCompletion) -> None:
+        if isinstance(completion, Published) and completion.told:
+            if not self._told:
+                self._told_at_ms = self._now_ms
+            self._told.extend(completion.told)
+
+    def _failed(self, batch: Batch, failed: StoreFailed) -> None:
+        """Nothing of the batch has left the kernel: run it again, or say that it failed."""
+        batch.restart()
+        is_late = (
+            batch.began_at_ms is not None
+            and self._now_ms - batch.began_at_ms >= self.limits.batch_ms
+        )
+        if failed.outcome == "aborted" and not is_late:
+            self._effect(Begin(batch.load()), self._begun)
+            return
+        self._batch = None
+        if failed.outcome == "rejected" and len(batch.members) > 1:
+            self._halves.extendleft(reversed(batch.halves()))
+            return
+        logger.error("batch failed outcome=%s reason=%s", failed.outcome, failed.reason)
+        for member in batch.members:
+            coroutine = member.coroutine
+            if failed.outcome == "rejected":
+                coroutine.close()
+                coroutine.on_end(coroutine, NotStorableError(failed.reason))
+            else:
+                coroutine.finish(_failure(failed) if coroutine in self._submitted else None)
+                coroutine.on_end(coroutine, None)
+
+
+class NotStorableError(Exception):
+    """The database refuses what a single request wants to write."""
+
+
+def _failure(failed: StoreFailed) -> Answer:
+    if failed.outcome == "unknown":
+        return Answer(responses.INTERNAL, f"Internal error: fate unknown: {failed.reason}")
+    return Answer(responses.UNAVAILABLE, f"not carried out, ask again: {failed.reason}")
+
+
+def _log_crash(coroutine: Coroutine, error: Exception | None) -> None:
+    if error is not None:
+        logger.error("internal step crashed", exc_info=error)

@@ -1,0 +1,213 @@
+"""The rows of one batch while it is being decided.
+
+It begins with what the store returned. Each coroutine of the batch reads it and changes it; what
+one has changed, the next one sees. In the end it knows what must be written: each row once.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from resonate_broker.kernel.submissions import Outgoing
+from resonate_store.state import Callback, Changes, Listener, Loaded, LoadSet, Promise, Timer
+
+
+class WorkingState:
+    """Rows under lock, as the coroutines of one batch see and change them."""
+
+    def __init__(self, load: LoadSet, loaded: Loaded, now_ms: int) -> None:
+        """Start from what was loaded.
+
+        Args:
+            load: what was asked for: a name in it that was not found does not exist.
+            loaded: what was found.
+            now_ms: the instant of the batch.
+        """
+        self.now_ms = now_ms
+        self.hints = Counter[str]()  # hints of this batch, by group
+        self._outgoing: list[Outgoing] = []
+        self._named = frozenset(load.ids)
+        self._stored = {promise.id: promise for promise in loaded.promises}
+        self._promises = dict(self._stored)
+        self._changed: dict[str, Promise | None] = {}  # as it was before the running coroutine
+
+        # Dictionaries serve as sets with an order: the same batch is decided the same way always.
+        self._callbacks: dict[str, dict[str, None]] = {id: {} for id in load.settling}
+        self._listeners: dict[str, dict[str, None]] = {id: {} for id in load.settling}
+        for callback in loaded.callbacks:
+            self._callbacks[callback.awaited][callback.awaiter] = None
+        for listener in loaded.listeners:
+            self._listeners[listener.awaited][listener.address] = None
+        self._callbacks_added = set[Callback]()
+        self._callbacks_consumed = set[Callback]()
+        self._listeners_added = set[Listener]()
+        self._told: list[Outgoing] = []
+        self._armed = set[Timer]()
+        self._held: dict[str, int] = {}
+        self._disarmed = set[Timer]()
+
+        self._related = {promise.id: promise for promise in loaded.related}
+        self._branches: dict[str, dict[str, None]] = {}
+        self._remote_children: dict[str, dict[str, None]] = {}
+        for promise in loaded.related:
+            self._file(promise)
+
+    def is_named(self, id: str) -> bool:
+        """Whether a request of this batch names the promise, so that its absence is known."""
+        return id in self._named
+
+    def promise(self, id: str) -> Promise | None:
+        """The promise as it is now; None when it does not exist or is not under our lock."""
+        return self._promises.get(id)
+
+    def put(self, promise: Promise) -> None:
+        """Create a promise, or replace one."""
+        id = promise.id
+        current = self._promises.get(id)
+        assert current is not None or id in self._named, f"{id!r} was not loaded"
+        self._changed.setdefault(id, current)
+        self._promises[id] = promise
+        if current is None:
+            self._callbacks.setdefault(id, {})
+            self._listeners.setdefault(id, {})
+            self._file(promise)
+
+    def take_changed(self) -> dict[str, Promise | None]:
+        """Promises changed since the last call, each as it was before; None for a newborn."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def has_obligations(self, id: str) -> bool | None:
+        """Whether somebody waits for the promise; None when that was not loaded."""
+        if id not in self._callbacks or id not in self._listeners:
+            return None
+        return bool(self._callbacks[id] or self._listeners[id])
+
+    def callbacks(self, awaited: str) -> tuple[str, ...]:
+        """Awaiters of a promise, as far as they are known here."""
+        return tuple(self._callbacks.get(awaited, ()))
+
+    def add_callback(self, awaited: str, awaiter: str) -> None:
+        """Wake `awaiter` when `awaited` settles."""
+        if awaited in self._callbacks:
+            if awaiter in self._callbacks[awaited]:
+                return
+            self._callbacks[awaited][awaiter] = None
+        self._callbacks_added.add(Callback(awaited, awaiter))
+
+    def consume_callback(self, awaited: str, awaiter: str) -> None:
+        """The awaiter has been woken."""
+        del self._callbacks[awaited][awaiter]
+        callback = Callback(awaited, awaiter)
+        if callback in self._callbacks_added:
+            self._callbacks_added.remove(callback)
+        else:
+            self._callbacks_consumed.add(callback)
+
+    def listeners(self, awaited: str) -> tuple[str, ...]:
+        """Addresses that wait for a promise, as far as they are known here."""
+        return tuple(self._listeners.get(awaited, ()))
+
+    def add_listener(self, awaited: str, address: str) -> None:
+        """Tell `address` when `awaited` settles."""
+        if awaited in self._listeners:
+            if address in self._listeners[awaited]:
+                return
+            self._listeners[awaited][address] = None
+        self._listeners_added.add(Listener(awaited, address))
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Send a message once the batch is durable."""
+        self._outgoing.append(outgoing)
+        if outgoing.listener is None:
+            self.hints[outgoing.group] += 1
+
+    def outgoing(self) -> tuple[Outgoing, ...]:
+        """What the batch sends; news of a promise carry the timer that reminds of its listener."""
+        return tuple(self._with_timer(outgoing) for outgoing in self._outgoing)
+
+    def _with_timer(self, outgoing: Outgoing) -> Outgoing:
+        if outgoing.listener is None:
+            return outgoing
+        promise = self._promises[outgoing.listener.awaited]
+        if promise.timer_at_ms is None:
+            return outgoing
+        return replace(outgoing, timer=Timer(promise.timer_at_ms, promise.id))
+
+    def forget(self, told: Iterable[Outgoing]) -> None:
+        """Listeners have been told: their rows can go."""
+        self._told.extend(told)
+
+    def hold(self, id: str, until_ms: int) -> None:
+        """Do not look at a promise again before this, whatever its rows say."""
+        self._held[id] = until_ms
+
+    def held_until_ms(self, id: str) -> int:
+        """The instant before which nobody looks at the promise again."""
+        return self._held.get(id, 0)
+
+    def arm(self, timer: Timer) -> None:
+        """Look at a promise at an instant."""
+        if timer in self._disarmed:
+            self._disarmed.remove(timer)
+        else:
+            self._armed.add(timer)
+
+    def disarm(self, timer: Timer) -> None:
+        """Do not look at it then."""
+        if timer in self._armed:
+            self._armed.remove(timer)
+        else:
+            self._disarmed.add(timer)
+
+    @property
+    def armed(self) -> tuple[Timer, ...]:
+        """The timers that the batch adds."""
+        return tuple(self._armed)
+
+    def family(self, root: Promise) -> list[Promise]:
+        """The branch of a promise and the remote children of all in it, but not itself."""
+        if root.branch is None:
+            return []
+        members = self._branches.get(root.branch, {})
+        ids = dict(members)
+        for parent in (root.branch, *members):
+            ids |= self._remote_children.get(parent, {})
+        ids.pop(root.id, None)
+        return [self._promises.get(id) or self._related[id] for id in sorted(ids)]
+
+    def _file(self, promise: Promise) -> None:
+        branch, parent, id = promise.branch, promise.parent, promise.id
+        if branch is not None and branch != id:
+            self._branches.setdefault(branch, {})[id] = None
+        elif branch is not None and parent is not None and parent != id:
+            self._remote_children.setdefault(parent, {})[id] = None
+
+    def changes(self) -> Changes:
+        """What must be written to make the batch durable."""
+        created: list[Promise] = []
+        updated: list[Promise] = []
+        for id, promise in self._promises.items():
+            stored = self._stored.get(id)
+            if stored is None:
+                created.append(promise)
+            elif stored is not promise:
+                updated.append(promise)
+        told = [outgoing.listener for outgoing in self._told if outgoing.listener is not None]
+        timers_told = {outgoing.timer for outgoing in self._told if outgoing.timer is not None}
+        return Changes(
+            created=tuple(sorted(created, key=_id)),
+            updated=tuple(sorted(updated, key=_id)),
+            callbacks_added=tuple(sorted(self._callbacks_added)),
+            callbacks_consumed=tuple(sorted(self._callbacks_consumed)),
+            listeners_added=tuple(sorted(self._listeners_added)),
+            listeners_told=tuple(sorted(set(told))),
+            timers_told=tuple(sorted(timers_told)),
+            timers_disarmed=tuple(sorted(self._disarmed)),
+            timers_armed=tuple(sorted(self._armed)),
+        )
+
+
+def _id(promise: Promise) -> str:
+    return promise.id

@@ -1,0 +1,48 @@
+"""One file per request kind; this registry is the only list of them."""
+
+from collections.abc import Callable
+from functools import partial
+
+from resonate_broker.kernel.system import System
+from resonate_broker.operations.hello import hello
+from resonate_broker.operations.promise_create import promise_create
+from resonate_broker.operations.promise_get import promise_get
+from resonate_broker.operations.promise_register_callback import promise_register_callback
+from resonate_broker.operations.promise_register_listener import promise_register_listener
+from resonate_broker.operations.promise_search import promise_search
+from resonate_broker.operations.promise_settle import promise_settle
+from resonate_broker.operations.task_acquire import task_acquire
+from resonate_broker.operations.task_create import task_create
+from resonate_broker.operations.task_fence import task_fence
+from resonate_broker.operations.task_fulfill import task_fulfill
+from resonate_broker.operations.task_get import task_get
+from resonate_broker.operations.task_heartbeat import task_heartbeat
+from resonate_broker.operations.task_release import task_release
+from resonate_broker.operations.task_suspend import task_suspend
+
+
+def register_operations(
+    system: System, *, partitions: int, on_group: Callable[[str], None]
+) -> None:
+    """Teach a kernel every request kind.
+
+    Args:
+        system: the kernel.
+        partitions: how many submission queues there are.
+        on_group: told when a worker of a group says hello.
+    """
+    system.add_on_request("promise.get", promise_get)
+    system.add_on_request("promise.create", promise_create)
+    system.add_on_request("promise.settle", promise_settle)
+    system.add_on_request("promise.register_callback", promise_register_callback)
+    system.add_on_request("promise.register_listener", promise_register_listener)
+    system.add_on_request("promise.search", promise_search)
+    system.add_on_request("task.get", task_get)
+    system.add_on_request("task.create", task_create)
+    system.add_on_request("task.acquire", task_acquire)
+    system.add_on_request("task.release", task_release)
+    system.add_on_request("task.fulfill", task_fulfill)
+    system.add_on_request("task.suspend", task_suspend)
+    system.add_on_request("task.fence", task_fence)
+    system.add_on_request("task.heartbeat", task_heartbeat)
+    system.add_on_request("hello", partial(hello, partitions=partitions, on_group=on_group))

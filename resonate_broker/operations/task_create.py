@@ -1,0 +1,49 @@
+"""`task.create`: create a promise and run it here, or take over one that nobody runs."""
+
+from msgspec.structs import replace
+
+from resonate_broker import rules
+from resonate_broker.kernel.coroutine import Operation
+from resonate_broker.kernel.submissions import Commit, Load
+from resonate_broker.kernel.working_state import WorkingState
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.requests import TaskCreate, create_fault
+from resonate_sdk.protocol.responses import Answer
+from resonate_store.state import Promise
+
+
+def task_create(request: TaskCreate) -> Operation:
+    """Answer with the task: acquired by the caller, or fulfilled if the promise is settled."""
+    create = request.action.data
+    fault = create_fault(create, acquire=True)
+    if fault is not None:
+        return rules.refused(responses.MALFORMED, fault)
+    preload = (create.id,) if request.preload else ()
+    state: WorkingState = yield Load(ids=(create.id,), preload=preload)
+    promise = rules.observe(state, create.id)
+    if promise is None:
+        promise = rules.born(create, state.now_ms)
+    elif promise.task is None:
+        reason = f"promise {create.id!r} exists without resonate:target"
+        return (yield Commit(rules.refused(responses.UNPROCESSABLE, reason)))
+    else:
+        due = rules.due_relatives(state, promise)
+        if due:
+            yield Load(ids=(create.id, *due), preload=preload)
+    return (yield Commit(_take(state, promise, request)))
+
+
+def _take(state: WorkingState, promise: Promise, request: TaskCreate) -> Answer:
+    task = promise.task
+    assert task is not None, promise.id
+    match task.state:
+        case "pending":
+            task = rules.acquired(task, request.pid, request.lease_ms, state.now_ms)
+            promise = replace(promise, task=task)
+            state.put(promise)
+        case "fulfilled":
+            state.put(promise)
+        case "acquired" | "suspended" | "halted":
+            reason = f"task {promise.id!r} exists and is {task.state}"
+            return rules.refused(responses.CONFLICT, reason)
+    return rules.granted(state, promise)

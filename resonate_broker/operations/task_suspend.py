@@ -1,0 +1,69 @@
+"""`task.suspend`: put a held task to sleep until one of the awaited promises settles."""
+
+from msgspec.structs import replace
+
+from resonate_broker import rules
+from resonate_broker.kernel.coroutine import Operation
+from resonate_broker.kernel.submissions import Commit, Load
+from resonate_broker.kernel.working_state import WorkingState
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.requests import TaskSuspend
+from resonate_sdk.protocol.responses import Answer, Nothing, Redirected
+from resonate_store.state import Promise
+
+
+def task_suspend(request: TaskSuspend) -> Operation:
+    """Sleep if all awaited promises are pending; if one is settled, say so and stay acquired.
+
+    The awaited promises are under lock while this is decided, so no settlement slips between
+    the look and the registration.
+    """
+    awaited_ids = tuple(action.data.awaited for action in request.actions)
+    ids = (request.id, *awaited_ids)
+    preload = (request.id,) if request.preload else ()
+    state: WorkingState = yield Load(ids=ids, preload=preload)
+    promise = rules.observe(state, request.id)
+    refusal = rules.check_held(promise, request.id, request.version)
+    if refusal is not None:
+        return (yield Commit(refusal))
+    assert promise is not None, "a held task has a promise"
+    assert promise.task is not None, "a held task exists"
+
+    settled: list[Promise] = []
+    for id in awaited_ids:
+        awaited = rules.observe(state, id)
+        if awaited is None:
+            return (yield Commit(_cannot_await(f"no promise {id!r}")))
+        if not rules.is_external(awaited):
+            return (yield Commit(_cannot_await(f"{id!r} is internal, nobody may await it")))
+        if awaited.state != "pending":
+            settled.append(awaited)
+
+    if settled:
+        due = rules.due_relatives(state, promise)
+        if due:
+            yield Load(ids=(*ids, *due), preload=preload)
+        if promise.task.resumes:
+            state.put(replace(promise, task=replace(promise.task, resumes=())))
+        return (yield Commit(_redirected(state, promise, settled, request)))
+
+    for id in awaited_ids:
+        state.add_callback(id, request.id)
+    state.put(replace(promise, task=rules.suspended(promise.task)))
+    return (yield Commit(Answer(responses.OK, Nothing())))
+
+
+def _cannot_await(reason: str) -> Answer:
+    return rules.refused(responses.UNPROCESSABLE, reason)
+
+
+def _redirected(
+    state: WorkingState, promise: Promise, settled: list[Promise], request: TaskSuspend
+) -> Answer:
+    """Tell what has settled; the whole branch if the caller wants it."""
+    cut = False
+    records: tuple[PromiseRecord, ...] = tuple(rules.record(awaited) for awaited in settled)
+    if request.preload:
+        records, cut = rules.preload(state, promise)
+    return Answer(responses.REDIRECT, Redirected(preload=records, preload_cut=cut))

@@ -1,0 +1,70 @@
+"""Addresses of worker groups and processes, and their one stored form.
+
+`g`, `poll://g` and `poll://any@g[/pid]` become `amqp://any@g[/pid]`, `poll://uni@g/pid` becomes
+`amqp://uni@g/pid`: the group is the identity, the scheme a hint.
+"""
+
+import re
+from functools import lru_cache
+from typing import Literal
+
+from msgspec import Struct
+
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+_BARE = re.compile(_NAME)
+_FULL = re.compile(
+    rf"(?:amqp|poll)://(?:(?P<cast>any|uni)@)?(?P<group>{_NAME})(?:/(?P<pid>{_NAME}))?"
+)
+
+
+class AddressError(ValueError):
+    """The text is not an address that any transport here can reach."""
+
+
+class Address(Struct, frozen=True):
+    """A worker group, or one process of it.
+
+    Attributes:
+        cast: `any` lets each process of the group take a message and prefers `pid`;
+            `uni` means the process `pid` and no other.
+    """
+
+    cast: Literal["any", "uni"]
+    group: str
+    pid: str | None = None
+
+    def __str__(self) -> str:
+        """The stored form."""
+        suffix = "" if self.pid is None else f"/{self.pid}"
+        return f"amqp://{self.cast}@{self.group}{suffix}"
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> Address:
+    """Read an address in any of its accepted forms.
+
+    Raises:
+        AddressError: the text has no accepted form; the message says which forms are.
+    """
+    if _BARE.fullmatch(text):
+        return Address("any", text)
+    match = _FULL.fullmatch(text)
+    if match is None or (match["pid"] is not None and match["cast"] is None):
+        raise AddressError(
+            f"{text!r} is no address: write a group name like 'billing', "
+            "'amqp://any@group', 'amqp://any@group/pid' or 'amqp://uni@group/pid'"
+        )
+    if match["cast"] == "uni":
+        if match["pid"] is None:
+            raise AddressError(f"{text!r} names no process: write 'amqp://uni@group/pid'")
+        return Address("uni", match["group"], match["pid"])
+    return Address("any", match["group"], match["pid"])
+
+
+def normalize(text: str) -> str:
+    """Return the one stored form of an address.
+
+    Raises:
+        AddressError: as `parse`.
+    """
+    return str(parse(text))

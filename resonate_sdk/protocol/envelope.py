@@ -1,0 +1,260 @@
+"""Requests and answers as they travel: one envelope, or a JSON array of them.
+
+An answer has the form of its request: one object for one object, an array for an array.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from resonate_sdk.protocol import addresses, limits, responses, tags
+from resonate_sdk.protocol.requests import (
+    KINDS,
+    CreateAction,
+    PromiseCreate,
+    PromiseRegisterListener,
+    Request,
+    TaskCreate,
+    TaskFence,
+)
+from resonate_sdk.protocol.responses import Answer
+
+UNKNOWN_KIND = "unknown"
+UNKNOWN_CORRELATION_ID = "0"
+
+
+class RequestHead(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The head of a request; keys that are not listed are ignored.
+
+    Attributes:
+        chain: items of one array with the same chain depend on each other: after the first that
+            is not answered 200, the rest is answered 409 and not attempted.
+    """
+
+    correlation_id: str = field(name="corrId", default=UNKNOWN_CORRELATION_ID)
+    version: str = ""
+    chain: str | None = None
+
+
+class ResponseHead(Struct, frozen=True, kw_only=True):
+    """The head of an answer."""
+
+    correlation_id: str = field(name="corrId")
+    status: int
+    version: str = limits.VERSION
+
+
+class RequestEnvelope(Struct, frozen=True, kw_only=True):
+    """A request on the wire, its data not yet read."""
+
+    kind: str
+    head: RequestHead
+    data: Raw
+
+
+class ResponseEnvelope(Struct, frozen=True, kw_only=True):
+    """An answer on the wire."""
+
+    kind: str
+    head: ResponseHead
+    data: responses.Data
+
+
+class ReceivedResponse(Struct, frozen=True, kw_only=True):
+    """An answer as a client receives it, its data not yet read."""
+
+    kind: str
+    head: ResponseHead
+    data: Raw
+
+
+class Decoded(Struct, frozen=True):
+    """A request that is well formed and normalised."""
+
+    kind: str
+    head: RequestHead
+    request: Request
+
+
+class Malformed(Struct, frozen=True):
+    """A request that cannot be carried out; `reason` is one sentence for its sender."""
+
+    kind: str
+    correlation_id: str
+    reason: str
+
+
+class Body(Struct, frozen=True):
+    """What one message held, in order.
+
+    Attributes:
+        is_array: whether the answer is an array, too.
+    """
+
+    is_array: bool
+    items: tuple[Decoded | Malformed, ...]
+
+
+_envelope_decoder = msgspec.json.Decoder(RequestEnvelope)
+_raws_decoder = msgspec.json.Decoder(list[Raw])
+_responses_decoder = msgspec.json.Decoder(list[ReceivedResponse])
+_response_decoder = msgspec.json.Decoder(ReceivedResponse)
+_request_decoders = {kind: msgspec.json.Decoder(struct) for kind, struct in KINDS.items()}
+_encoder = msgspec.json.Encoder()
+_answer_decoders = {kind: msgspec.json.Decoder(struct) for kind, struct in responses.DATA.items()}
+_redirect_decoder = msgspec.json.Decoder(responses.Redirected)
+_text_decoder = msgspec.json.Decoder(str)
+
+
+def decode_body(body: bytes) -> Body:
+    """Read the requests of one message; what is wrong with one spoils no other."""
+    if len(body) > limits.MESSAGE_BYTES_MAX:
+        reason = f"the message has {len(body)} bytes, the limit is {limits.MESSAGE_BYTES_MAX}"
+        return _one_malformed(reason)
+    if body.lstrip()[:1] != b"[":
+        return Body(False, (_decode_item(body),))
+    try:
+        raws = _raws_decoder.decode(body)
+    except msgspec.DecodeError as error:
+        return _one_malformed(f"the message is not JSON: {error}")
+    if not raws:
+        return _one_malformed("the message is an empty array")
+    if len(raws) > limits.ENVELOPES_PER_MESSAGE_MAX:
+        return _one_malformed(
+            f"the message has {len(raws)} envelopes, the limit is "
+            f"{limits.ENVELOPES_PER_MESSAGE_MAX}"
+        )
+    return Body(True, tuple(_decode_item(bytes(raw)) for raw in raws))
+
+
+def _one_malformed(reason: str) -> Body:
+    return Body(False, (Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, reason),))
+
+
+def _decode_item(item: bytes) -> Decoded | Malformed:
+    try:
+        envelope = _envelope_decoder.decode(item)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _malformed_item(item, error)
+    correlation_id = envelope.head.correlation_id
+    if not envelope.kind:
+        return Malformed(UNKNOWN_KIND, correlation_id, "the kind is empty")
+    if not bytes(envelope.data).startswith(b"{"):
+        return Malformed(envelope.kind, correlation_id, "data is not an object")
+    if envelope.head.version not in limits.VERSIONS_SERVED:
+        served = ", ".join(sorted(limits.VERSIONS_SERVED))
+        return Malformed(
+            envelope.kind,
+            correlation_id,
+            f"head.version {envelope.head.version!r} is not served here, {served} is",
+        )
+    decoder = _request_decoders.get(envelope.kind)
+    if decoder is None:
+        return Malformed(envelope.kind, correlation_id, f"Unknown operation: {envelope.kind}")
+    try:
+        request = decoder.decode(envelope.data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Malformed(envelope.kind, correlation_id, f"{envelope.kind}: {error}")
+    return Decoded(envelope.kind, envelope.head, normalize(request))
+
+
+def _malformed_item(item: bytes, error: Exception) -> Malformed:
+    """Name the request as well as its ruins allow, so that its sender can be answered."""
+    try:
+        ruin: Any = msgspec.json.decode(item)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, f"the request is not JSON: {error}")
+    kind, correlation_id = UNKNOWN_KIND, UNKNOWN_CORRELATION_ID
+    match ruin:
+        case {"kind": str(found)} if found:
+            kind = found
+        case _:
+            pass
+    match ruin:
+        case {"head": {"corrId": str(found)}}:
+            correlation_id = found
+        case _:
+            pass
+    return Malformed(kind, correlation_id, f"the request is no envelope: {error}")
+
+
+def normalize(request: Request) -> Request:
+    """Bring addresses into their stored form and mark promises that others settle as external.
+
+    Applied once, before any rule sees the request.
+    """
+    match request:
+        case PromiseCreate():
+            return _normalize_create(request)
+        case PromiseRegisterListener():
+            address = addresses.normalize(request.address)
+            return msgspec.structs.replace(request, address=address)
+        case TaskCreate(action=action) | TaskFence(action=CreateAction() as action):
+            create = _normalize_create(action.data)
+            if create is action.data:
+                return request
+            action = msgspec.structs.replace(action, data=create)
+            return msgspec.structs.replace(request, action=action)
+        case _:
+            return request
+
+
+def _normalize_create(request: PromiseCreate) -> PromiseCreate:
+    target = request.tags.get(tags.TARGET)
+    if target is not None:
+        try:
+            stored = addresses.normalize(target)
+        except addresses.AddressError:
+            return request  # `create_fault` says so, at the place where it belongs
+        if stored == target:
+            return request
+        return msgspec.structs.replace(request, tags={**request.tags, tags.TARGET: stored})
+    if tags.TIMER in request.tags or request.tags.get(tags.SCOPE) == tags.SCOPE_LOCAL:
+        return request
+    if request.tags.get(tags.EXTERNAL) == tags.TRUE:
+        return request
+    return msgspec.structs.replace(request, tags={**request.tags, tags.EXTERNAL: tags.TRUE})
+
+
+def encode_request(request: Request, correlation_id: str, chain: str | None = None) -> bytes:
+    """Put a request into an envelope."""
+    head = RequestHead(correlation_id=correlation_id, version=limits.VERSION, chain=chain)
+    return _encoder.encode({"kind": request.kind, "head": head, "data": request})
+
+
+def encode_answer(kind: str, correlation_id: str, answer: Answer) -> bytes:
+    """Put an answer into an envelope."""
+    head = ResponseHead(correlation_id=correlation_id, status=answer.status)
+    return _encoder.encode(ResponseEnvelope(kind=kind, head=head, data=answer.data))
+
+
+def join(encoded: Sequence[bytes]) -> bytes:
+    """Make one array of encoded envelopes."""
+    return b"[" + b",".join(encoded) + b"]"
+
+
+def decode_responses(body: bytes) -> list[ReceivedResponse]:
+    """Read the answers of one message.
+
+    Raises:
+        msgspec.DecodeError: it is not an answer nor an array of answers.
+    """
+    if body.lstrip()[:1] == b"[":
+        return _responses_decoder.decode(body)
+    return [_response_decoder.decode(body)]
+
+
+def decode_answer(response: ReceivedResponse) -> Answer:
+    """Read the data of an answer, which depends on its kind and status.
+
+    Raises:
+        msgspec.DecodeError: the data is not what the kind and the status promise.
+    """
+    status = response.head.status
+    if status == responses.OK:
+        return Answer(status, _answer_decoders[response.kind].decode(response.data))
+    if status == responses.REDIRECT:
+        return Answer(status, _redirect_decoder.decode(response.data))
+    return Answer(status, _text_decoder.decode(response.data))

@@ -1,0 +1,77 @@
+"""What the server tells about its objects: promises, tasks and the values they carry."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct, field
+
+PromiseState = Literal["pending", "resolved", "rejected", "rejected_canceled", "rejected_timedout"]
+SettledState = Literal["resolved", "rejected", "rejected_canceled", "rejected_timedout"]
+SettleState = Literal["resolved", "rejected", "rejected_canceled"]
+TaskState = Literal["pending", "acquired", "suspended", "halted", "fulfilled"]
+
+
+class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An opaque value: the server stores it and never looks inside.
+
+    Attributes:
+        headers: what readers must know to decode `data`.
+        data: by convention base64 of JSON; absent means no value.
+    """
+
+    headers: Mapping[str, str] | None = None
+    data: str | None = None
+
+    def size_bytes(self) -> int:
+        """Count the UTF-8 bytes of the data and the headers."""
+        size = 0 if self.data is None else len(self.data.encode())
+        for key, text in (self.headers or {}).items():
+            size += len(key.encode()) + len(text.encode())
+        return size
+
+
+EMPTY = Value()
+
+
+class PromiseRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A durable promise as the server shows it: always after the deadline rule.
+
+    Attributes:
+        timeout_at_ms: deadline, epoch ms; a promise still pending then is settled by the server.
+        created_at_ms: epoch ms on the clock of the database.
+        settled_at_ms: epoch ms; absent while pending.
+    """
+
+    id: str
+    state: PromiseState
+    param: Value
+    value: Value
+    tags: Mapping[str, str]
+    timeout_at_ms: int = field(name="timeoutAt")
+    created_at_ms: int = field(name="createdAt")
+    settled_at_ms: int | None = field(name="settledAt", default=None)
+
+
+class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task as the server shows it.
+
+    Attributes:
+        version: fencing token, counts acquisitions.
+        resumes: how many awaited promises settled since the last acquire or suspend.
+        lease_ms: length of the lease; only while acquired.
+        pid: the process that holds the lease; only while acquired.
+    """
+
+    id: str
+    state: TaskState
+    version: int
+    resumes: int
+    lease_ms: int | None = field(name="ttl", default=None)
+    pid: str | None = None
+
+
+class TaskRef(Struct, frozen=True, kw_only=True):
+    """A task at one version."""
+
+    id: str
+    version: int

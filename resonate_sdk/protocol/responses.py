@@ -1,0 +1,147 @@
+"""What the server answers: a status and, on success, one of these structs as `data`."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, TaskRef
+from resonate_sdk.protocol.requests import ActionHead
+
+OK = 200
+REDIRECT = 300  # task.suspend only: an awaited promise is settled, do not sleep
+MALFORMED = 400
+FORBIDDEN = 403
+NOT_FOUND = 404
+CONFLICT = 409
+UNPROCESSABLE = 422
+INTERNAL = 500  # the fate of the request is unknown
+UNAVAILABLE = 503  # not attempted; ask again
+
+RETRYABLE = frozenset({UNAVAILABLE})
+
+
+class Nothing(Struct, frozen=True, kw_only=True):
+    """An empty object."""
+
+
+class PromiseData(Struct, frozen=True, kw_only=True):
+    """One promise."""
+
+    promise: PromiseRecord
+
+
+class PromisePage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of a search; with a cursor there may be more, even if this page is empty."""
+
+    promises: tuple[PromiseRecord, ...]
+    cursor: str | None = None
+
+
+class TaskData(Struct, frozen=True, kw_only=True):
+    """One task."""
+
+    task: TaskRecord
+
+
+class TaskGranted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task with its promise and what a replay of it needs.
+
+    Attributes:
+        preload_cut: the preload was longer than the limit; the rest is asked for one by one.
+    """
+
+    task: TaskRecord
+    promise: PromiseRecord
+    preload: tuple[PromiseRecord, ...]
+    preload_cut: bool = field(name="preloadCut", default=False)
+
+
+class Redirected(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The task stays acquired: something it wanted to wait for is settled."""
+
+    preload: tuple[PromiseRecord, ...]
+    preload_cut: bool = field(name="preloadCut", default=False)
+
+
+class InnerHead(ActionHead, frozen=True, kw_only=True, omit_defaults=True):
+    """The head of the inner answer of a fence."""
+
+    status: int
+    version: str
+
+
+class InnerAnswer(Struct, frozen=True, kw_only=True):
+    """What the action inside a fence answered by itself."""
+
+    kind: str
+    head: InnerHead
+    data: PromiseData | str
+
+
+class Fenced(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The fence held; the inner answer says what became of the action."""
+
+    action: InnerAnswer
+    preload: tuple[PromiseRecord, ...]
+    preload_cut: bool = field(name="preloadCut", default=False)
+
+
+class Beaten(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A heartbeat was taken; `lost` lists the tasks that the process does not hold any more."""
+
+    lost: tuple[TaskRef, ...] = ()
+
+
+class Welcome(Struct, frozen=True, kw_only=True):
+    """A server is there.
+
+    Attributes:
+        partitions: how many submission queues there are.
+        request_bytes_max: the largest message it takes.
+        version: the protocol version it speaks.
+    """
+
+    partitions: int
+    request_bytes_max: int = field(name="requestBytesMax")
+    version: str
+
+
+Success = Nothing | PromiseData | PromisePage | TaskData | TaskGranted | Fenced | Beaten | Welcome
+Data = Success | Redirected | str
+
+
+class Answer(Struct, frozen=True):
+    """The outcome of one request before it is put into an envelope.
+
+    Attributes:
+        status: 200, or what was wrong.
+        data: an object of the kind, or with an error one sentence.
+    """
+
+    status: int
+    data: Data
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the request did what it asked for."""
+        return self.status == OK
+
+
+# What a successful answer to each kind carries; `task.suspend` has two successes.
+DATA: Mapping[str, type[Success]] = {
+    "promise.get": PromiseData,
+    "promise.create": PromiseData,
+    "promise.settle": PromiseData,
+    "promise.register_callback": PromiseData,
+    "promise.register_listener": PromiseData,
+    "promise.search": PromisePage,
+    "task.get": TaskData,
+    "task.create": TaskGranted,
+    "task.acquire": TaskGranted,
+    "task.release": Nothing,
+    "task.fulfill": PromiseData,
+    "task.suspend": Nothing,
+    "task.fence": Fenced,
+    "task.heartbeat": Beaten,
+    "hello": Welcome,
+}

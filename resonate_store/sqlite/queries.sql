@@ -1,0 +1,77 @@
+-- name: promise
+select record from promises where id = ?;
+
+-- name: branch_members
+select record from promises where branch = ? and branch <> id order by id limit ?;
+
+-- name: remote_children
+select record from promises
+where parent = ? and parent <> id and branch = id order by id limit ?;
+
+-- name: awaiters
+select awaiter from callbacks where awaited = ? order by awaiter limit ?;
+
+-- name: listeners
+select address from listeners where awaited = ? order by address;
+
+-- name: insert_promise
+insert into promises (id, record, origin, branch, parent, group_name, queued_at)
+values (?, ?, ?, ?, ?, ?, ?);
+
+-- name: update_promise
+update promises set record = ?, queued_at = ? where id = ?;
+
+-- name: insert_callback
+insert into callbacks (awaited, awaiter) values (?, ?) on conflict do nothing;
+
+-- name: delete_callback
+delete from callbacks where awaited = ? and awaiter = ?;
+
+-- name: insert_listener
+insert into listeners (awaited, address) values (?, ?) on conflict do nothing;
+
+-- name: delete_listener
+delete from listeners where awaited = ? and address = ?;
+
+-- name: delete_timer
+delete from timers where due_at = ? and id = ?;
+
+-- name: delete_timer_unless_owed
+delete from timers where due_at = ?1 and id = ?2
+    and not exists (select 1 from listeners where awaited = ?2)
+    and not exists (select 1 from callbacks where awaited = ?2);
+
+-- name: insert_timer
+insert into timers (due_at, id) values (?, ?) on conflict do nothing;
+
+-- name: due_timers
+select due_at, id from timers where due_at <= ? order by due_at, id limit ?;
+
+-- name: next_timer
+select min(due_at) from timers where due_at > ?;
+
+-- name: queued
+select id from promises
+where group_name = ? and queued_at is not null order by queued_at, id limit ?;
+
+-- name: queued_groups
+select distinct group_name from promises where queued_at is not null order by group_name limit ?;
+
+-- name: acquired
+select id from promises
+where id > ? and record ->> '$.task.state' = 'acquired' order by id limit ?;
+
+-- name: search_all
+select record from promises where id > ? order by id limit ?;
+
+-- name: search_origin
+select record from promises where origin = ?1 and id > ?2 order by id limit ?3;
+
+-- name: all_callbacks
+select awaited, awaiter from callbacks order by awaited, awaiter;
+
+-- name: all_listeners
+select awaited, address from listeners order by awaited, address;
+
+-- name: all_timers
+select due_at, id from timers order by due_at, id;

@@ -1,0 +1,263 @@
+"""Promises in a SQLite file that belongs to one process, or in memory."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from resonate_sdk.protocol import tags as tag
+from resonate_store.queries import load_queries
+from resonate_store.state import (
+    Callback,
+    Changes,
+    Due,
+    Listener,
+    Loaded,
+    LoadSet,
+    Page,
+    Promise,
+    Snapshot,
+    Timer,
+)
+from resonate_store.store import ConflictError, RejectedError, SchemaError, UnavailableError
+
+SCHEMA_VERSION = 1
+PRELOAD_ROWS_MAX = 20_000
+AWAITERS_PER_PROMISE_MAX = 1_000
+SEARCH_ROWS_MAX = 10_000
+
+_QUERIES = load_queries("resonate_store.sqlite")
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Promise).decode
+
+
+class SqliteStore:
+    """A store that this process owns alone; nothing in it ever waits.
+
+    Its methods are coroutines because the interface's are; they never suspend.
+    """
+
+    def __init__(self, path: Path | str, now_ms: Callable[[], int]) -> None:
+        """Open the file, or `:memory:`, and make its tables.
+
+        Args:
+            path: the file; made if it does not exist.
+            now_ms: the clock; a transaction's instant does not run backwards if the clock does.
+
+        Raises:
+            UnavailableError: another process holds the file, or it cannot be opened.
+            SchemaError: it is no database of ours, or one of another release.
+        """
+        self.path = str(path)
+        self._clock = now_ms
+        self._last_now_ms = 0
+        self._connection = _open(self.path)
+
+    async def begin(self, load: LoadSet) -> "SqliteTransaction":
+        """Read what is named; there is nobody to lock it against."""
+        promises = {promise.id: promise for promise in self._promises(load.ids)}
+        callbacks: list[Callback] = []
+        listeners: list[Listener] = []
+        for awaited in load.settling:
+            awaiters = self._rows("awaiters", awaited, AWAITERS_PER_PROMISE_MAX)
+            callbacks += [Callback(awaited, awaiter) for (awaiter,) in awaiters]
+            addresses = self._rows("listeners", awaited)
+            listeners += [Listener(awaited, address) for (address,) in addresses]
+        awaiters = sorted({callback.awaiter for callback in callbacks} - promises.keys())
+        promises |= {promise.id: promise for promise in self._promises(awaiters)}
+        loaded = Loaded(
+            now_ms=self._now_ms(),
+            promises=tuple(promises.values()),
+            callbacks=tuple(callbacks),
+            listeners=tuple(listeners),
+            related=self._related(load.preload),
+        )
+        return SqliteTransaction(self, loaded)
+
+    async def due(self, limit: int) -> Due:
+        """Read the timers that are due."""
+        now_ms = self._now_ms()
+        due = tuple(Timer(*row) for row in self._rows("due_timers", now_ms, limit))
+        ((next_at_ms,),) = self._rows("next_timer", now_ms)
+        return Due(now_ms=now_ms, timers=due, next_at_ms=next_at_ms)
+
+    async def queued(self, group: str, limit: int) -> tuple[str, ...]:
+        """Name tasks of a group that wait for room, those waiting longest first."""
+        return tuple(id for (id,) in self._rows("queued", group, limit))
+
+    async def queued_groups(self, limit: int) -> tuple[str, ...]:
+        """Name groups that have such tasks, ascending."""
+        return tuple(group for (group,) in self._rows("queued_groups", limit))
+
+    async def acquired(self, after: str, limit: int) -> tuple[str, ...]:
+        """Name acquired tasks with an id above `after`, ascending."""
+        return tuple(id for (id,) in self._rows("acquired", after, limit))
+
+    async def search(self, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
+        """Find promises by tags above an id, looking at a bounded number of rows."""
+        origin = tags.get(tag.ORIGIN)
+        if origin is None:
+            rows = self._rows("search_all", after or "", SEARCH_ROWS_MAX)
+        else:
+            rows = self._rows("search_origin", origin, after or "", SEARCH_ROWS_MAX)
+        found: list[Promise] = []
+        for count, (record,) in enumerate(rows, start=1):
+            promise = _decode(record)
+            if tags.items() <= promise.tags.items():
+                found.append(promise)
+            if len(found) == limit or count == SEARCH_ROWS_MAX:
+                return Page(now_ms=self._now_ms(), promises=tuple(found), scanned_to=promise.id)
+        return Page(now_ms=self._now_ms(), promises=tuple(found), scanned_to=None)
+
+    async def snapshot(self) -> Snapshot:
+        """Read everything."""
+        return Snapshot(
+            promises=tuple(_decode(record) for (record,) in self._rows("search_all", "", -1)),
+            callbacks=tuple(Callback(*row) for row in self._rows("all_callbacks")),
+            listeners=tuple(Listener(*row) for row in self._rows("all_listeners")),
+            timers=tuple(Timer(*row) for row in self._rows("all_timers")),
+        )
+
+    async def close(self) -> None:
+        """Let the file go."""
+        self._connection.close()
+
+    def write(self, changes: Changes) -> None:
+        """Write in one transaction; the way to call it is `SqliteTransaction.commit`."""
+        if not changes:
+            return
+        try:
+            self._connection.execute("begin immediate")
+            try:
+                self._write(changes)
+                self._connection.execute("commit")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+                raise ConflictError(f"{self.path}: {error}") from error
+            raise RejectedError(f"{self.path}: {error}") from error
+        except sqlite3.OperationalError as error:
+            raise UnavailableError(f"{self.path}: {error}") from error
+        except sqlite3.Error as error:
+            raise RejectedError(f"{self.path}: {error}") from error
+
+    def _write(self, changes: Changes) -> None:
+        self._write_each("insert_promise", (_insert_row(p) for p in changes.created))
+        self._write_each("update_promise", (_update_row(p) for p in changes.updated))
+        self._write_each("insert_callback", map(_pair, changes.callbacks_added))
+        self._write_each("delete_callback", map(_pair, changes.callbacks_consumed))
+        self._write_each("insert_listener", map(_pair, changes.listeners_added))
+        self._write_each("delete_listener", map(_pair, changes.listeners_told))
+        self._write_each("delete_timer_unless_owed", map(_pair, changes.timers_told))
+        self._write_each("delete_timer", map(_pair, changes.timers_disarmed))
+        self._write_each("insert_timer", map(_pair, changes.timers_armed))
+
+    def _write_each(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._connection.executemany(_QUERIES[query], rows)
+
+    def _rows(self, query: str, *parameters: str | int) -> sqlite3.Cursor:
+        return self._connection.execute(_QUERIES[query], parameters)
+
+    def _promises(self, ids: Iterable[str]) -> Iterable[Promise]:
+        for id in ids:
+            for (record,) in self._rows("promise", id):
+                yield _decode(record)
+
+    def _related(self, roots: Iterable[str]) -> tuple[Promise, ...]:
+        """Read the branches of the roots and the remote children of all that runs in them."""
+        related: dict[str, Promise] = {}
+        for root in self._promises(roots):
+            if root.branch is None:
+                continue
+            rows = self._rows("branch_members", root.branch, PRELOAD_ROWS_MAX)
+            members = [_decode(record) for (record,) in rows]
+            related |= {member.id: member for member in members}
+            for parent in {root.branch, *(member.id for member in members)}:
+                children = self._rows("remote_children", parent, PRELOAD_ROWS_MAX)
+                for (record,) in children:
+                    child = _decode(record)
+                    related[child.id] = child
+        return tuple(sorted(related.values(), key=lambda promise: promise.id))
+
+    def _now_ms(self) -> int:
+        self._last_now_ms = max(self._last_now_ms, self._clock())
+        return self._last_now_ms
+
+
+class SqliteTransaction:
+    """What `begin` read; nothing is locked, since nobody else is there."""
+
+    def __init__(self, store: SqliteStore, loaded: Loaded) -> None:
+        self._store = store
+        self.loaded = loaded
+
+    async def commit(self, changes: Changes) -> None:
+        """Write and make durable."""
+        self._store.write(changes)
+
+    async def rollback(self) -> None:
+        """Nothing is held."""
+
+
+def _open(path: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        raise UnavailableError(f"cannot open {path}: {error}") from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if "locked" in str(error):
+            raise UnavailableError(
+                f"{path} is in use by another process: a file belongs to one process at a time"
+            ) from error
+        raise UnavailableError(f"cannot open {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise SchemaError(f"{path} is not a database of this system: {error}") from error
+    except SchemaError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    # One owner: the first access takes the lock, and the operating system drops it when the
+    # process dies, however it dies.
+    connection.execute("pragma locking_mode = exclusive")
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    (version,) = connection.execute("pragma user_version").fetchone()
+    if version not in (0, SCHEMA_VERSION):
+        raise SchemaError(f"{path} has schema {version}, this release needs {SCHEMA_VERSION}")
+    schema = resources.files("resonate_store.sqlite").joinpath("schema.sql").read_text()
+    connection.executescript(schema)
+    connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+
+
+def _insert_row(promise: Promise) -> tuple[Any, ...]:
+    task = promise.task
+    return (
+        promise.id,
+        _encode(promise).decode(),
+        promise.origin,
+        promise.branch,
+        promise.parent,
+        None if task is None else task.group,
+        None if task is None else task.queued_at_ms,
+    )
+
+
+def _update_row(promise: Promise) -> tuple[Any, ...]:
+    queued_at_ms = None if promise.task is None else promise.task.queued_at_ms
+    return (_encode(promise).decode(), queued_at_ms, promise.id)
+
+
+def _pair(pair: Callback | Listener | Timer) -> tuple[Any, ...]:
+    return msgspec.structs.astuple(pair)

@@ -1,0 +1,219 @@
+"""The rows of a store, and what one transaction reads and writes.
+
+Plain data: no I/O and no rule.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from resonate_sdk.protocol import tags
+from resonate_sdk.protocol.records import EMPTY, PromiseState, TaskState, Value
+
+
+class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The right to advance the execution of one promise.
+
+    Attributes:
+        version: fencing token: goes up by one with each acquisition and never otherwise.
+        pid: the process that holds the lease; only while acquired.
+        lease_ms: length of the lease its holder asked for; only while acquired.
+        expires_at_ms: end of the lease; only while acquired.
+        resumes: awaited promises that settled since the last acquire or suspend.
+        group: the worker group of its target.
+        priority: wish about order inside the group.
+        concurrency_key: key of a limit inside the group.
+        last_pid: the process that held it last.
+        is_resumed: whether it became pending because an awaited promise settled.
+        retry_at_ms: not dispatched (again) before this instant; only while pending.
+        queued_at_ms: waiting since then for room among the hints of its group; only while
+            pending and due, with no hint sent.
+        hint_at_ms: when the last hint of this wait was sent; only while pending.
+        is_hint_sticky: whether that hint preferred the process that ran the execution last.
+        attempts: hints sent in this wait.
+        lease_losses: leases lost in a row without a sign of progress in between.
+    """
+
+    state: TaskState
+    version: int
+    group: str
+    pid: str | None = None
+    lease_ms: int | None = None
+    expires_at_ms: int | None = None
+    resumes: tuple[str, ...] = ()
+    priority: int | None = None
+    concurrency_key: str | None = None
+    last_pid: str | None = None
+    is_resumed: bool = False
+    retry_at_ms: int | None = None
+    queued_at_ms: int | None = None
+    hint_at_ms: int | None = None
+    is_hint_sticky: bool = False
+    attempts: int = 0
+    lease_losses: int = 0
+
+
+class Promise(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A durable promise and, if it has a target, its task: one row, one lock.
+
+    Attributes:
+        timeout_at_ms: deadline.
+        timer_at_ms: the instant under which the row stands in the timers; never later than the
+            next instant at which somebody must look at it.
+    """
+
+    id: str
+    state: PromiseState
+    param: Value
+    value: Value = EMPTY
+    tags: Mapping[str, str]
+    timeout_at_ms: int
+    created_at_ms: int
+    settled_at_ms: int | None = None
+    timer_at_ms: int | None = None
+    task: Task | None = None
+
+    @property
+    def origin(self) -> str | None:
+        """Root of the execution tree it belongs to."""
+        return self.tags.get(tags.ORIGIN)
+
+    @property
+    def branch(self) -> str | None:
+        """The promise whose task executes it."""
+        return self.tags.get(tags.BRANCH)
+
+    @property
+    def parent(self) -> str | None:
+        """The invocation that created it."""
+        return self.tags.get(tags.PARENT)
+
+
+class Callback(Struct, frozen=True, order=True):
+    """When the promise `awaited` settles, the task of `awaiter` wakes."""
+
+    awaited: str
+    awaiter: str
+
+
+class Listener(Struct, frozen=True, order=True):
+    """When the promise `awaited` settles, `address` is told."""
+
+    awaited: str
+    address: str
+
+
+class Timer(Struct, frozen=True, order=True):
+    """Somebody must look at the promise `id` at `due_at_ms`, not before."""
+
+    due_at_ms: int
+    id: str
+
+
+class LoadSet(Struct, frozen=True, kw_only=True):
+    """What a transaction locks and reads.
+
+    Attributes:
+        ids: every promise that a request names; locked, if it exists.
+        settling: those that may settle, so that their callbacks, listeners and awaiters matter.
+        preload: those whose branch and remote children are read as well, without locks.
+    """
+
+    ids: tuple[str, ...] = ()
+    settling: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """What a transaction found.
+
+    Attributes:
+        now_ms: its instant, read after the locks were taken.
+        promises: the locked rows; an id that is not among them does not exist.
+        callbacks: of the settling promises; awaiters that are not among `promises` were locked
+            by somebody else.
+        listeners: of the settling promises.
+        related: rows read for the preload; not locked, so nothing may be decided from them.
+    """
+
+    now_ms: int
+    promises: tuple[Promise, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    related: tuple[Promise, ...] = ()
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """What a transaction writes; every collection is sorted and names a row once.
+
+    Attributes:
+        created: rows that must not exist yet.
+        updated: locked rows as they shall be.
+        callbacks_consumed: callbacks of settled promises that woke their awaiter.
+        listeners_told: listeners of settled promises whose message the broker has confirmed;
+            the timers in `timers_told` go with the last of them.
+        timers_disarmed: rows to remove from the timers.
+        timers_armed: rows to add to the timers.
+    """
+
+    created: tuple[Promise, ...] = ()
+    updated: tuple[Promise, ...] = ()
+    callbacks_added: tuple[Callback, ...] = ()
+    callbacks_consumed: tuple[Callback, ...] = ()
+    listeners_added: tuple[Listener, ...] = ()
+    listeners_told: tuple[Listener, ...] = ()
+    timers_told: tuple[Timer, ...] = ()
+    timers_disarmed: tuple[Timer, ...] = ()
+    timers_armed: tuple[Timer, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return any(
+            (
+                self.created,
+                self.updated,
+                self.callbacks_added,
+                self.callbacks_consumed,
+                self.listeners_added,
+                self.listeners_told,
+                self.timers_disarmed,
+                self.timers_armed,
+            )
+        )
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """Names that a sweep should look at; read without locks.
+
+    Attributes:
+        now_ms: the instant of the reading.
+        timers: due ones, earliest first, no more than asked for.
+        next_at_ms: when the earliest timer that is not due will be.
+    """
+
+    now_ms: int
+    timers: tuple[Timer, ...]
+    next_at_ms: int | None
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Promises found by a search; read without locks.
+
+    Attributes:
+        now_ms: the instant of the reading.
+        promises: rows whose tags match, by ascending id.
+        scanned_to: the last id looked at, or None when there is nothing behind it.
+    """
+
+    now_ms: int
+    promises: tuple[Promise, ...]
+    scanned_to: str | None
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Everything that is stored, sorted; for tests and for debugging."""
+
+    promises: tuple[Promise, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    timers: tuple[Timer, ...] = ()

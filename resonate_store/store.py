@@ -1,0 +1,112 @@
+"""The interface of a store, and how it fails.
+
+A transaction has two phases: `begin` takes the locks and reads, `commit` writes. Between them
+somebody decides what to write; nothing that was decided is true before `commit` has returned.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from resonate_store.state import Changes, Due, Loaded, LoadSet, Page, Snapshot
+
+
+class StoreError(Exception):
+    """A transaction could not be carried out; nothing of it happened unless a class says so."""
+
+
+class ConflictError(StoreError):
+    """Another server was first, or the database asks to try again: begin once more."""
+
+
+class UnavailableError(StoreError):
+    """The database cannot be reached, or refuses service for the moment."""
+
+
+class RejectedError(StoreError):
+    """The database will never take these changes."""
+
+
+class FateUnknownError(StoreError):
+    """The connection broke during the commit and the database cannot tell what became of it."""
+
+
+class SchemaError(StoreError):
+    """The tables are missing, or belong to another release."""
+
+
+class Transaction(Protocol):
+    """An open transaction: its locks are held until `commit` or `rollback`."""
+
+    loaded: Loaded
+
+    async def commit(self, changes: Changes) -> None:
+        """Write and make durable.
+
+        Raises:
+            ConflictError: a row to create exists; nothing was written.
+            UnavailableError: the connection broke, and nothing was written.
+            RejectedError: nothing was written, and trying again would not help.
+            FateUnknownError: it may have been written or not.
+        """
+        ...
+
+    async def rollback(self) -> None:
+        """Let the locks go; never raises."""
+        ...
+
+
+class Store(Protocol):
+    """Where promises live. One transaction at a time."""
+
+    async def begin(self, load: LoadSet) -> Transaction:
+        """Lock what is named, then read it and the instant.
+
+        Raises:
+            ConflictError: a lock was not to be had in time.
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def due(self, limit: int) -> Due:
+        """Read the timers that are due.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def queued(self, group: str, limit: int) -> tuple[str, ...]:
+        """Name tasks of a group that wait for room, those waiting longest first.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def queued_groups(self, limit: int) -> tuple[str, ...]:
+        """Name groups that have such tasks, ascending.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def search(self, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
+        """Find promises by tags above an id, looking at a bounded number of rows.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """Read everything.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let the database go."""
+        ...
