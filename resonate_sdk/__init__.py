@@ -1,0 +1,101 @@
+"""Durable functions: ordinary-looking Python that survives crashes of everything.
+
+Names are loaded when they are used, so that importing the wire contract loads nothing else.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resonate_sdk.context import Context as Context, Info as Info
+    from resonate_sdk.errors import (
+        AlreadySettledError as AlreadySettledError,
+        ApplicationError as ApplicationError,
+        CanceledError as CanceledError,
+        ConflictError as ConflictError,
+        DecodeError as DecodeError,
+        EncodeError as EncodeError,
+        FunctionNotFoundError as FunctionNotFoundError,
+        HandleTimeout as HandleTimeout,
+        InvalidError as InvalidError,
+        NonRetryable as NonRetryable,
+        NotFoundError as NotFoundError,
+        OverloadedError as OverloadedError,
+        RegistrationError as RegistrationError,
+        ResonateError as ResonateError,
+        RetryAfter as RetryAfter,
+        ShutdownError as ShutdownError,
+        StoreError as StoreError,
+        TimedOutError as TimedOutError,
+        TransportError as TransportError,
+        UsageError as UsageError,
+    )
+    from resonate_sdk.function import Function as Function
+    from resonate_sdk.handle import Handle as Handle
+    from resonate_sdk.local import LocalServer as LocalServer
+    from resonate_sdk.ops import (
+        Call as Call,
+        Invocation as Invocation,
+        Op as Op,
+        Promise as Promise,
+        Workflow as Workflow,
+        Yieldable as Yieldable,
+    )
+    from resonate_sdk.registry import Registry as Registry
+    from resonate_sdk.resonate import Resonate as Resonate
+    from resonate_sdk.retry import (
+        Constant as Constant,
+        Exponential as Exponential,
+        Linear as Linear,
+        Never as Never,
+        RetryPolicy as RetryPolicy,
+    )
+    from resonate_sdk.stores.remote import RemoteStore as RemoteStore
+    from resonate_sdk.targets import poll as poll
+    from resonate_sdk.task_sources.poller import Poller as Poller
+
+_HOMES = {
+    "resonate_sdk.context": ("Context", "Info"),
+    "resonate_sdk.errors": (
+        "AlreadySettledError",
+        "ApplicationError",
+        "CanceledError",
+        "ConflictError",
+        "DecodeError",
+        "EncodeError",
+        "FunctionNotFoundError",
+        "HandleTimeout",
+        "InvalidError",
+        "NonRetryable",
+        "NotFoundError",
+        "OverloadedError",
+        "RegistrationError",
+        "ResonateError",
+        "RetryAfter",
+        "ShutdownError",
+        "StoreError",
+        "TimedOutError",
+        "TransportError",
+        "UsageError",
+    ),
+    "resonate_sdk.function": ("Function",),
+    "resonate_sdk.handle": ("Handle",),
+    "resonate_sdk.local": ("LocalServer",),
+    "resonate_sdk.ops": ("Call", "Invocation", "Op", "Promise", "Workflow", "Yieldable"),
+    "resonate_sdk.registry": ("Registry",),
+    "resonate_sdk.resonate": ("Resonate",),
+    "resonate_sdk.retry": ("Constant", "Exponential", "Linear", "Never", "RetryPolicy"),
+    "resonate_sdk.stores.remote": ("RemoteStore",),
+    "resonate_sdk.targets": ("poll",),
+    "resonate_sdk.task_sources.poller": ("Poller",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # one list, in _HOMES
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)

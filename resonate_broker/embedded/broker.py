@@ -1,7 +1,6 @@
 """The embedded server: ticks on the threads of its clients, and on its own when time passes."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from resonate_broker.kernel.system import Completed, Submitted, System
 from resonate_broker.operations import register_operations
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
+from resonate_sdk.protocol.messages import Message
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.sqlite import SqliteStore
 
@@ -53,7 +53,7 @@ class EmbeddedBroker:
         self._top_up = TopUp(windows, dispatch, now_ms)
         register_operations(self._system, partitions=1, on_group=self._greet)
         register_background(self._system, dispatch, LeaseGuard(ALL_HEARD), self._top_up)
-        self._timer = _Timer(self.tick)
+        self._timer = _Timer(self.tick, now_ms)
         self._void_leases()
 
     def start(self) -> None:
@@ -88,10 +88,16 @@ class EmbeddedBroker:
         assert len(answers) == len(items), "every request is answered"
         on_answers([answers[index] for index in range(len(items))])
 
-    def attach(self, subscriber: Subscriber) -> None:
-        """Deliver messages to a process; its `deliver` must not call back."""
+    def attach(self, pid: str, group: str | None, deliver: Callable[[Message], None]) -> None:
+        """Deliver messages to a process, in place of what was attached under its name.
+
+        Args:
+            pid: the process.
+            group: the group whose hints it takes as far as it has credit; None for none.
+            deliver: called with each message; must not call back.
+        """
         with self._lock:
-            self._queues.attach(subscriber)
+            self._queues.attach(Subscriber(pid, group, deliver))
 
     def detach(self, pid: str) -> None:
         """Deliver nothing more to a process."""
@@ -123,7 +129,7 @@ class EmbeddedBroker:
             self._system.tick(now_ms)
             if self._aio or self._system.next_tick_at_ms() <= now_ms:
                 continue
-            self._timer.set(self._system.next_tick_at_ms() - now_ms)
+            self._timer.set(self._system.next_tick_at_ms())
             return
 
     def _void_leases(self) -> None:
@@ -148,24 +154,24 @@ def _collect(
 
 
 class _Timer:
-    """A thread that calls back when a delay is over."""
+    """A thread that calls back when an instant has come."""
 
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, callback: Callable[[], None], now_ms: Callable[[], int]) -> None:
         self._callback = callback
+        self._now_ms = now_ms
         self._changed = threading.Condition()
-        self._at_s = 0.0
+        self._at_ms = 0
         self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="resonate-embedded", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def set(self, delay_ms: int) -> None:
-        """Call back after this delay; the thread is only woken if that is sooner than before."""
-        at_s = time.monotonic() + delay_ms / 1000
+    def set(self, at_ms: int) -> None:
+        """Call back at this instant; the thread is only woken if that is sooner than before."""
         with self._changed:
-            is_sooner = at_s < self._at_s
-            self._at_s = at_s
+            is_sooner = at_ms < self._at_ms
+            self._at_ms = at_ms
             if is_sooner:
                 self._changed.notify()
 
@@ -179,8 +185,8 @@ class _Timer:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._is_stopped and (wait_s := self._at_s - time.monotonic()) > 0:
-                    self._changed.wait(wait_s)
+                while not self._is_stopped and (wait_ms := self._at_ms - self._now_ms()) > 0:
+                    self._changed.wait(wait_ms / 1000)
                 if self._is_stopped:
                     return
             self._callback()

@@ -45,7 +45,9 @@ class MessageQueues:
 
     def add_credit(self, pid: str, count: int) -> None:
         """A process takes `count` more hints."""
-        subscriber = self._subscribers[pid]
+        subscriber = self._subscribers.get(pid)
+        if subscriber is None:
+            return
         subscriber.credit += count
         if subscriber.group is None:
             return

@@ -1,0 +1,41 @@
+"""The call envelope: what the promise of a remote call says about the call."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct, field
+
+from resonate_sdk.codec import Codec
+from resonate_sdk.protocol.records import Value
+
+
+class CallEnvelope(Struct, frozen=True, kw_only=True):
+    """A call of a registered function."""
+
+    func: str
+    args: list[Any] = field(default_factory=list[Any])
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    version: int = 1
+
+
+def encode_call(
+    codec: Codec, func: str, version: int, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Value:
+    """Write a call.
+
+    Raises:
+        EncodeError: an argument cannot be stored as JSON.
+    """
+    return codec.encode(
+        CallEnvelope(func=func, args=list(args), kwargs=dict(kwargs), version=version)
+    )
+
+
+def decode_call(codec: Codec, param: Value) -> CallEnvelope:
+    """Read a call.
+
+    Raises:
+        DecodeError: the data is not a call.
+    """
+    envelope = codec.decode(param, CallEnvelope)
+    return envelope if envelope is not None else CallEnvelope(func="")

@@ -1,0 +1,143 @@
+"""What is known of a function before it runs: its arguments and its types."""
+
+import inspect
+import typing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+from msgspec import Struct
+
+from resonate_sdk.codec import convert
+from resonate_sdk.errors import DecodeError, UsageError
+
+
+class Callee(Struct, frozen=True, kw_only=True):
+    """A function seen from outside.
+
+    Attributes:
+        func: the function itself, called with the context first.
+        name: what it is called in messages.
+        signature: of the arguments behind the context; None if Python cannot tell.
+        types: annotated types by parameter.
+        result_type: annotated type of the result, unwrapped from generators and coroutines.
+        is_generator: calling it runs nothing yet.
+    """
+
+    func: Callable[..., Any]
+    name: str
+    signature: inspect.Signature | None
+    types: Mapping[str, Any]
+    result_type: Any
+    is_generator: bool
+
+    def check_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Find out before the call whether the arguments fit.
+
+        Raises:
+            UsageError: one is missing, unexpected or given twice.
+        """
+        if self.signature is None:
+            return
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise UsageError(f"{self.name}(ctx, ...): {error}") from None
+
+    def coerce(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Bring arguments that came as JSON into their annotated types.
+
+        Raises:
+            DecodeError: they do not fit the function; the message names the parameter.
+        """
+        if self.signature is None:
+            return tuple(args), dict(kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise DecodeError(f"{self.name}(ctx, ...): {error}", function=self.name) from None
+        for name, value in bound.arguments.items():
+            kind = self.signature.parameters[name].kind
+            type = self.types.get(name, Any)
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                bound.arguments[name] = tuple(self._coerce(name, item, type) for item in value)
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                bound.arguments[name] = {
+                    key: self._coerce(key, item, type) for key, item in value.items()
+                }
+            else:
+                bound.arguments[name] = self._coerce(name, value, type)
+        return bound.args, bound.kwargs
+
+    def _coerce(self, name: str, value: Any, type: Any) -> Any:
+        try:
+            return convert(value, type)
+        except DecodeError as error:
+            raise DecodeError(
+                f"argument {name!r} of {self.name}: {error}", function=self.name, path=name
+            ) from error
+
+
+@lru_cache(maxsize=4096)
+def describe(func: Callable[..., Any]) -> Callee:
+    """Describe a function; annotations that cannot be evaluated count as none.
+
+    Raises:
+        UsageError: it has no positional parameter for the context.
+    """
+    plain = _plain(func)
+    types = _type_hints(plain)
+    return Callee(
+        func=func,
+        name=getattr(plain, "__name__", type(plain).__name__),
+        signature=_signature_behind_context(func),
+        types=types,
+        result_type=_unwrap(types.get("return", Any)),
+        is_generator=inspect.isgeneratorfunction(plain),
+    )
+
+
+def _plain(func: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that a person wrote, below partials and decorators."""
+    while isinstance(func, partial):
+        func = func.func
+    return inspect.unwrap(func)
+
+
+def _type_hints(func: Callable[..., Any]) -> Mapping[str, Any]:
+    target = func if inspect.isroutine(func) else type(func).__call__
+    try:
+        return typing.get_type_hints(target)
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return {}
+
+
+def _signature_behind_context(func: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        signature = inspect.signature(func)
+    except (ValueError, TypeError):
+        return None
+    parameters = list(signature.parameters.values())
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    if not parameters or parameters[0].kind not in positional:
+        name = getattr(func, "__name__", repr(func))
+        raise UsageError(f"{name} needs a first parameter for the context: def {name}(ctx, ...)")
+    if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+        parameters = parameters[1:]
+    return signature.replace(parameters=parameters)
+
+
+def _unwrap(annotation: Any) -> Any:
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin in (Generator, Coroutine) and len(arguments) == 3:
+        return arguments[2]
+    if origin is AsyncGenerator or annotation in (Generator, Coroutine):
+        return Any
+    return annotation

@@ -1,0 +1,37 @@
+"""Which transport a client uses."""
+
+import logging
+
+from resonate_sdk.configuration import Configuration
+from resonate_sdk.local import LocalServer, LocalTransport
+from resonate_sdk.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+
+def connect(
+    configuration: Configuration, network: Transport | None, server: LocalServer | None
+) -> Transport:
+    """Choose the way to a server; nothing is connected yet.
+
+    Args:
+        configuration: where to connect, and under which names.
+        network: a way that the program has made itself.
+        server: a server inside this process that the program has made itself.
+    """
+    if network is not None:
+        return network
+    if server is None and configuration.url is not None:
+        # Local mode must not need the AMQP libraries.
+        from resonate_sdk.amqp.transport import AmqpTransport
+
+        return AmqpTransport(
+            configuration.url, configuration.namespace, configuration.group, configuration.pid
+        )
+    if server is None:
+        logger.warning(
+            "no url and no RESONATE_URL: running on a server inside this process, which forgets "
+            "everything when it ends"
+        )
+        server = LocalServer(closes_with_client=True)
+    return LocalTransport(server, configuration.group, configuration.pid)

@@ -1,0 +1,175 @@
+"""The promises that a function makes: their ids, tags, deadlines and parameters."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from msgspec import Struct
+
+from resonate_sdk.call_envelope import encode_call
+from resonate_sdk.codec import Codec
+from resonate_sdk.ops import Command
+from resonate_sdk.options import Options
+from resonate_sdk.protocol import limits, tags
+from resonate_sdk.protocol.records import EMPTY, PromiseRecord
+from resonate_sdk.protocol.requests import PromiseCreate
+from resonate_sdk.registry import Registry
+
+_CATEGORIES: Mapping[str, str] = {
+    "run": "call",
+    "rpc": "call",
+    "detached": "call",
+    "sleep": "timer",
+    "promise": "latent",
+}
+
+
+class Lineage(Struct, frozen=True):
+    """Where an execution stands in its tree.
+
+    Attributes:
+        id: of the invocation that makes the child.
+        origin: root of the tree.
+        branch: the promise whose task executes it.
+        prefix: id of the very first root.
+        deadline_ms: its own; epoch ms.
+    """
+
+    id: str
+    origin: str
+    branch: str
+    prefix: str
+    deadline_ms: int
+
+    @staticmethod
+    def of_root(root: PromiseRecord) -> "Lineage":
+        """The lineage of a task's promise, whoever made it."""
+        return Lineage(
+            id=root.id,
+            origin=root.tags.get(tags.ORIGIN, root.id),
+            branch=root.tags.get(tags.BRANCH, root.id),
+            prefix=root.tags.get(tags.PREFIX, root.id),
+            deadline_ms=root.timeout_at_ms,
+        )
+
+    def child(self, record: PromiseRecord) -> "Lineage":
+        """The lineage of a function that runs inside this one's task."""
+        return Lineage(
+            id=record.id,
+            origin=record.tags.get(tags.ORIGIN, self.origin),
+            branch=self.branch,
+            prefix=self.prefix,
+            deadline_ms=record.timeout_at_ms,
+        )
+
+
+def child_id(command: Command, given: Options, lineage: Lineage) -> str:
+    """The id of the promise that a command makes.
+
+    Detached executions are named after the first root, so that a chain of them does not grow ids.
+    """
+    if given.id is not None:
+        return given.id
+    if command.kind == "detached":
+        return f"{lineage.prefix}.d{blake2b(command.id.encode(), digest_size=8).hexdigest()}"
+    return command.id
+
+
+def child_request(
+    command: Command,
+    given: Options,
+    lineage: Lineage,
+    codec: Codec,
+    registry: Registry,
+    default_target: str,
+    now_ms: int,
+) -> PromiseCreate:
+    """The promise that a command makes.
+
+    Raises:
+        EncodeError: an argument of a remote call cannot be stored.
+    """
+    id = child_id(command, given, lineage)
+    param = EMPTY
+    match command.kind:
+        case "rpc" | "detached":
+            version = _version(command, given, registry)
+            param = encode_call(codec, command.name, version, command.args, command.kwargs)
+        case "promise":
+            param = codec.encode(command.data)
+        case "run" | "sleep":
+            pass
+    return PromiseCreate(
+        id=id,
+        timeout_at_ms=_deadline_ms(command, given, lineage, now_ms),
+        param=param,
+        tags={**(given.tags or {}), **_tags(command, given, lineage, id, default_target)},
+    )
+
+
+def _tags(
+    command: Command, given: Options, lineage: Lineage, id: str, default_target: str
+) -> dict[str, str]:
+    origin = lineage.origin if given.id is None else id
+    branch = lineage.branch if given.id is None else id
+    fingerprint = _CATEGORIES[command.kind] + (f":{command.name}" if command.name else "")
+    common = {tags.PARENT: lineage.id, tags.FINGERPRINT: fingerprint[: limits.TAG_VALUE_BYTES_MAX]}
+    if given.idempotency_key is not None:
+        common[tags.IDEMPOTENCY_KEY] = given.idempotency_key
+    if command.kind == "run":
+        return {
+            **common,
+            tags.SCOPE: tags.SCOPE_LOCAL,
+            tags.ORIGIN: lineage.origin,
+            tags.BRANCH: lineage.branch,
+        }
+    common |= {tags.SCOPE: tags.SCOPE_GLOBAL, tags.PREFIX: lineage.prefix}
+    match command.kind:
+        case "rpc":
+            target = given.target or default_target
+            return {**common, tags.ORIGIN: origin, tags.BRANCH: id, tags.TARGET: target}
+        case "detached":
+            target = given.target or default_target
+            return {**common, tags.ORIGIN: id, tags.BRANCH: id, tags.TARGET: target}
+        case "sleep":
+            return {**common, tags.ORIGIN: origin, tags.BRANCH: branch, tags.TIMER: tags.TRUE}
+        case "promise":
+            return {**common, tags.ORIGIN: origin, tags.BRANCH: branch, tags.EXTERNAL: tags.TRUE}
+
+
+def _deadline_ms(command: Command, given: Options, lineage: Lineage, now_ms: int) -> int:
+    if command.kind == "sleep":
+        if command.until is not None:
+            wanted = round(command.until * 1000)
+        else:
+            wanted = now_ms + round((command.seconds or 0) * 1000)
+        return max(0, min(wanted, lineage.deadline_ms))
+    if given.timeout_s is not None:
+        wanted = now_ms + round(given.timeout_s * 1000)
+    elif command.kind == "detached":
+        wanted = now_ms + limits.PROMISE_TIMEOUT_MS_DEFAULT
+    else:
+        return lineage.deadline_ms
+    return wanted if command.kind == "detached" else min(wanted, lineage.deadline_ms)
+
+
+def _version(command: Command, given: Options, registry: Registry) -> int:
+    if command.version:
+        return command.version
+    if given.version:
+        return given.version
+    return registry.latest(command.name) or 1
+
+
+def settles_here(record: PromiseRecord) -> bool:
+    """Whether a pending promise is to be settled by running its function in this pass."""
+    return tags.TARGET not in record.tags and record.tags.get(tags.SCOPE) == tags.SCOPE_LOCAL
+
+
+def result_type(command: Command, given: Options) -> Any:
+    """What the value of a command is decoded into."""
+    if given.type is not None:
+        return given.type
+    if command.callee is not None:
+        return command.callee.result_type
+    return Any

@@ -1,0 +1,103 @@
+"""What `register` gives back: the function, callable as before and with durable ways to call it."""
+
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+
+from resonate_sdk.handle import Handle
+from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options
+from resonate_sdk.registry import Registered
+from resonate_sdk.retry import RetryPolicy
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """Starts registered functions; the client is one."""
+
+    def start_here(
+        self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
+    ) -> Handle[Any]:
+        """Run it in this process."""
+        ...
+
+    def start_at_target(
+        self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
+    ) -> Handle[Any]:
+        """Run it in any process of the target's group."""
+        ...
+
+
+class Function(Generic[P, T]):
+    """A registered function.
+
+    Attributes:
+        name: the name it is registered under.
+        version: the version it is registered under.
+        func: the function itself.
+    """
+
+    def __init__(self, caller: Caller, registered: Registered, given: Options = NO_OPTIONS) -> None:
+        """Made by `register`."""
+        self.name = registered.name
+        self.version = registered.version
+        self.func: Callable[..., Any] = registered.callee.func
+        self._caller = caller
+        self._registered = registered
+        self._given = given
+        update_wrapper(self, self.func)
+
+    def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call the function itself; nothing is durable about it."""
+        return self.func(ctx, *args, **kwargs)
+
+    def run(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it here as the execution `id`, and wait for the result.
+
+        An id that exists is not run again: its result is given.
+        """
+        return self.begin_run(id, *args, **kwargs).result()
+
+    def begin_run(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
+        """Run it here as the execution `id`; the handle waits for the result."""
+        return self._caller.start_here(id, self._registered, args, kwargs, self._given)
+
+    def rpc(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it at its target as the execution `id`, and wait for the result."""
+        return self.begin_rpc(id, *args, **kwargs).result()
+
+    def begin_rpc(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
+        """Run it at its target as the execution `id`; the handle waits for the result."""
+        return self._caller.start_at_target(id, self._registered, args, kwargs, self._given)
+
+    def options(
+        self,
+        *,
+        timeout: Seconds | None = None,
+        target: str | None = None,
+        send_to: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
+        idempotency_key: str | None = None,
+    ) -> "Function[P, T]":
+        """A copy whose calls begin with these options."""
+        given = make_options(
+            timeout=timeout,
+            target=target,
+            send_to=send_to,
+            tags=tags,
+            retry_policy=retry_policy,
+            non_retryable_exceptions=non_retryable_exceptions,
+            idempotency_key=idempotency_key,
+        )
+        return Function(self._caller, self._registered, self._given.merged(given))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both stand for the same function object."""
+        return isinstance(other, Function) and self.func == other.func
+
+    def __hash__(self) -> int:
+        """As the function object."""
+        return hash(self.func)

@@ -1,0 +1,95 @@
+"""The result of an execution, to be waited for."""
+
+import asyncio
+from collections.abc import Generator
+from concurrent.futures import Future, TimeoutError as FutureTimeoutError
+from typing import Any, Generic, TypeVar
+
+from resonate_sdk.errors import HandleTimeout, UsageError
+from resonate_sdk.options import Seconds, seconds
+
+T = TypeVar("T")
+
+
+class Handle(Generic[T]):
+    """Waits for one promise.
+
+    Attributes:
+        id: of the promise.
+        future: gets the value, or the exception that the promise was rejected with.
+    """
+
+    def __init__(self, id: str, future: "Future[T]", created: "Future[None]") -> None:
+        """Made by the client.
+
+        Args:
+            id: of the promise.
+            future: is completed when the promise settles.
+            created: is completed when the promise exists, or could not be made.
+        """
+        self.id = id
+        self.future = future
+        self._created = created
+
+    def result(self, timeout: Seconds | None = None) -> T:
+        """Wait for the value.
+
+        Args:
+            timeout: how long to wait; the execution goes on when it is over.
+
+        Raises:
+            HandleTimeout: the wait was over; `result` may be called again.
+            CanceledError: the promise was canceled.
+            TimedOutError: its deadline passed.
+            Exception: what the function raised.
+        """
+        _refuse_on_event_loop(self.id)
+        try:
+            return self.future.result(None if timeout is None else seconds(timeout))
+        except FutureTimeoutError:
+            if self.future.done():
+                raise
+            raise HandleTimeout(
+                f"promise {self.id!r} was not settled within {timeout} s of waiting; it goes on"
+            ) from None
+
+    def done(self) -> bool:
+        """Whether the promise is settled, as far as this process has heard."""
+        return self.future.done()
+
+    def created(self, timeout: Seconds | None = None) -> "Handle[T]":
+        """Wait until the promise exists.
+
+        Raises:
+            HandleTimeout: the wait was over.
+            ResonateError: it could not be created.
+        """
+        _refuse_on_event_loop(self.id)
+        try:
+            self._created.result(None if timeout is None else seconds(timeout))
+        except FutureTimeoutError:
+            if self._created.done():
+                raise
+            raise HandleTimeout(
+                f"promise {self.id!r} was not created within {timeout} s of waiting"
+            ) from None
+        return self
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """Wait without blocking the event loop."""
+        return asyncio.wrap_future(self.future).__await__()
+
+    def __repr__(self) -> str:
+        """Show the id and whether it is done."""
+        return f"<Handle {self.id!r} {'done' if self.done() else 'waiting'}>"
+
+
+def _refuse_on_event_loop(id: str) -> None:
+    """A blocking wait on an event loop would stop everything that runs on it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(
+        f"waiting for {id!r} would block the running event loop: write `await handle` instead"
+    )

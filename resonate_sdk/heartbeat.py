@@ -1,0 +1,67 @@
+"""Leases: which tasks this process holds, and how it keeps them."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import islice
+
+from resonate_sdk.errors import ResonateError
+from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.records import TaskRef
+from resonate_sdk.protocol.requests import TaskHeartbeat
+from resonate_sdk.protocol.responses import Beaten
+from resonate_sdk.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+BEATS_PER_LEASE = 3
+
+
+class Leases:
+    """The tasks that this process holds. Beats go out from a loop that never runs user code."""
+
+    def __init__(self, transport: Transport, pid: str, lease_ms: int) -> None:
+        """Hold nothing yet.
+
+        Args:
+            transport: the way to the server.
+            pid: the name of the process, which the server compares.
+            lease_ms: how long a lease lasts without a beat.
+        """
+        self._transport = transport
+        self._pid = pid
+        self._lease_ms = lease_ms
+        self._held: dict[tuple[str, int], Callable[[], None]] = {}
+
+    def add(self, id: str, version: int, on_lost: Callable[[], None]) -> None:
+        """Keep a lease; `on_lost` is called if the server says that it is not ours any more."""
+        self._held[id, version] = on_lost
+
+    def remove(self, id: str, version: int) -> None:
+        """Keep it no longer."""
+        self._held.pop((id, version), None)
+
+    def holds(self, id: str) -> bool:
+        """Whether this process holds the task at any version."""
+        return any(held_id == id for held_id, _ in self._held)
+
+    async def keep_beating(self) -> None:
+        """Prolong all leases, for ever."""
+        while True:
+            await asyncio.sleep(self._lease_ms / 1000 / BEATS_PER_LEASE)
+            refs = (TaskRef(id=id, version=version) for id, version in tuple(self._held))
+            while tasks := tuple(islice(refs, limits.TASKS_PER_HEARTBEAT_MAX)):
+                await self._beat(tasks)
+
+    async def _beat(self, tasks: tuple[TaskRef, ...]) -> None:
+        try:
+            async with asyncio.timeout(self._lease_ms / 1000):
+                answer = await self._transport.request(TaskHeartbeat(pid=self._pid, tasks=tasks))
+        except (ResonateError, TimeoutError) as error:
+            logger.warning("heartbeat was not answered tasks=%d reason=%s", len(tasks), error)
+            return
+        if isinstance(answer.data, Beaten):
+            for ref in answer.data.lost:
+                on_lost = self._held.pop((ref.id, ref.version), None)
+                if on_lost is not None:
+                    on_lost()

@@ -1,0 +1,150 @@
+"""The way to a server inside this process."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resonate_sdk.clock import now_ms
+from resonate_sdk.coalescing import Ready, into_messages
+from resonate_sdk.errors import ResonateError
+from resonate_sdk.protocol.envelope import encode_request, join
+from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
+from resonate_sdk.protocol.requests import Hello, Request
+from resonate_sdk.protocol.responses import Answer
+from resonate_sdk.transport import Receiver
+
+if TYPE_CHECKING:
+    pass
+
+UNUSED = "0"  # answers come in the order of the requests, nobody looks at their ids
+
+
+class LocalServer:
+    """A server for the clients of this process: nothing to install, nothing to start.
+
+    Several clients may share one. With a path, its promises survive the process.
+    """
+
+    def __init__(self, path: Path | str | None = None, *, closes_with_client: bool = False) -> None:
+        """Open a server.
+
+        Args:
+            path: a file for the promises; without it they are kept in memory.
+            closes_with_client: whether the client that stops first stops the server, too.
+
+        Raises:
+            ResonateError: another process has the file open, or it is not one of ours.
+        """
+        # Only local mode needs the server's code, and only here does the SDK know of it.
+        from resonate_broker.embedded import EmbeddedBroker
+        from resonate_store.store import StoreError
+
+        try:
+            self.broker: EmbeddedBroker = EmbeddedBroker(
+                ":memory:" if path is None else path, now_ms
+            )
+        except StoreError as error:
+            raise ResonateError(str(error)) from error
+        self.closes_with_client = closes_with_client
+        self.broker.start()
+
+    def close(self) -> None:
+        """Stop the server and let its file go."""
+        self.broker.close()
+
+
+class LocalTransport:
+    """Requests are carried out on the calling loop; messages come from whoever causes them."""
+
+    def __init__(self, server: LocalServer, group: str, pid: str) -> None:
+        """Connect a process to a server.
+
+        Args:
+            server: which one.
+            group: whose hints it takes, once it subscribes.
+            pid: its name.
+        """
+        self._server = server
+        self._broker = server.broker
+        self._group = group
+        self._pid = pid
+        self._ready: list[Ready[asyncio.Future[Answer]]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._receiver: Receiver | None = None
+
+    async def start(self, receiver: Receiver) -> None:
+        """Attach to the server."""
+        self._loop = asyncio.get_running_loop()
+        self._receiver = receiver
+        self._broker.attach(self._pid, None, self._deliver)
+
+    async def subscribe(self, slots: int) -> None:
+        """Take hints for the group of this process."""
+        self._broker.attach(self._pid, self._group, self._deliver)
+        self._broker.add_credit(self._pid, slots)
+        await self.request(Hello(pid=self._pid, group=self._group, slots=slots))
+
+    async def unsubscribe(self) -> None:
+        """Take no more hints."""
+        self._broker.attach(self._pid, None, self._deliver)
+
+    def request(
+        self, request: Request, *, origin: str | None = None, chain: str | None = None
+    ) -> "asyncio.Future[Answer]":
+        """Send a request; those of one turn of the loop share a batch."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        if not self._ready:
+            loop.call_soon(self._flush)
+        self._ready.append(Ready(encode_request(request, UNUSED, chain), chain, future))
+        return future
+
+    async def stop(self) -> None:
+        """Detach from the server."""
+        self._broker.detach(self._pid)
+        if self._server.closes_with_client:
+            self._server.close()
+
+    def free(self) -> None:
+        """One more hint can be taken."""
+        self._broker.add_credit(self._pid, 1)
+
+    def _flush(self) -> None:
+        ready, self._ready = self._ready, []
+        for message in into_messages(ready):
+            body = join([item.encoded for item in message])
+            self._broker.submit(body, partial(_answer, [item.ticket for item in message]))
+
+    def _deliver(self, message: Message) -> None:
+        assert self._loop is not None, "messages come after the start"
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._received, message)
+
+    def _received(self, message: Message) -> None:
+        assert self._receiver is not None, "messages come after the start"
+        match message:
+            case Invoke() | Resume():
+                self._receiver.on_hint(message, _LocalSlot(self))
+            case Notify(data=data):
+                self._receiver.on_notify(data.promise)
+
+
+class _LocalSlot:
+    def __init__(self, transport: LocalTransport) -> None:
+        self._transport = transport
+
+    def answered(self) -> None:
+        pass
+
+    def free(self) -> None:
+        self._transport.free()
+
+
+def _answer(
+    futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[tuple[str, Answer]]
+) -> None:
+    for future, (_, answer) in zip(futures, answers, strict=True):
+        if not future.done():
+            future.set_result(answer)

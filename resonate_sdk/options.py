@@ -1,0 +1,108 @@
+"""Options of calls: given as a prefix view or as a suffix, merged, never changed in place."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct, structs
+
+from resonate_sdk import targets
+from resonate_sdk.errors import UsageError
+from resonate_sdk.protocol import tags as tag
+from resonate_sdk.retry import RetryPolicy
+
+Seconds = float | int | timedelta
+
+_USER_RESERVED_TAGS = frozenset({tag.PRIORITY, tag.KEY})
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What a call may be given beside its arguments; None means not given.
+
+    Attributes:
+        id: the id of the promise, instead of the one that is made up.
+        timeout_s: seconds until the deadline.
+        target: address of the group that runs it, in its stored form.
+        tags: further tags of the promise.
+        version: of the function; 0 for the latest.
+        retry_policy: when a failed attempt is repeated.
+        non_retryable: exceptions after which no attempt is repeated.
+        type: what the result is decoded into.
+        idempotency_key: informative; the id is what makes a call idempotent.
+    """
+
+    id: str | None = None
+    timeout_s: float | None = None
+    target: str | None = None
+    tags: Mapping[str, str] | None = None
+    version: int | None = None
+    retry_policy: RetryPolicy | None = None
+    non_retryable: tuple[type[Exception], ...] | None = None
+    type: Any = None
+    idempotency_key: str | None = None
+
+    def merged(self, other: "Options") -> "Options":
+        """These options with those of `other` on top; tags of both."""
+        given = {name: value for name, value in structs.asdict(other).items() if value is not None}
+        if self.tags and other.tags:
+            given["tags"] = {**self.tags, **other.tags}
+        return structs.replace(self, **given)
+
+
+NO_OPTIONS = Options()
+
+
+def make_options(
+    *,
+    id: str | None = None,
+    timeout: Seconds | None = None,
+    target: str | None = None,
+    send_to: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    version: int | None = None,
+    retry_policy: RetryPolicy | None = None,
+    non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
+    type: Any = None,
+    idempotency_key: str | None = None,
+) -> Options:
+    """Check what a user gave as options.
+
+    Raises:
+        UsageError: two options contradict each other, or a tag is reserved.
+        ValueError: a value is out of range.
+    """
+    if target is not None and send_to is not None:
+        raise UsageError("target and send_to mean the same: give one of them")
+    address = target if target is not None else send_to
+    if version is not None and version < 0:
+        raise ValueError(f"a version is 0 (the latest) or more, found {version}")
+    reserved = [
+        key
+        for key in tags or {}
+        if key.startswith(tag.RESERVED_PREFIX) and key not in _USER_RESERVED_TAGS
+    ]
+    if reserved:
+        raise UsageError(f"tags beginning with 'resonate:' are reserved: {reserved[0]!r}")
+    return Options(
+        id=id,
+        timeout_s=None if timeout is None else seconds(timeout),
+        target=None if address is None else targets.resolve(address),
+        tags=tags,
+        version=version,
+        retry_policy=retry_policy,
+        non_retryable=non_retryable_exceptions,
+        type=type,
+        idempotency_key=idempotency_key,
+    )
+
+
+def seconds(duration: Seconds) -> float:
+    """A duration in seconds.
+
+    Raises:
+        ValueError: it is negative.
+    """
+    value = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    if not value >= 0:
+        raise ValueError(f"a duration is 0 seconds or more, found {value}")
+    return value

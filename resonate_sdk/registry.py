@@ -1,0 +1,91 @@
+"""Functions by name and version."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from resonate_sdk.callee import Callee, describe
+from resonate_sdk.errors import FunctionNotFoundError, RegistrationError
+from resonate_sdk.options import NO_OPTIONS, Options
+
+
+class Registered(Struct, frozen=True, kw_only=True):
+    """A function under its name.
+
+    Attributes:
+        options: what its calls begin with.
+    """
+
+    name: str
+    version: int
+    callee: Callee
+    options: Options = NO_OPTIONS
+
+
+class Registry:
+    """What a worker can run. Clients may share one."""
+
+    def __init__(self) -> None:
+        """Know no function."""
+        self._by_name: dict[str, dict[int, Registered]] = {}
+        self._by_func: dict[Callable[..., Any], Registered] = {}
+
+    def add(
+        self,
+        func: Callable[..., Any],
+        *,
+        name: str | None = None,
+        version: int = 1,
+        options: Options = NO_OPTIONS,
+    ) -> Registered:
+        """Register a function.
+
+        Raises:
+            RegistrationError: the name is missing or taken, or the version is below one.
+        """
+        name = name if name is not None else getattr(func, "__name__", None)
+        if name is None or not name:
+            raise RegistrationError(f"{func!r} has no name: register it with name=...")
+        if name == "<lambda>":
+            raise RegistrationError("a lambda has no name of its own: register it with name=...")
+        if version < 1:
+            raise RegistrationError(f"version {version} of {name}: versions begin at 1")
+        versions = self._by_name.setdefault(name, {})
+        if version in versions:
+            raise RegistrationError(f"function {name} version {version} is registered already")
+        registered = Registered(name=name, version=version, callee=describe(func), options=options)
+        versions[version] = registered
+        self._by_func[func] = registered
+        return registered
+
+    def by_name(self, name: str, version: int = 0) -> Registered:
+        """Find a function; version 0 means the latest.
+
+        Raises:
+            FunctionNotFoundError: it is not registered here; the message names what is.
+        """
+        versions = self._by_name.get(name)
+        if not versions:
+            raise FunctionNotFoundError(f"function {name} is not registered here{self._known()}")
+        found = versions.get(version or max(versions))
+        if found is None:
+            known = ", ".join(str(known) for known in sorted(versions))
+            raise FunctionNotFoundError(
+                f"function {name} version {version} is not registered here, versions {known} are"
+            )
+        return found
+
+    def latest(self, name: str) -> int | None:
+        """The highest version that is registered here under a name."""
+        return max(self._by_name.get(name, ()), default=None)
+
+    def by_func(self, func: Callable[..., Any]) -> Registered | None:
+        """Find what a function object is registered as."""
+        return self._by_func.get(func)
+
+    def _known(self) -> str:
+        names = sorted(self._by_name)
+        if not names:
+            return ": no function is"
+        return f", these are: {', '.join(names[:20])}"

@@ -1,0 +1,557 @@
+"""The client: registers functions, runs them here or elsewhere, waits for their results."""
+
+import copy
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from concurrent.futures import Future, TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+
+from resonate_sdk.ask import refusal
+from resonate_sdk.call_envelope import encode_call
+from resonate_sdk.clock import now_ms
+from resonate_sdk.codec import Codec
+from resonate_sdk.configuration import configure
+from resonate_sdk.connect import connect
+from resonate_sdk.errors import FunctionNotFoundError, TransportError, UsageError
+from resonate_sdk.execution.execution import Environment
+from resonate_sdk.function import Function
+from resonate_sdk.handle import Handle
+from resonate_sdk.local import LocalServer
+from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
+from resonate_sdk.promises import Promises
+from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol.addresses import Address
+from resonate_sdk.protocol.requests import PromiseCreate, PromiseGet, Request
+from resonate_sdk.protocol.responses import Answer, PromiseData
+from resonate_sdk.registry import Registered, Registry
+from resonate_sdk.retry import RetryPolicy
+from resonate_sdk.runtime import AUTOSTART_S, Runtime
+from resonate_sdk.stores.remote import RemoteStore
+from resonate_sdk.task_sources.poller import Poller
+from resonate_sdk.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LEASE_S_MIN = 1.0
+CALL_TIMEOUT_S = 2 * limits.ANSWER_TIMEOUT_MS / 1000
+WORKERS_MAX = 32
+WORKERS_BESIDE_CPUS = 4
+
+
+class Resonate:
+    """A process's door to durable execution.
+
+    Example:
+        >>> resonate = Resonate.local()
+        >>> @resonate.register
+        ... def greet(ctx, name):
+        ...     return f"Hello {name}"
+        >>> greet.run("greeting-1", "World")
+        'Hello World'
+        >>> resonate.stop()
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        namespace: str | None = None,
+        group: str | None = None,
+        pid: str | None = None,
+        store: RemoteStore | None = None,
+        task_source: Poller | None = None,
+        message_source: Poller | None = None,
+        network: Transport | None = None,
+        server: LocalServer | None = None,
+        ttl: Seconds = limits.LEASE_MS_DEFAULT / 1000,
+        workers: int | None = None,
+        max_concurrent_tasks: int = 64,
+        prefix: str | None = None,
+        codec: Codec | None = None,
+        retry_policy: RetryPolicy | None = None,
+        registry: Registry | None = None,
+        dependencies: Mapping[str, Any] | None = None,
+        autostart: bool = True,
+    ) -> None:
+        """Make a client; nothing is connected before it is needed.
+
+        Args:
+            url: `amqp://…` or `amqps://…` of the broker; else `RESONATE_URL`; without either a
+                server inside this process is used, which forgets everything when it ends.
+            namespace: prefix of all queues; else `RESONATE_NAMESPACE`, else `resonate`.
+            group: the worker group whose calls this process serves; else `RESONATE_GROUP`, else
+                `default`.
+            pid: the name of this process; unique by default, and must be.
+            store: the broker, in the spelling of the first SDKs.
+            task_source: broker and group, in the spelling of the first SDKs.
+            message_source: the same as `task_source`.
+            network: another way to a server.
+            server: a server inside this process, shared with other clients.
+            ttl: how long a task stays with a process that sends no heartbeat; 1 second or more.
+            workers: how many functions run at a time; by default a few more than CPUs.
+            max_concurrent_tasks: how many executions may be under way at a time.
+            prefix: put before the ids that the program chooses; else `RESONATE_PREFIX`.
+            codec: encodes and decodes values.
+            retry_policy: for functions that were given none.
+            registry: functions, shared with other clients.
+            dependencies: what functions get from `ctx.get_dependency`.
+            autostart: serve calls soon after the last registration, without `start()`.
+
+        Raises:
+            UsageError: arguments contradict each other.
+        """
+        configuration = configure(
+            url=url,
+            namespace=namespace,
+            group=group,
+            pid=pid,
+            prefix=prefix,
+            store=store,
+            task_source=_either(task_source, message_source),
+            environment={} if server is not None or network is not None else os.environ,
+        )
+        lease_s = seconds(ttl)
+        if lease_s < LEASE_S_MIN:
+            raise UsageError(f"a lease (ttl) lasts {LEASE_S_MIN} s or more, found {lease_s}")
+        self.pid = configuration.pid
+        self.group = configuration.group
+        self.anycast = str(Address("any", self.group))
+        self.unicast = str(Address("uni", self.group, self.pid))
+        self._prefix = configuration.prefix
+        self._codec = codec or Codec()
+        self._registry = registry or Registry()
+        self._dependencies: dict[str | type, Any] = dict((dependencies or {}).items())
+        self._autostart = autostart
+        self._given = NO_OPTIONS
+        environment = Environment(
+            registry=self._registry,
+            dependencies=self._dependencies,
+            codec=self._codec,
+            default_target=self.anycast,
+            retry_policy=retry_policy,
+            now_ms=now_ms,
+        )
+        cpus = os.cpu_count() or 1
+        self._runtime = Runtime(
+            connect(configuration, network, server),
+            environment,
+            pid=self.pid,
+            address=self.unicast,
+            lease_ms=round(lease_s * 1000),
+            threads=workers or min(WORKERS_MAX, cpus + WORKERS_BESIDE_CPUS),
+            slots=max_concurrent_tasks,
+        )
+        self.promises = Promises(self._call, self._codec)
+
+    @classmethod
+    def local(
+        cls,
+        *,
+        path: Path | str | None = None,
+        server: LocalServer | None = None,
+        **keywords: Any,
+    ) -> Self:
+        """Make a client with a server inside this process: nothing to install or to start.
+
+        Args:
+            path: a file for the promises: a script that is killed goes on where it was when it
+                is started again. Without it they are kept in memory.
+            server: a server shared with other clients, instead.
+            keywords: as for the constructor.
+
+        Raises:
+            ResonateError: another process has the file open.
+            UsageError: both path and server are given.
+        """
+        if path is not None and server is not None:
+            raise UsageError("path= opens a server of its own: give path= or server=, not both")
+        return cls(server=server or LocalServer(path, closes_with_client=True), **keywords)
+
+    @classmethod
+    def remote(cls, url: str | None = None, **keywords: Any) -> Self:
+        """Make a client of a server that is reached through RabbitMQ.
+
+        Args:
+            url: `amqp://…` or `amqps://…`; else `RESONATE_URL`.
+            keywords: as for the constructor.
+
+        Raises:
+            UsageError: there is no URL.
+        """
+        if not (url or os.environ.get("RESONATE_URL")):
+            raise UsageError("Resonate.remote needs url='amqp://...', or RESONATE_URL")
+        return cls(url=url, **keywords)
+
+    @overload
+    def register(
+        self, func: Callable[Concatenate[Any, P], Generator[Any, Any, T]], /
+    ) -> Function[P, T]: ...
+    @overload
+    def register(
+        self, func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /
+    ) -> Function[P, T]: ...
+    @overload
+    def register(self, func: Callable[Concatenate[Any, P], T], /) -> Function[P, T]: ...
+    @overload
+    def register(
+        self,
+        func: None = None,
+        /,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] = (),
+        timeout: Seconds | None = None,
+    ) -> "Registrar": ...
+    @overload
+    def register(
+        self,
+        func: Callable[..., Any],
+        /,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] = (),
+        timeout: Seconds | None = None,
+    ) -> Function[..., Any]: ...
+    def register(
+        self,
+        func: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] = (),
+        timeout: Seconds | None = None,
+    ) -> Any:
+        """Make a function durable: `@resonate.register`, `@resonate.register(...)`, or a call.
+
+        Args:
+            func: its first parameter is the context.
+            name: what others call it by; by default its own name.
+            version: executions keep the version that they began with.
+            retry_policy: when a failed attempt is repeated.
+            non_retryable_exceptions: exceptions after which none is.
+            timeout: seconds until the deadline of its executions.
+
+        Raises:
+            RegistrationError: the name and version are taken, or there is no name.
+            UsageError: there is no parameter for the context.
+        """
+        given = make_options(
+            timeout=timeout,
+            retry_policy=retry_policy,
+            non_retryable_exceptions=non_retryable_exceptions or None,
+        )
+        registrar = Registrar(self, name, version, given)
+        return registrar if func is None else registrar(func)
+
+    @overload
+    def begin_run(
+        self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Handle[T]: ...
+    @overload
+    def begin_run(
+        self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any
+    ) -> Handle[Any]: ...
+    def begin_run(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Handle[Any]:
+        """Run a function in this process as the execution `id`; the handle waits for its result.
+
+        An id that exists is not run again. If this process dies, any worker of the target's
+        group goes on, by default of the own group.
+
+        Args:
+            id: the name of the execution; chosen by the program, it makes the call idempotent.
+            func: a function registered here, or its name.
+            args: its arguments; storable as JSON.
+            kwargs: likewise.
+
+        Raises:
+            FunctionNotFoundError: it is not registered here.
+            UsageError: the arguments do not fit.
+        """
+        return self.start_here(id, self._registered(func), args, kwargs, NO_OPTIONS)
+
+    @overload
+    def run(self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def run(self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any: ...
+    def run(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a function in this process as the execution `id`, and wait for its result."""
+        return self.begin_run(id, func, *args, **kwargs).result()
+
+    @overload
+    def begin_rpc(
+        self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Handle[T]: ...
+    @overload
+    def begin_rpc(
+        self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any
+    ) -> Handle[Any]: ...
+    def begin_rpc(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Handle[Any]:
+        """Run a function in any worker of the target's group; the handle waits for its result.
+
+        Args:
+            id: the name of the execution; chosen by the program, it makes the call idempotent.
+            func: the name of a function registered there, or a function registered here.
+            args: its arguments; storable as JSON.
+            kwargs: likewise.
+
+        Raises:
+            FunctionNotFoundError: a function object is not registered here.
+            EncodeError: an argument cannot be stored.
+        """
+        if not isinstance(func, str):
+            return self.start_at_target(id, self._registered(func), args, kwargs, NO_OPTIONS)
+        version = self._given.version or self._registry.latest(func) or 1
+        return self._start(id, func, version, args, kwargs, self._given, Any, here=False)
+
+    @overload
+    def rpc(self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def rpc(self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any: ...
+    def rpc(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a function in any worker of the target's group, and wait for its result."""
+        return self.begin_rpc(id, func, *args, **kwargs).result()
+
+    def get(self, id: str, *, type: Any = Any) -> Handle[Any]:
+        """Wait for a promise that exists.
+
+        Args:
+            id: its name.
+            type: what its value is decoded into.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        id = self._prefixed(id)
+        answer = self._call(PromiseGet(id=id))
+        if not isinstance(answer.data, PromiseData):
+            raise refusal(answer)
+        future, created = Future[Any](), Future[None]()
+        created.set_result(None)
+        self._runtime.watch(id, future, type)
+        return Handle(id, future, created)
+
+    def options(
+        self,
+        *,
+        target: str | None = None,
+        send_to: str | None = None,
+        timeout: Seconds | None = None,
+        tags: Mapping[str, str] | None = None,
+        version: int | None = None,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Self:
+        """A view of this client whose calls begin with these options."""
+        given = make_options(
+            target=target,
+            send_to=send_to,
+            timeout=timeout,
+            tags=tags,
+            version=version,
+            retry_policy=retry_policy,
+            non_retryable_exceptions=non_retryable_exceptions,
+            idempotency_key=idempotency_key,
+        )
+        view = copy.copy(self)
+        view._given = self._given.merged(given)
+        return view
+
+    def set_dependency(self, key: str, obj: Any) -> None:
+        """Let durable functions of this process get `obj` by `ctx.get_dependency(key)`."""
+        self._dependencies[key] = obj
+
+    def with_dependency(self, obj: Any) -> Self:
+        """Let durable functions of this process get `obj` by `ctx.get_dependency(type(obj))`."""
+        self._dependencies[type(obj)] = obj
+        return self
+
+    def start(self) -> None:
+        """Serve calls of the group; done by itself soon after the last registration."""
+        self._runtime.subscribe()
+
+    def serve(self) -> None:
+        """Serve calls of the group until SIGINT or SIGTERM, then stop."""
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: ended.set())
+        self.start()
+        ended.wait()
+        self.stop()
+
+    def stop(self, timeout: Seconds = 30.0) -> None:
+        """Take no more work, give tasks back at their next checkpoint, and disconnect.
+
+        Args:
+            timeout: how long to wait for functions that are running.
+        """
+        self._runtime.stop(seconds(timeout))
+
+    def __enter__(self) -> Self:
+        """Use the client in a `with` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop at its end."""
+        self.stop()
+
+    def start_here(
+        self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
+    ) -> Handle[Any]:
+        """Run a registered function in this process."""
+        return self._start_registered(id, registered, args, kwargs, given, here=True)
+
+    def start_at_target(
+        self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
+    ) -> Handle[Any]:
+        """Run a registered function in any process of its target's group."""
+        return self._start_registered(id, registered, args, kwargs, given, here=False)
+
+    def _start_registered(
+        self,
+        id: str,
+        registered: Registered,
+        args: Any,
+        kwargs: Any,
+        given: Options,
+        *,
+        here: bool,
+    ) -> Handle[Any]:
+        registered.callee.check_arguments(args, kwargs)
+        merged = registered.options.merged(self._given).merged(given)
+        return self._start(
+            id,
+            registered.name,
+            registered.version,
+            args,
+            kwargs,
+            merged,
+            registered.callee.result_type,
+            here=here,
+        )
+
+    def _start(
+        self,
+        id: str,
+        name: str,
+        version: int,
+        args: Any,
+        kwargs: Any,
+        given: Options,
+        result_type: Any,
+        *,
+        here: bool,
+    ) -> Handle[Any]:
+        if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users do
+            raise UsageError(f"the id of an execution is a string, found {id!r}")
+        id = self._prefixed(id)
+        timeout_ms = limits.PROMISE_TIMEOUT_MS_DEFAULT
+        if given.timeout_s is not None:
+            timeout_ms = round(given.timeout_s * 1000)
+        request = PromiseCreate(
+            id=id,
+            timeout_at_ms=now_ms() + timeout_ms,
+            param=encode_call(self._codec, name, version, args, kwargs),
+            tags={**(given.tags or {}), **self._root_tags(id, given)},
+        )
+        future, created = Future[Any](), Future[None]()
+        self._runtime.create(
+            request,
+            here=here,
+            future=future,
+            created=created,
+            result_type=given.type or result_type,
+        )
+        return Handle(id, future, created)
+
+    def _root_tags(self, id: str, given: Options) -> dict[str, str]:
+        tags = {
+            tag.TARGET: given.target or self.anycast,
+            tag.SCOPE: tag.SCOPE_GLOBAL,
+            tag.ORIGIN: id,
+            tag.BRANCH: id,
+            tag.PARENT: id,
+            tag.PREFIX: id,
+        }
+        if given.idempotency_key is not None:
+            tags[tag.IDEMPOTENCY_KEY] = given.idempotency_key
+        return tags
+
+    def _prefixed(self, id: str) -> str:
+        if not self._prefix or id.startswith(f"{self._prefix}:"):
+            return id
+        return f"{self._prefix}:{id}"
+
+    def _registered(self, func: Any) -> Registered:
+        if isinstance(func, str):
+            return self._registry.by_name(func, self._given.version or 0)
+        raw: Any = func.func if isinstance(func, Function) else func
+        registered = self._registry.by_func(raw)
+        if registered is None:
+            name = getattr(raw, "__name__", repr(raw))
+            raise FunctionNotFoundError(
+                f"function {name} is not registered here: put @resonate.register above it"
+            )
+        return registered
+
+    def add(self, func: Callable[..., Any], name: str | None, version: int, given: Options) -> Any:
+        """Register a function; `register` is the way to call it."""
+        registered = self._registry.add(func, name=name, version=version, options=given)
+        if self._autostart:
+            self._runtime.subscribe(AUTOSTART_S)
+        return Function[Any, Any](self, registered)
+
+    def _call(self, request: Request) -> Answer:
+        try:
+            return self._runtime.call(request).result(CALL_TIMEOUT_S)
+        except FutureTimeoutError as error:
+            if isinstance(error, TransportError):
+                raise
+            raise TransportError(
+                f"{request.kind} was not answered within {CALL_TIMEOUT_S} s",
+                may_be_carried_out=True,
+            ) from None
+
+
+class Registrar:
+    """Registers the function it is called with; what `@resonate.register(...)` stands for."""
+
+    def __init__(self, client: Resonate, name: str | None, version: int, given: Options) -> None:
+        """Made by `register`."""
+        self._client = client
+        self._name = name
+        self._version = version
+        self._given = given
+
+    @overload
+    def __call__(
+        self, func: Callable[Concatenate[Any, P], Generator[Any, Any, T]], /
+    ) -> Function[P, T]: ...
+    @overload
+    def __call__(
+        self, func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /
+    ) -> Function[P, T]: ...
+    @overload
+    def __call__(self, func: Callable[Concatenate[Any, P], T], /) -> Function[P, T]: ...
+    def __call__(self, func: Callable[..., Any], /) -> Any:
+        """Register a function."""
+        return self._client.add(func, self._name, self._version, self._given)
+
+
+def _either(task_source: Poller | None, message_source: Poller | None) -> Poller | None:
+    if task_source is not None and message_source is not None:
+        raise UsageError("task_source and message_source mean the same: give one of them")
+    return task_source if task_source is not None else message_source

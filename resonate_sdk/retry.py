@@ -1,0 +1,91 @@
+"""Retry policies: how long to wait before a failed function is run again.
+
+`next(attempt)` is the delay in seconds after that many failed attempts; None means that no further
+attempt is made. Attempts are counted in memory: after a crash of
+the process counting starts anew.
+"""
+
+import random
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class RetryPolicy(Protocol):
+    """Decides when a failed function is run again."""
+
+    def next(self, attempt: int) -> float | None:
+        """Seconds before the next attempt; None to give up."""
+        ...
+
+
+class Never(Struct, frozen=True):
+    """Do not try again."""
+
+    def next(self, attempt: int) -> float | None:
+        """Give up at once."""
+        return None
+
+
+class Constant(Struct, frozen=True):
+    """Wait equally long each time.
+
+    Attributes:
+        delay: seconds.
+        max_retries: give up after so many; None never.
+    """
+
+    delay: float = 1.0
+    max_retries: int | None = None
+
+    def next(self, attempt: int) -> float | None:
+        """`delay`, while retries are left."""
+        return None if _is_used_up(attempt, self.max_retries) else self.delay
+
+
+class Linear(Struct, frozen=True):
+    """Wait `delay` seconds longer each time.
+
+    Attributes:
+        delay: seconds before the first retry, and what each further one adds.
+        max_retries: give up after so many; None never.
+    """
+
+    delay: float = 1.0
+    max_retries: int | None = None
+
+    def next(self, attempt: int) -> float | None:
+        """`delay · attempt`, while retries are left."""
+        return None if _is_used_up(attempt, self.max_retries) else self.delay * attempt
+
+
+class Exponential(Struct, frozen=True):
+    """Wait `factor` times longer each time, up to `max_delay`.
+
+    Attributes:
+        delay: seconds that the powers of `factor` are multiplied with.
+        factor: growth per retry.
+        max_delay: longest wait in seconds.
+        max_retries: give up after so many; None never.
+        jitter: the wait is up to this fraction of it shorter or longer, at random.
+    """
+
+    delay: float = 1.0
+    factor: float = 2.0
+    max_delay: float = 30.0
+    max_retries: int | None = None
+    jitter: float = 0.0
+
+    def next(self, attempt: int) -> float | None:
+        """`min(delay · factor ** attempt, max_delay)`, while retries are left."""
+        if _is_used_up(attempt, self.max_retries):
+            return None
+        try:
+            wait = min(self.delay * self.factor**attempt, self.max_delay)
+        except OverflowError:
+            wait = self.max_delay
+        return wait * (1 + random.SystemRandom().uniform(-self.jitter, self.jitter))
+
+
+def _is_used_up(attempt: int, max_retries: int | None) -> bool:
+    return max_retries is not None and attempt > max_retries

@@ -1,0 +1,282 @@
+"""The inside of a client: one event loop on a thread of its own, and what lives on it."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from resonate_sdk.ask import ask, refusal
+from resonate_sdk.errors import ResonateError, ShutdownError
+from resonate_sdk.execution.execution import Environment
+from resonate_sdk.heartbeat import Leases
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.messages import Hint
+from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.requests import CreateAction, PromiseCreate, Request, TaskCreate
+from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
+from resonate_sdk.tasks import Tasks
+from resonate_sdk.transport import Slot, Transport
+from resonate_sdk.watches import Watches
+from resonate_sdk.worker import Worker, granted
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+AUTOSTART_S = 0.25  # hints are taken so long after the latest registration
+START_TIMEOUT_S = 10.0
+
+
+class Runtime:
+    """What a client does beside the threads of its program."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        environment: Environment,
+        *,
+        pid: str,
+        address: str,
+        lease_ms: int,
+        threads: int,
+        slots: int,
+    ) -> None:
+        """Prepare everything; nothing runs before it is needed.
+
+        Args:
+            transport: the way to the server.
+            environment: what durable functions run in.
+            pid: the name of this process.
+            address: where news for this process go.
+            lease_ms: how long a lease lasts without a heartbeat.
+            threads: how many functions may run at a time.
+            slots: how many executions may be under way at a time.
+        """
+        self._transport = transport
+        self._pid = pid
+        self._lease_ms = lease_ms
+        self._slots = slots
+        self._watches = Watches(transport, environment.codec, address)
+        self._leases = Leases(transport, pid, lease_ms)
+        self._worker = Worker(
+            transport,
+            environment,
+            self._leases,
+            pid=pid,
+            lease_ms=lease_ms,
+            threads=threads,
+            on_settled=self._watches.settle,
+            on_suspended=self._keep_watching,
+        )
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: Tasks | None = None
+        self._stop_requested: asyncio.Event | None = None
+        self._is_stopped = False
+        self._subscribing: asyncio.TimerHandle | None = None
+        self._is_subscribed = False
+
+    def start(self) -> None:
+        """Start the loop, if it does not run."""
+        with self._lock:
+            if self._is_stopped:
+                raise ShutdownError("this client was stopped: make a new one")
+            if self._thread is not None:
+                return
+            started = Future[None]()
+            self._thread = threading.Thread(
+                target=self._run, args=(started,), name="resonate-io", daemon=True
+            )
+            self._thread.start()
+            started.result(START_TIMEOUT_S)
+
+    def subscribe(self, delay_s: float = 0.0) -> None:
+        """Take hints after a delay; a later call replaces an earlier one that is still waiting."""
+        self.start()
+        self.loop.call_soon_threadsafe(self._subscribe_later, delay_s)
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop taking hints, give tasks back, fail what still waits, and end the loop."""
+        with self._lock:
+            self._is_stopped = True
+            thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._run_on_loop(self._shut_down(timeout_s)).result(timeout_s + START_TIMEOUT_S)
+        thread.join(timeout_s + START_TIMEOUT_S)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of a runtime that was started."""
+        assert self._loop is not None, "the runtime was started"
+        return self._loop
+
+    def call(self, request: Request) -> "Future[Answer]":
+        """Send a request from any thread."""
+        self.start()
+        return self._run_on_loop(ask(self._transport, request))
+
+    def watch(self, id: str, future: "Future[Any]", result_type: Any) -> None:
+        """Complete a future when a promise that exists settles."""
+        self.start()
+        self.loop.call_soon_threadsafe(self._watch, id, future, result_type)
+
+    def create(
+        self,
+        request: PromiseCreate,
+        *,
+        here: bool,
+        future: "Future[Any]",
+        created: "Future[None]",
+        result_type: Any,
+    ) -> None:
+        """Create a promise and wait for it.
+
+        Args:
+            request: the promise, with a target.
+            here: whether it is run in this process, if nobody runs it.
+            future: gets its value.
+            created: is completed when it exists.
+            result_type: what the value is decoded into.
+        """
+        self.start()
+        self.loop.call_soon_threadsafe(self._create, request, here, future, created, result_type)
+
+    def on_hint(self, hint: Hint, slot: Slot) -> None:
+        """A task may be acquired, and there is room for it."""
+        self._worker.on_hint(hint, slot)
+
+    def on_notify(self, promise: PromiseRecord) -> None:
+        """A promise that this process listens to has settled."""
+        self._watches.settle(promise)
+
+    def on_reconnect(self) -> None:
+        """News may have been lost."""
+        self._spawn(self._watches.look_at_all())
+
+    def _run(self, started: "Future[None]") -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._main(started))
+
+    async def _main(self, started: "Future[None]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop_requested = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            self._tasks = Tasks(group)
+            self._worker.start(self._tasks)
+            await self._transport.start(self)
+            forever = [
+                self._spawn(self._leases.keep_beating()),
+                self._spawn(self._watches.keep_looking()),
+            ]
+            started.set_result(None)
+            await self._stop_requested.wait()
+            for task in forever:
+                task.cancel()
+
+    async def _shut_down(self, timeout_s: float) -> None:
+        if self._subscribing is not None:
+            self._subscribing.cancel()
+        if self._is_subscribed:
+            await self._transport.unsubscribe()
+        await self._worker.stop(timeout_s)
+        self._watches.fail_all(ShutdownError("the client was stopped, the execution goes on"))
+        await self._transport.stop()
+        assert self._stop_requested is not None, "the loop runs"
+        self._stop_requested.set()
+
+    def _subscribe_later(self, delay_s: float) -> None:
+        if self._is_subscribed:
+            return
+        if self._subscribing is not None:
+            self._subscribing.cancel()
+        self._subscribing = self.loop.call_later(delay_s, self._subscribe)
+
+    def _subscribe(self) -> None:
+        self._is_subscribed = True
+        self._spawn(self._transport.subscribe(self._slots))
+
+    def _watch(self, id: str, future: "Future[Any]", result_type: Any) -> None:
+        self._watches.add(id, future, result_type)
+        self._spawn(self._watches.look(id))
+
+    def _create(
+        self,
+        request: PromiseCreate,
+        here: bool,
+        future: "Future[Any]",
+        created: "Future[None]",
+        result_type: Any,
+    ) -> None:
+        is_running = here and self._watches.is_watched(request.id)
+        self._watches.add(request.id, future, result_type)
+        if is_running:
+            self._spawn(self._attach(request.id, created))
+        elif here:
+            self._spawn(self._create_here(request, created))
+        else:
+            self._spawn(self._create_there(request, created))
+
+    async def _attach(self, id: str, created: "Future[None]") -> None:
+        created.set_result(None)
+        await self._watches.look(id)
+
+    async def _create_here(self, request: PromiseCreate, created: "Future[None]") -> None:
+        task = TaskCreate(pid=self._pid, lease_ms=self._lease_ms, action=CreateAction(data=request))
+        try:
+            answer = await ask(self._transport, task)
+            if answer.status not in (responses.OK, responses.CONFLICT):
+                raise refusal(answer)
+        except ResonateError as error:
+            self._could_not_create(request.id, created, error)
+            return
+        _set(created)
+        if not isinstance(answer.data, TaskGranted):
+            await self._watches.look(request.id)  # somebody else runs it, or it sleeps
+        elif answer.data.task.state == "acquired":
+            self._worker.run_granted(granted(answer.data))
+        else:
+            self._watches.settle(answer.data.promise)
+
+    async def _create_there(self, request: PromiseCreate, created: "Future[None]") -> None:
+        # Handed in without a pause, both travel in one message and are decided in this order.
+        creating = self._transport.request(request)
+        listening = self._transport.request(self._watches.listener(request.id))
+        try:
+            answer = await creating
+            if answer.status in responses.RETRYABLE:
+                answer = await ask(self._transport, request)
+            if not isinstance(answer.data, PromiseData):
+                raise refusal(answer)
+        except ResonateError as error:
+            listening.cancel()
+            self._could_not_create(request.id, created, error)
+            return
+        _set(created)
+        self._watches.settle(answer.data.promise)
+        await self._watches.listened(request.id, listening)
+
+    def _could_not_create(self, id: str, created: "Future[None]", error: Exception) -> None:
+        if not created.done():
+            created.set_exception(error)
+        self._watches.fail(id, error)
+
+    def _keep_watching(self, id: str) -> None:
+        """A pass has ended without a result: the result will come as news."""
+        if self._watches.is_watched(id):
+            self._spawn(self._watches.look(id))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
+        assert self._tasks is not None, "the loop runs"
+        return self._tasks.spawn(coroutine)
+
+    def _run_on_loop(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+
+def _set(created: "Future[None]") -> None:
+    if not created.done():
+        created.set_result(None)

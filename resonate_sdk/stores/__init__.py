@@ -1,0 +1,1 @@
+"""Stores, in the import lines of the first SDKs."""

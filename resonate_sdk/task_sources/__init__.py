@@ -1,0 +1,1 @@
+"""Task sources, in the import lines of the first SDKs."""

@@ -1,0 +1,26 @@
+"""Tasks of the event loop that belong together, and of which none takes the others down."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+class Tasks:
+    """Owns the tasks of a client: they end before its loop does."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        """Let a group own them."""
+        self._group = group
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
+        """Run a coroutine; what it does not handle is logged, and is the end of it alone."""
+        return self._group.create_task(self._guarded(coroutine))
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await coroutine
+        except Exception:
+            logger.exception("background task failed")

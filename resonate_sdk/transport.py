@@ -1,0 +1,74 @@
+"""What the SDK needs from the wire: requests with answers, hints for work, news of promises."""
+
+import asyncio
+from typing import Protocol
+
+from resonate_sdk.protocol.messages import Hint
+from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.requests import Request
+from resonate_sdk.protocol.responses import Answer
+
+
+class Slot(Protocol):
+    """The place in this process that a hint takes up while its execution runs."""
+
+    def answered(self) -> None:
+        """The server has answered the attempt to acquire the task: the hint is used up."""
+        ...
+
+    def free(self) -> None:
+        """The execution has left; another one may come."""
+        ...
+
+
+class Receiver(Protocol):
+    """Takes what arrives unasked; called on the event loop, must not block."""
+
+    def on_hint(self, hint: Hint, slot: Slot) -> None:
+        """A task may be acquired, and there is room for it."""
+        ...
+
+    def on_notify(self, promise: PromiseRecord) -> None:
+        """A promise that this process listens to has settled."""
+        ...
+
+    def on_reconnect(self) -> None:
+        """The connection is new: news may have been lost."""
+        ...
+
+
+class Transport(Protocol):
+    """The way to one server. Everything is called on one event loop."""
+
+    async def start(self, receiver: Receiver) -> None:
+        """Begin to connect; returns at once, requests wait until there is a connection."""
+        ...
+
+    async def subscribe(self, slots: int) -> None:
+        """Take hints for the group of this process, up to `slots` executions at a time."""
+        ...
+
+    async def unsubscribe(self) -> None:
+        """Take no more hints."""
+        ...
+
+    def request(
+        self, request: Request, *, origin: str | None = None, chain: str | None = None
+    ) -> "asyncio.Future[Answer]":
+        """Send a request.
+
+        Args:
+            request: what is asked for.
+            origin: root of the tree it belongs to, which decides its partition; by default what
+                the request names.
+            chain: requests handed in without a pause in between and with the same chain depend
+                on each other: after the first failure the rest is not attempted.
+
+        Returns:
+            The answer; or a `TransportError` if none came in time.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Send what is waiting, if that is possible at once, and disconnect."""
+        ...

@@ -1,0 +1,148 @@
+"""Handles that wait for promises: told by news, and by asking now and then."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from resonate_sdk.ask import ask, refusal
+from resonate_sdk.codec import Codec
+from resonate_sdk.errors import NotFoundError, ResonateError
+from resonate_sdk.failures import decode_failure
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.requests import PromiseGet, PromiseRegisterListener
+from resonate_sdk.protocol.responses import Answer, PromiseData
+from resonate_sdk.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+FIRST_LOOK_S = 5.0
+NEXT_LOOK_S = 30.0
+LOOKS_AT_A_TIME = 200
+
+
+class Watch:
+    """Everybody in this process who waits for one promise."""
+
+    __slots__ = ("id", "look_at_s", "waiting")
+
+    def __init__(self, id: str, look_at_s: float) -> None:
+        """Nobody waits yet."""
+        self.id = id
+        self.look_at_s = look_at_s
+        self.waiting: list[tuple[Future[Any], Any]] = []
+
+
+class Watches:
+    """The promises that handles of this process wait for. Used on the event loop only."""
+
+    def __init__(self, transport: Transport, codec: Codec, address: str) -> None:
+        """Listen under an address.
+
+        Args:
+            transport: the way to the server.
+            codec: decodes results.
+            address: where news for this process go.
+        """
+        self._transport = transport
+        self._codec = codec
+        self._address = address
+        self._watches: dict[str, Watch] = {}
+
+    def add(self, id: str, future: "Future[Any]", result_type: Any) -> None:
+        """Complete a future when a promise settles."""
+        now_s = asyncio.get_running_loop().time()
+        watch = self._watches.setdefault(id, Watch(id, now_s + FIRST_LOOK_S))
+        watch.waiting.append((future, result_type))
+
+    def is_watched(self, id: str) -> bool:
+        """Whether somebody waits for a promise."""
+        return id in self._watches
+
+    def settle(self, record: PromiseRecord) -> None:
+        """A promise may have settled: complete the futures that wait for it."""
+        if record.state == "pending" or record.id not in self._watches:
+            return
+        for future, result_type in self._watches.pop(record.id).waiting:
+            self._complete(future, record, result_type)
+
+    def fail(self, id: str, error: Exception) -> None:
+        """Waiting for a promise makes no sense any more."""
+        watch = self._watches.pop(id, None)
+        for future, _ in watch.waiting if watch else ():
+            if not future.done():
+                future.set_exception(error)
+
+    def fail_all(self, error: Exception) -> None:
+        """Nothing is waited for any more."""
+        for id in tuple(self._watches):
+            self.fail(id, error)
+
+    async def look(self, id: str) -> None:
+        """Listen to a promise, and see whether it has settled already."""
+        try:
+            await self._look(id)
+        except ResonateError as error:
+            logger.debug("could not look at promise promise_id=%s reason=%s", id, error)
+
+    async def keep_looking(self) -> None:
+        """Look again, for ever, at what has been waited for long."""
+        while True:
+            await asyncio.sleep(FIRST_LOOK_S / 5)
+            await self._look_at(tuple(self._overdue(asyncio.get_running_loop().time())))
+
+    async def look_at_all(self) -> None:
+        """Look at everything: news may have been lost."""
+        await self._look_at(tuple(self._watches))
+
+    async def _look_at(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), LOOKS_AT_A_TIME):
+            async with asyncio.TaskGroup() as looks:
+                for id in ids[start : start + LOOKS_AT_A_TIME]:
+                    looks.create_task(self.look(id))
+
+    def _overdue(self, now_s: float) -> Iterator[str]:
+        for watch in self._watches.values():
+            if watch.look_at_s <= now_s:
+                watch.look_at_s = now_s + NEXT_LOOK_S
+                yield watch.id
+
+    def listener(self, id: str) -> PromiseRegisterListener:
+        """The request to be told of a promise."""
+        return PromiseRegisterListener(awaited=id, address=self._address)
+
+    async def listened(self, id: str, answering: "asyncio.Future[Answer]") -> None:
+        """Take the answer to such a request; ask again if it was not carried out."""
+        try:
+            answer = await answering
+            if answer.status in responses.RETRYABLE:
+                answer = await ask(self._transport, self.listener(id), origin=id)
+            await self._listened(id, answer)
+        except ResonateError as error:
+            logger.debug("could not listen to promise promise_id=%s reason=%s", id, error)
+
+    async def _look(self, id: str) -> None:
+        await self._listened(id, await ask(self._transport, self.listener(id), origin=id))
+
+    async def _listened(self, id: str, answer: Answer) -> None:
+        if answer.status == responses.UNPROCESSABLE:  # internal: nobody may listen, all may look
+            answer = await ask(self._transport, PromiseGet(id=id), origin=id)
+        if isinstance(answer.data, PromiseData):
+            self.settle(answer.data.promise)
+        elif answer.status == responses.NOT_FOUND:
+            self.fail(id, NotFoundError(f"there is no promise {id!r}", code=answer.status))
+        else:
+            raise refusal(answer)
+
+    def _complete(self, future: "Future[Any]", record: PromiseRecord, result_type: Any) -> None:
+        if future.done():
+            return
+        if record.state != "resolved":
+            future.set_exception(decode_failure(self._codec, record))
+            return
+        try:
+            future.set_result(self._codec.decode(record.value, result_type))
+        except ResonateError as error:
+            future.set_exception(error)
