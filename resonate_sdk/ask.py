@@ -20,24 +20,38 @@ from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.transport import Transport
 
+ANSWER_TIMEOUT_S = limits.ANSWER_TIMEOUT_MS / 1000
 
-async def ask(transport: Transport, request: Request, *, origin: str | None = None) -> Answer:
+
+async def ask(
+    transport: Transport,
+    request: Request,
+    *,
+    origin: str | None = None,
+    timeout_s: float | None = ANSWER_TIMEOUT_S,
+) -> Answer:
     """Send a request; while the server says that it is not ready (503), ask again, with jitter.
+
+    Args:
+        transport: the way to the server.
+        request: what is asked for.
+        origin: root of the tree it belongs to.
+        timeout_s: how long to wait for each answer; None until the client stops.
 
     Raises:
         TransportError: no answer came.
     """
-    answer = await transport.request(request, origin=origin)
+    answer = await transport.request(request, origin=origin, timeout_s=timeout_s)
     if answer.status not in responses.RETRYABLE:
         return answer
     async for attempt in AsyncRetrying(
         retry=retry_if_result(_is_busy),
-        stop=stop_after_delay(limits.ANSWER_TIMEOUT_MS / 1000),
+        stop=stop_after_delay(ANSWER_TIMEOUT_S),
         wait=wait_random_exponential(multiplier=0.05, max=2),
         retry_error_callback=_give_up,
     ):
         with attempt:
-            answer = await transport.request(request, origin=origin)
+            answer = await transport.request(request, origin=origin, timeout_s=timeout_s)
         attempt.retry_state.set_result(answer)
     return answer
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resonate_sdk.clock import now_ms
-from resonate_sdk.coalescing import Ready, into_messages
 from resonate_sdk.errors import ResonateError
+from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.envelope import encode_request, join
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.requests import Hello, Request
@@ -73,12 +73,14 @@ class LocalTransport:
         self._ready: list[Ready[asyncio.Future[Answer]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._receiver: Receiver | None = None
+        self._is_stopped = asyncio.Event()
 
-    async def start(self, receiver: Receiver) -> None:
-        """Attach to the server."""
+    async def run(self, receiver: Receiver) -> None:
+        """Be attached to the server until stopped."""
         self._loop = asyncio.get_running_loop()
         self._receiver = receiver
         self._broker.attach(self._pid, None, self._deliver)
+        await self._is_stopped.wait()
 
     async def subscribe(self, slots: int) -> None:
         """Take hints for the group of this process."""
@@ -91,9 +93,14 @@ class LocalTransport:
         self._broker.attach(self._pid, None, self._deliver)
 
     def request(
-        self, request: Request, *, origin: str | None = None, chain: str | None = None
+        self,
+        request: Request,
+        *,
+        origin: str | None = None,
+        chain: str | None = None,
+        timeout_s: float | None = None,
     ) -> "asyncio.Future[Answer]":
-        """Send a request; those of one turn of the loop share a batch."""
+        """Send a request; those of one turn of the loop share a batch. None waits for long."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         if not self._ready:
@@ -106,6 +113,7 @@ class LocalTransport:
         self._broker.detach(self._pid)
         if self._server.closes_with_client:
             self._server.close()
+        self._is_stopped.set()
 
     def free(self) -> None:
         """One more hint can be taken."""

@@ -167,7 +167,7 @@ class Runtime:
         async with asyncio.TaskGroup() as group:
             self._tasks = Tasks(group)
             self._worker.start(self._tasks)
-            await self._transport.start(self)
+            self._spawn(self._transport.run(self))
             forever = [
                 self._spawn(self._leases.keep_beating()),
                 self._spawn(self._watches.keep_looking()),

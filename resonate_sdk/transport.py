@@ -40,8 +40,8 @@ class Receiver(Protocol):
 class Transport(Protocol):
     """The way to one server. Everything is called on one event loop."""
 
-    async def start(self, receiver: Receiver) -> None:
-        """Begin to connect; returns at once, requests wait until there is a connection."""
+    async def run(self, receiver: Receiver) -> None:
+        """Be connected until stopped; requests wait until there is a connection."""
         ...
 
     async def subscribe(self, slots: int) -> None:
@@ -53,7 +53,12 @@ class Transport(Protocol):
         ...
 
     def request(
-        self, request: Request, *, origin: str | None = None, chain: str | None = None
+        self,
+        request: Request,
+        *,
+        origin: str | None = None,
+        chain: str | None = None,
+        timeout_s: float | None = ...,
     ) -> "asyncio.Future[Answer]":
         """Send a request.
 
@@ -63,6 +68,7 @@ class Transport(Protocol):
                 the request names.
             chain: requests handed in without a pause in between and with the same chain depend
                 on each other: after the first failure the rest is not attempted.
+            timeout_s: how long to wait for the answer, 10 s by default; None until the stop.
 
         Returns:
             The answer; or a `TransportError` if none came in time.

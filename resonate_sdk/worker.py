@@ -393,7 +393,7 @@ class Worker:
             StoreError: the server refuses for another reason.
             TransportError: no answer came.
         """
-        answer = await ask(self._transport, request, origin=granted.origin)
+        answer = await ask(self._transport, request, origin=granted.origin, timeout_s=None)
         if answer.status in (responses.OK, responses.REDIRECT):
             return answer
         if answer.status in (responses.CONFLICT, responses.NOT_FOUND):

@@ -93,9 +93,17 @@ class Window:
 class Windows:
     """The windows of all groups that this server has met."""
 
-    def __init__(self, size: int = limits.DISPATCH_WINDOW) -> None:
-        """Hold up to `size` hints of a group on the broker."""
+    def __init__(
+        self, size: int = limits.DISPATCH_WINDOW, is_open: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Hold hints of the groups on the broker.
+
+        Args:
+            size: up to so many of each group.
+            is_open: whether the broker takes messages at all just now.
+        """
         self.size = size
+        self.is_open = is_open
         self._windows: dict[str, Window] = {}
         self._wanted: dict[str, None] = {}
 

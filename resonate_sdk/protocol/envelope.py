@@ -71,11 +71,12 @@ class ReceivedResponse(Struct, frozen=True, kw_only=True):
 
 
 class Decoded(Struct, frozen=True):
-    """A request that is well formed and normalised."""
+    """A request that is well formed and normalised; `raw` is what it was made of."""
 
     kind: str
     head: RequestHead
     request: Request
+    raw: bytes
 
 
 class Malformed(Struct, frozen=True):
@@ -84,6 +85,7 @@ class Malformed(Struct, frozen=True):
     kind: str
     correlation_id: str
     reason: str
+    raw: bytes
 
 
 class Body(Struct, frozen=True):
@@ -112,25 +114,26 @@ def decode_body(body: bytes) -> Body:
     """Read the requests of one message; what is wrong with one spoils no other."""
     if len(body) > limits.MESSAGE_BYTES_MAX:
         reason = f"the message has {len(body)} bytes, the limit is {limits.MESSAGE_BYTES_MAX}"
-        return _one_malformed(reason)
+        return _one_malformed(body, reason)
     if body.lstrip()[:1] != b"[":
         return Body(False, (_decode_item(body),))
     try:
         raws = _raws_decoder.decode(body)
     except msgspec.DecodeError as error:
-        return _one_malformed(f"the message is not JSON: {error}")
+        return _one_malformed(body, f"the message is not JSON: {error}")
     if not raws:
-        return _one_malformed("the message is an empty array")
+        return _one_malformed(body, "the message is an empty array")
     if len(raws) > limits.ENVELOPES_PER_MESSAGE_MAX:
         return _one_malformed(
+            body,
             f"the message has {len(raws)} envelopes, the limit is "
-            f"{limits.ENVELOPES_PER_MESSAGE_MAX}"
+            f"{limits.ENVELOPES_PER_MESSAGE_MAX}",
         )
     return Body(True, tuple(_decode_item(bytes(raw)) for raw in raws))
 
 
-def _one_malformed(reason: str) -> Body:
-    return Body(False, (Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, reason),))
+def _one_malformed(body: bytes, reason: str) -> Body:
+    return Body(False, (Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, reason, body),))
 
 
 def _decode_item(item: bytes) -> Decoded | Malformed:
@@ -138,26 +141,30 @@ def _decode_item(item: bytes) -> Decoded | Malformed:
         envelope = _envelope_decoder.decode(item)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _malformed_item(item, error)
-    correlation_id = envelope.head.correlation_id
+    fault = _fault(envelope)
+    if fault is not None:
+        kind = envelope.kind or UNKNOWN_KIND
+        return Malformed(kind, envelope.head.correlation_id, fault, item)
+    try:
+        request = _request_decoders[envelope.kind].decode(envelope.data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = f"{envelope.kind}: {error}"
+        return Malformed(envelope.kind, envelope.head.correlation_id, reason, item)
+    return Decoded(envelope.kind, envelope.head, normalize(request), item)
+
+
+def _fault(envelope: RequestEnvelope) -> str | None:
+    """What is wrong with an envelope before its data is read."""
     if not envelope.kind:
-        return Malformed(UNKNOWN_KIND, correlation_id, "the kind is empty")
+        return "the kind is empty"
     if not bytes(envelope.data).startswith(b"{"):
-        return Malformed(envelope.kind, correlation_id, "data is not an object")
+        return "data is not an object"
     if envelope.head.version not in limits.VERSIONS_SERVED:
         served = ", ".join(sorted(limits.VERSIONS_SERVED))
-        return Malformed(
-            envelope.kind,
-            correlation_id,
-            f"head.version {envelope.head.version!r} is not served here, {served} is",
-        )
-    decoder = _request_decoders.get(envelope.kind)
-    if decoder is None:
-        return Malformed(envelope.kind, correlation_id, f"Unknown operation: {envelope.kind}")
-    try:
-        request = decoder.decode(envelope.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Malformed(envelope.kind, correlation_id, f"{envelope.kind}: {error}")
-    return Decoded(envelope.kind, envelope.head, normalize(request))
+        return f"head.version {envelope.head.version!r} is not served here, {served} is"
+    if envelope.kind not in _request_decoders:
+        return f"Unknown operation: {envelope.kind}"
+    return None
 
 
 def _malformed_item(item: bytes, error: Exception) -> Malformed:
@@ -165,7 +172,8 @@ def _malformed_item(item: bytes, error: Exception) -> Malformed:
     try:
         ruin: Any = msgspec.json.decode(item)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, f"the request is not JSON: {error}")
+        reason = f"the request is not JSON: {error}"
+        return Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, reason, item)
     kind, correlation_id = UNKNOWN_KIND, UNKNOWN_CORRELATION_ID
     match ruin:
         case {"kind": str(found)} if found:
@@ -177,7 +185,7 @@ def _malformed_item(item: bytes, error: Exception) -> Malformed:
             correlation_id = found
         case _:
             pass
-    return Malformed(kind, correlation_id, f"the request is no envelope: {error}")
+    return Malformed(kind, correlation_id, f"the request is no envelope: {error}", item)
 
 
 def normalize(request: Request) -> Request:

@@ -1,0 +1,1 @@
+"""The kernel's effects: store transactions, and messages to the broker."""

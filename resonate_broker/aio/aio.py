@@ -1,0 +1,91 @@
+"""Carries out the kernel's submissions beside it, on the event loop."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from resonate_broker.aio.messages import MessageSubsystem
+from resonate_broker.aio.store import StoreSubsystem
+from resonate_broker.kernel.entries import CQE
+from resonate_broker.kernel.submissions import (
+    AioCompletion,
+    AioSubmission,
+    Begin,
+    Declare,
+    Probe,
+    Publish,
+    ReadDue,
+    ReadQueued,
+    ReadQueuedGroups,
+    Search,
+    Write,
+)
+from resonate_broker.kernel.system import AioCQE, AioSQE
+
+EFFECTS_MAX = 1_000  # that are under way at a time
+
+
+class EventLoopAIO:
+    """The kernel's way to the database and the broker."""
+
+    def __init__(self, store: StoreSubsystem, messages: MessageSubsystem) -> None:
+        """Serve from these subsystems."""
+        self._store = store
+        self._messages = messages
+        self._submitted: list[AioSQE] = []
+        self._completed = deque[AioCQE]()
+        self._under_way = set[asyncio.Task[None]]()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._wake: Callable[[], None] | None = None
+
+    def start(self, tasks: asyncio.TaskGroup, wake: Callable[[], None]) -> None:
+        """Let `tasks` own the effects, and call `wake` when one of them is done."""
+        self._tasks = tasks
+        self._wake = wake
+
+    def try_submit(self, sqe: AioSQE) -> bool:
+        """Take a submission, unless too many are under way."""
+        if len(self._under_way) + len(self._submitted) >= EFFECTS_MAX:
+            return False
+        self._submitted.append(sqe)
+        return True
+
+    def flush(self) -> None:
+        """Begin with what was submitted."""
+        assert self._tasks is not None, "the AIO was started"
+        submitted, self._submitted = self._submitted, []
+        for sqe in submitted:
+            task = self._tasks.create_task(self._carry_out(sqe))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    def cancel(self) -> None:
+        """Give up what is under way."""
+        for task in tuple(self._under_way):
+            task.cancel()
+
+    def completions(self, count_max: int) -> Sequence[AioCQE]:
+        """Take what is done, oldest first."""
+        return [self._completed.popleft() for _ in range(min(count_max, len(self._completed)))]
+
+    async def _carry_out(self, sqe: AioSQE) -> None:
+        assert self._wake is not None, "the AIO was started"
+        completion = await self._serve(sqe.submission)
+        self._completed.append(CQE(completion, sqe.callback))
+        self._wake()
+
+    def _serve(self, submission: AioSubmission) -> Coroutine[Any, Any, AioCompletion]:
+        match submission:
+            case Begin(load=load):
+                return self._store.begin(load)
+            case Write(changes=changes):
+                return self._store.write(changes)
+            case ReadDue() | ReadQueued() | ReadQueuedGroups() | Search():
+                return self._store.read(submission)
+            case Declare(group=group):
+                return self._messages.declare(group)
+            case Probe(group=group):
+                return self._messages.probe(group)
+            case Publish(messages=messages):
+                return self._messages.publish(messages)

@@ -1,0 +1,152 @@
+"""Messages to workers and listeners, and the queues of groups."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+
+from resonate_broker.kernel.submissions import Failed, Outgoing, Probed, Published
+from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
+from resonate_sdk.amqp.session import Session, SessionLostError
+from resonate_sdk.protocol import messages, topology
+from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
+from resonate_sdk.protocol.topology import ANY_KEY, Names
+
+logger = logging.getLogger(__name__)
+
+UNCONFIRMED_MAX = 10_000
+WAITING_BYTES_MAX = 16 * 1024 * 1024
+
+
+class MessageSubsystem:
+    """Publishes through the session of the moment; without one, nothing is handed over.
+
+    That is harmless: the rows of tasks and listeners are the record, and are looked at again.
+    """
+
+    def __init__(self, names: Names) -> None:
+        """Have no session yet."""
+        self._names = names
+        self._session: Session | None = None
+        self._declared = set[str]()
+        self._unconfirmed = Counter[str]()
+
+    def use(self, session: Session | None) -> None:
+        """Publish through another session; what the last one has not confirmed is forgotten."""
+        self._session = session
+        self._declared.clear()
+        self._unconfirmed.clear()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be handed over: connected, and the broker keeps up."""
+        session = self._session
+        return session is not None and not is_congested(session)
+
+    async def declare(self, group: str) -> Failed | None:
+        """Make the exchanges and the queue of a group."""
+        session = self._session
+        if session is None:
+            return Failed("not connected to RabbitMQ")
+        try:
+            await self._ensure_declared(session, group)
+        except SessionLostError as error:
+            return Failed(str(error))
+        return None
+
+    async def probe(self, group: str) -> Probed | Failed:
+        """Count what waits in the queue of a group."""
+        session = self._session
+        if session is None:
+            return Failed("not connected to RabbitMQ")
+        unconfirmed = self._unconfirmed[group]
+        try:
+            count = await session.count(self._names.task_queue(group))
+        except SessionLostError as error:
+            return Failed(str(error))
+        if count is None:
+            self._declared.discard(group)
+            return Probed(ready=0, consumers=0, unconfirmed=0)
+        return Probed(ready=count.ready, consumers=count.consumers, unconfirmed=unconfirmed)
+
+    async def publish(self, outgoing: Iterable[Outgoing]) -> Published:
+        """Publish messages; returns when the broker has answered to each of them."""
+        session = self._session
+        if session is None:
+            return Published(())
+        told: list[Outgoing] = []
+        confirming: list[tuple[Outgoing, asyncio.Future[None]]] = []
+        for message in outgoing:
+            if is_congested(session):
+                break
+            if not message.is_exclusive and message.group not in self._declared:
+                try:
+                    await self._ensure_declared(session, message.group)
+                except SessionLostError as error:
+                    logger.warning("queues of a group were not made reason=%s", error)
+                    break
+            confirming.append((message, self._publish(session, message)))
+        for message, confirmed in confirming:
+            if await self._is_done_with(message, confirmed) and message.listener is not None:
+                told.append(message)
+        return Published(tuple(told))
+
+    async def _ensure_declared(self, session: Session, group: str) -> None:
+        if group not in self._declared:
+            await session.declare(topology.group_topology(self._names, group))
+            self._declared.add(group)
+
+    def _publish(self, session: Session, outgoing: Outgoing) -> "asyncio.Future[None]":
+        confirmed = session.publisher.publish(self._publication(outgoing))
+        if outgoing.listener is None and not outgoing.is_exclusive:
+            group = outgoing.group
+            self._unconfirmed[group] += 1
+            confirmed.add_done_callback(lambda _: self._confirmed(session, group))
+        return confirmed
+
+    def _confirmed(self, session: Session, group: str) -> None:
+        if session is self._session:
+            self._unconfirmed[group] -= 1
+
+    async def _is_done_with(self, outgoing: Outgoing, confirmed: "asyncio.Future[None]") -> bool:
+        """Whether a message need not be sent again."""
+        try:
+            await confirmed
+        except ReturnedError:
+            if outgoing.is_exclusive:
+                return True  # the process is gone, and with it everybody who listened
+            self._declared.discard(outgoing.group)
+            return False
+        except (RefusedError, SessionLostError):
+            return False
+        return True
+
+    def _publication(self, outgoing: Outgoing) -> Publication:
+        body = messages.encode(outgoing.message)
+        kind = kind_of(outgoing.message)
+        if outgoing.is_exclusive:
+            assert outgoing.pid is not None, "an exclusive message names a process"
+            queue = self._names.reply_queue(outgoing.pid)
+            return Publication(
+                exchange="", routing_key=queue, body=body, kind=kind, is_persistent=False
+            )
+        exchange = self._names.group(outgoing.group)
+        key = outgoing.pid or ANY_KEY
+        return Publication(exchange=exchange, routing_key=key, body=body, kind=kind)
+
+
+def is_congested(session: Session) -> bool:
+    """Whether the broker does not keep up, or has stopped reading because of an alarm."""
+    publisher = session.publisher
+    return publisher.unconfirmed > UNCONFIRMED_MAX or publisher.waiting_bytes > WAITING_BYTES_MAX
+
+
+def kind_of(message: Message) -> str:
+    """The property `type` of a message."""
+    match message:
+        case Invoke():
+            return "task.invoke"
+        case Resume():
+            return "task.resume"
+        case Notify():
+            return "notify"

@@ -1,0 +1,100 @@
+"""Transactions of batches, and reads beside them."""
+
+import asyncio
+import logging
+import random
+
+from resonate_broker.kernel.submissions import (
+    AioCompletion,
+    Failed,
+    ReadDue,
+    ReadQueued,
+    ReadQueuedGroups,
+    Search,
+    StoreFailed,
+    Written,
+)
+from resonate_store.state import Changes, Loaded, LoadSet
+from resonate_store.store import (
+    ConflictError,
+    FateUnknownError,
+    RejectedError,
+    Store,
+    StoreError,
+    Transaction,
+    UnavailableError,
+)
+
+logger = logging.getLogger(__name__)
+
+OUTAGE_RETRY_S_MIN = 0.05
+OUTAGE_RETRY_S_MAX = 2.0
+
+StoreRead = ReadDue | ReadQueued | ReadQueuedGroups | Search
+
+
+class StoreSubsystem:
+    """Serves one transaction at a time. An outage of the database makes it wait, not fail."""
+
+    def __init__(self, store: Store) -> None:
+        """Serve from a store."""
+        self._store = store
+        self._transaction: Transaction | None = None
+
+    async def begin(self, load: LoadSet) -> Loaded | StoreFailed:
+        """Open the transaction of a batch; one that is still open is given up."""
+        await self._give_up()
+        retry_s = OUTAGE_RETRY_S_MIN
+        while True:
+            try:
+                self._transaction = await self._store.begin(load)
+                break
+            except ConflictError as error:
+                return StoreFailed("aborted", str(error))
+            except UnavailableError as error:
+                if retry_s == OUTAGE_RETRY_S_MIN:
+                    logger.warning("database is away, waiting for it reason=%s", error)
+                # Nothing is acknowledged meanwhile: the broker keeps the requests.
+                await asyncio.sleep(random.SystemRandom().uniform(0.5, 1.0) * retry_s)
+                retry_s = min(2 * retry_s, OUTAGE_RETRY_S_MAX)
+            except StoreError as error:
+                return StoreFailed("rejected", str(error))
+        if retry_s > OUTAGE_RETRY_S_MIN:
+            logger.info("database is back")
+        return self._transaction.loaded
+
+    async def write(self, changes: Changes) -> Written | StoreFailed:
+        """Write and commit the open transaction."""
+        transaction, self._transaction = self._transaction, None
+        assert transaction is not None, "a write belongs to a transaction"
+        try:
+            await transaction.commit(changes)
+        except (ConflictError, UnavailableError) as error:
+            await transaction.rollback()
+            return StoreFailed("aborted", str(error))
+        except RejectedError as error:
+            await transaction.rollback()
+            return StoreFailed("rejected", str(error))
+        except FateUnknownError as error:
+            return StoreFailed("unknown", str(error))
+        return Written()
+
+    async def read(self, submission: StoreRead) -> AioCompletion:
+        """Read beside the batches."""
+        try:
+            match submission:
+                case ReadDue(limit=limit):
+                    return await self._store.due(limit)
+                case ReadQueued(group=group, limit=limit):
+                    return await self._store.queued(group, limit)
+                case ReadQueuedGroups(limit=limit):
+                    return await self._store.queued_groups(limit)
+                case Search(tags=tags, after=after, limit=limit):
+                    return await self._store.search(tags, after, limit)
+        except StoreError as error:
+            return Failed(str(error))
+
+    async def _give_up(self) -> None:
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            await transaction.rollback()

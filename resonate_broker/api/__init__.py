@@ -1,0 +1,1 @@
+"""Requests in, answers out: the kernel's door to RabbitMQ."""

@@ -1,0 +1,179 @@
+"""Consumes the submission queues: hands requests to the kernel, answers, acknowledges."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from resonate_broker.api.deliveries import Acknowledger, Incoming
+from resonate_broker.api.replies import Replies, Reply
+from resonate_broker.kernel.entries import SQE
+from resonate_broker.kernel.system import Completed, Submitted, System
+from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.publisher import Publication
+from resonate_sdk.amqp.session import Session
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
+from resonate_sdk.protocol.requests import TaskHeartbeat
+from resonate_sdk.protocol.responses import Answer
+from resonate_sdk.protocol.topology import REASON_HEADER, Names
+
+logger = logging.getLogger(__name__)
+
+REASON_CHARS_MAX = 1_000
+
+
+class SubmissionApi:
+    """One server's door. The broker holds what the kernel has no room for."""
+
+    def __init__(self, system: System, names: Names, wake: Callable[[], None]) -> None:
+        """Hand requests to a kernel.
+
+        Args:
+            system: the kernel.
+            names: of the queues; answers go to no others.
+            wake: asks for a `flush` soon.
+        """
+        self._system = system
+        self._names = names
+        self._wake = wake
+        self._replies = Replies()
+        self._session: Session | None = None
+        self._acknowledgers: dict[Consumer, Acknowledger] = {}
+        self._beats = deque[Incoming]()  # bounded by the prefetch, like the next
+        self._waiting = deque[Incoming]()
+        self._solitary = 0
+
+    def use(self, session: Session | None) -> None:
+        """Go on with another session; what had not been started comes back through it."""
+        self._session = session
+        self._acknowledgers.clear()
+        self._beats.clear()
+        self._waiting.clear()
+
+    def forget_waiting(self) -> None:
+        """Leave what has not been started to another server."""
+        self._beats.clear()
+        self._waiting.clear()
+
+    def arrived(self, consumer: Consumer, delivery: Delivery) -> None:
+        """A message of requests has come."""
+        self._acknowledgers.setdefault(consumer, Acknowledger(consumer)).arrived(delivery.tag)
+        waiting = self._beats if consumer.queue == self._names.heartbeat else self._waiting
+        waiting.append(Incoming(delivery, consumer, decode_body(delivery.body)))
+
+    @property
+    def has_beats(self) -> bool:
+        """Whether heartbeats wait that the kernel has no room for."""
+        return bool(self._beats)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether messages wait that the kernel has no room for."""
+        return bool(self._beats or self._waiting)
+
+    def feed(self) -> None:
+        """Hand the kernel what it has room for: heartbeats first, and in the order of arrival."""
+        for waiting in (self._beats, self._waiting):
+            while waiting and self._take_all(waiting[0]):
+                waiting.popleft()
+
+    def flush(self, now_s: float) -> None:
+        """Send the answers and acknowledgements of what is done."""
+        self._replies.flush(self._session, now_s)
+        for acknowledger in self._acknowledgers.values():
+            acknowledger.flush()
+
+    def _take_all(self, incoming: Incoming) -> bool:
+        """Hand over the rest of a message; False if the kernel has no room for all of it."""
+        while incoming.next < len(incoming.items):
+            if not self._take(incoming, incoming.items[incoming.next]):
+                return False
+            incoming.next += 1
+        return True
+
+    def _take(self, incoming: Incoming, item: Decoded | Malformed) -> bool:
+        match item:
+            case Malformed(kind=kind, correlation_id=correlation_id, reason=reason):
+                if self._may_reply(incoming):
+                    completed = Completed(Answer(responses.MALFORMED, reason), 0)
+                    self._reply(incoming, kind, correlation_id, completed)
+                    self._done_one(incoming)
+                else:
+                    self._bury(incoming, item.raw, reason)
+                return True
+            case Decoded(request=request, head=head):
+                chain = incoming.chain(head.chain)
+                solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
+                callback = partial(self._completed, incoming, item)
+                sqe = SQE(Submitted(request, chain, solitary), callback)
+                return self._system.submit(sqe, urgent=isinstance(request, TaskHeartbeat))
+
+    def _completed(self, incoming: Incoming, item: Decoded, completed: Completed) -> None:
+        if self._may_reply(incoming):
+            self._reply(incoming, item.kind, item.head.correlation_id, completed)
+        if completed.crash is None:
+            self._done_one(incoming)
+        else:
+            self._bury(incoming, item.raw, completed.crash)
+
+    def _reply(
+        self, incoming: Incoming, kind: str, correlation_id: str, completed: Completed
+    ) -> None:
+        self._replies.add(
+            Reply(
+                reply_to=incoming.delivery.reply_to or "",
+                is_array=incoming.is_array,
+                amqp_correlation_id=incoming.delivery.correlation_id,
+                kind=kind,
+                correlation_id=correlation_id,
+                answer=completed.answer,
+                now_ms=completed.now_ms,
+            )
+        )
+
+    def _done_one(self, incoming: Incoming) -> None:
+        incoming.open -= 1
+        acknowledger = self._acknowledgers.get(incoming.consumer)
+        if incoming.open == 0 and acknowledger is not None:
+            acknowledger.done(incoming.delivery.tag)
+
+    def _may_reply(self, incoming: Incoming) -> bool:
+        """Whether there is somebody to answer; we publish to no queue but those of clients."""
+        reply_to = incoming.delivery.reply_to
+        return reply_to is not None and self._names.may_reply_to(reply_to)
+
+    def _bury(self, incoming: Incoming, item: bytes, reason: str) -> None:
+        """Keep a request that could not be carried out where an operator finds it.
+
+        Its message is acknowledged when the broker has confirmed that.
+        """
+        logger.warning(
+            "request was dead-lettered routing_key=%s reason=%s",
+            incoming.delivery.routing_key,
+            reason,
+        )
+        if self._session is None:
+            return
+        confirmed = self._session.publisher.publish(
+            Publication(
+                exchange=self._names.dead_exchange,
+                routing_key=incoming.consumer.queue,
+                body=item,
+                kind=incoming.delivery.kind or "",
+                headers={REASON_HEADER: reason[:REASON_CHARS_MAX]},
+            )
+        )
+        confirmed.add_done_callback(partial(self._buried, incoming))
+
+    def _buried(self, incoming: Incoming, confirmed: "asyncio.Future[None]") -> None:
+        if confirmed.exception() is None:
+            self._done_one(incoming)
+            self._wake()
+
+    def _number_of(self, incoming: Incoming) -> int:
+        """A number that only the requests of this delivery share."""
+        if incoming.next == 0:
+            self._solitary += 1
+        return self._solitary

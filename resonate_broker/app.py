@@ -1,0 +1,142 @@
+"""The server: puts kernel, API and AIO together, and runs them on one event loop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from resonate_broker.aio.aio import EventLoopAIO
+from resonate_broker.aio.messages import MessageSubsystem
+from resonate_broker.aio.store import StoreSubsystem
+from resonate_broker.api.submission import SubmissionApi
+from resonate_broker.background import TOP_UP, register_background
+from resonate_broker.background.dispatch import Dispatch, Windows
+from resonate_broker.background.lease_expiry import LeaseGuard
+from resonate_broker.background.listener_drain import forget_listeners
+from resonate_broker.background.top_up import TopUp
+from resonate_broker.config import Config
+from resonate_broker.driver import Driver
+from resonate_broker.kernel.system import Limits, System
+from resonate_broker.link import Link
+from resonate_broker.operations import register_operations
+from resonate_sdk.amqp.session import SessionLostError
+from resonate_sdk.protocol.topology import Names
+from resonate_store.postgres import PostgresStore
+from resonate_store.store import Store, StoreError
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why, and what to do."""
+
+
+class Server:
+    """One server of a namespace. Any number may run beside each other."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        """Put a server together; nothing is connected yet."""
+        names = Names(config.namespace)
+        self._config = config
+        self._store = store
+        self._messages = MessageSubsystem(names)
+        self._aio = EventLoopAIO(StoreSubsystem(store), self._messages)
+        windows = Windows(config.kernel.dispatch_window, lambda: self._messages.is_open)
+        dispatch = Dispatch(windows, self._wake_top_up)
+        guard = LeaseGuard()
+        kernel_limits = Limits(submissions=config.kernel.submissions, batch=config.kernel.batch)
+        self._system = System(self._aio, dispatch, forget_listeners, kernel_limits)
+        self._top_up = TopUp(windows, dispatch, self._store_now_ms)
+        register_operations(self._system, partitions=config.partitions, on_group=self._greet)
+        register_background(self._system, dispatch, guard, self._top_up)
+        self._driver = Driver(self._system)
+        self._api = SubmissionApi(self._system, names, self._driver.wake)
+        self._link = Link(
+            config.url,
+            names,
+            partitions=config.partitions,
+            prefetch=config.kernel.prefetch,
+            api=self._api,
+            messages=self._messages,
+            guard=guard,
+            store_now_ms=self._store_now_ms,
+            on_connected=self._top_up_now,
+            wake=self._driver.wake,
+        )
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Serve until `stop` is set, then finish what was begun.
+
+        Args:
+            stop: ends the server.
+            on_ready: called when the server can take requests for the first time.
+
+        Raises:
+            StartError: RabbitMQ cannot be reached or refuses what a server needs.
+        """
+        try:
+            await self._link.check()
+        except SessionLostError as error:
+            raise StartError(str(error)) from error
+        async with asyncio.TaskGroup() as effects:
+            self._aio.start(effects, self._driver.wake)
+            self._driver.start(self._api)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._link.run())
+                kernel = tasks.create_task(self._driver.ended())
+                stopping = tasks.create_task(stop.wait())
+                on_ready()
+                await asyncio.wait((kernel, stopping), return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                await self._drain()
+                self._link.stop()
+
+    async def _drain(self) -> None:
+        """Take nothing more, and finish: answers and acknowledgements go out."""
+        await self._link.stop_consuming()
+        self._system.shutdown()
+        self._driver.wake()
+        try:
+            async with asyncio.timeout(self._config.shutdown.drain_s):
+                await self._driver.ended()
+        except TimeoutError:
+            logger.warning("not everything was finished in time: the broker delivers it again")
+            self._aio.cancel()
+
+    def _greet(self, group: str) -> None:
+        self._top_up.greet(group)
+        self._top_up_now()
+
+    def _top_up_now(self) -> None:
+        self._system.wake(TOP_UP)
+        self._driver.wake()
+
+    def _wake_top_up(self, at_ms: int) -> None:
+        self._system.wake(TOP_UP, at_ms)
+
+    def _store_now_ms(self) -> int:
+        return self._system.store_now_ms
+
+
+async def serve(config: Config, on_ready: Callable[[], None]) -> None:
+    """Run a server until SIGINT or SIGTERM.
+
+    Args:
+        config: its settings.
+        on_ready: called when it can take requests.
+
+    Raises:
+        StartError: the database or RabbitMQ cannot be reached, or the tables are not there.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        store = await PostgresStore.open(config.database_url, config.namespace)
+    except StoreError as error:
+        raise StartError(str(error)) from error
+    try:
+        await Server(config, store).run(stop, on_ready)
+    finally:
+        await store.close()

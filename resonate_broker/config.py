@@ -1,0 +1,150 @@
+"""What can be set about a server: defaults, then a file, then the environment, then flags."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from resonate_sdk.protocol import limits, topology
+
+FILE_DEFAULT = Path("resonate.toml")
+PREFIX = "RESONATE_"
+SEPARATOR = "__"
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class ConfigError(Exception):
+    """A setting is unknown or has no possible value; the message names it."""
+
+
+class KernelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much the kernel takes at a time.
+
+    Attributes:
+        submissions: requests that wait in it.
+        batch: requests that share a transaction.
+        prefetch: messages that the broker hands over before they are acknowledged.
+        dispatch_window: hints of one group that the broker holds.
+    """
+
+    submissions: Positive = 1_000
+    batch: Positive = 500
+    prefetch: Positive = 64
+    dispatch_window: Positive = limits.DISPATCH_WINDOW
+
+
+class ShutdownConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the server ends.
+
+    Attributes:
+        drain_s: seconds in which it finishes what it has begun.
+    """
+
+    drain_s: Annotated[float, Meta(ge=0)] = 10.0
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set.
+
+    Attributes:
+        url: of RabbitMQ, `amqp://user:password@host:port/vhost`.
+        database_url: of PostgreSQL, `postgresql://user:password@host:port/database`.
+        namespace: prefix of all queues, and schema in the database.
+        partitions: submission queues; requests of one execution tree go to the same.
+        log_level: of the log on standard error.
+    """
+
+    url: str = "amqp://guest:guest@localhost:5672/"
+    database_url: str = "postgresql://localhost:5432/resonate"
+    namespace: Annotated[str, Meta(pattern=rf"^{limits.NAMESPACE_PATTERN}\Z")] = "resonate"
+    partitions: Annotated[int, Meta(ge=1, le=topology.PARTITIONS_MAX)] = 1
+    log_level: str = "info"
+    kernel: KernelConfig = KernelConfig()
+    shutdown: ShutdownConfig = ShutdownConfig()
+
+
+def load_config(
+    flags: Mapping[str, Any],
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Config:
+    """Put the settings together; flags outrank the environment, which outranks the file.
+
+    Args:
+        flags: settings by name; nested ones as mappings; None means not given.
+        file: a TOML file that must exist; without it `resonate.toml` is read if it is there.
+        environment: `RESONATE_URL`, `RESONATE_KERNEL__BATCH` and so on; `…_FILE` names a file
+            that holds the value.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is not possible; the message names it.
+    """
+    settings = _read_file(file)
+    _merge(settings, _from_environment(environment))
+    _merge(settings, {key: value for key, value in flags.items() if value is not None})
+    try:
+        # Not strict: the environment has only text, and "8" is a number there.
+        return msgspec.convert(settings, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_in_words(str(error))) from error
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    if file is None and not FILE_DEFAULT.exists():
+        return {}
+    path = file or FILE_DEFAULT
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or not text:
+            continue
+        name, value = variable.removeprefix(PREFIX), text
+        if name.endswith("_FILE"):
+            name, value = name.removesuffix("_FILE"), _secret(variable, text)
+        path = name.lower().split(SEPARATOR)
+        if len(path) == 1 and path[0] not in Config.__struct_fields__:
+            continue  # of the SDK, or of somebody else
+        section = settings
+        for part in path[:-1]:
+            section = section.setdefault(part, {})
+        section[path[-1]] = value
+    return settings
+
+
+def _secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{variable} names {path}, which cannot be read: {error}") from error
+
+
+def _merge(settings: dict[str, Any], given: Mapping[str, Any]) -> None:
+    for key, value in given.items():
+        if isinstance(value, dict) and isinstance(settings.get(key), dict):
+            _merge(settings[key], value)  # pyright: ignore[reportUnknownArgumentType]  # of a TOML table
+        else:
+            settings[key] = value
+
+
+def _in_words(message: str) -> str:
+    """Name the setting as it is written in the file: `kernel.batch`, not `$.kernel.batch`."""
+    unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.?(.*)`)?", message)
+    if unknown:
+        path = ".".join(part for part in (unknown[2], unknown[1]) if part)
+        return f"unknown setting {path!r}"
+    return re.sub(r"^(.*) - at `\$\.(.*)`$", r"setting '\2': \1", message)

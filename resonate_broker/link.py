@@ -1,0 +1,164 @@
+"""The server's connection to RabbitMQ: session after session, shared by API and AIO."""
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from resonate_broker.aio.messages import MessageSubsystem
+from resonate_broker.api.submission import SubmissionApi
+from resonate_broker.background.lease_expiry import LeaseGuard
+from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.session import Session, SessionLostError, open_session
+from resonate_sdk.protocol.topology import Names, server_topology
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 2  # a frozen server is noticed after two or three of them
+RECONNECT_S_MIN = 0.1
+RECONNECT_S_MAX = 5.0
+LISTEN_INTERVAL_S = 0.5
+STOP_TIMEOUT_S = 5.0
+
+
+class Link:
+    """Consumes the submission queues for as long as the server runs."""
+
+    def __init__(
+        self,
+        url: str,
+        names: Names,
+        *,
+        partitions: int,
+        prefetch: int,
+        api: SubmissionApi,
+        messages: MessageSubsystem,
+        guard: LeaseGuard,
+        store_now_ms: Callable[[], int],
+        on_connected: Callable[[], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """Connect API and AIO to a broker.
+
+        Args:
+            url: of the broker.
+            names: of the queues.
+            partitions: how many submission queues there are.
+            prefetch: how many messages of a queue may be unacknowledged.
+            api: takes what arrives.
+            messages: sends.
+            guard: told whether heartbeats can be heard.
+            store_now_ms: the clock of the store.
+            on_connected: called when messages can be sent again.
+            wake: asks for a tick of the kernel.
+        """
+        self._url = url
+        self._names = names
+        self._partitions = partitions
+        self._prefetch = prefetch
+        self._api = api
+        self._messages = messages
+        self._guard = guard
+        self._store_now_ms = store_now_ms
+        self._on_connected = on_connected
+        self._wake = wake
+        self._consumers: list[Consumer] = []
+        self._is_stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Stay connected until stopped."""
+        backoff_s = RECONNECT_S_MIN
+        while not self._is_stopped.is_set():
+            try:
+                async with self._open() as session:
+                    await self._take_up(session)
+                    backoff_s = RECONNECT_S_MIN
+                    await self._use(session)
+            except SessionLostError as error:
+                logger.warning("connection to RabbitMQ lost, trying again reason=%s", error)
+            finally:
+                self._put_down()
+            if not self._is_stopped.is_set():
+                await asyncio.sleep(random.SystemRandom().uniform(0.5, 1.0) * backoff_s)
+                backoff_s = min(2 * backoff_s, RECONNECT_S_MAX)
+
+    async def check(self) -> None:
+        """Find out whether the broker can be used, and make what a server needs there.
+
+        Raises:
+            SessionLostError: it cannot be reached, or refuses something.
+        """
+        async with self._open() as session:
+            await session.declare(server_topology(self._names, self._partitions))
+
+    async def stop_consuming(self) -> None:
+        """Take no more requests; those that were not started go back to the broker."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                for consumer in self._consumers:
+                    await consumer.stop()
+        except (SessionLostError, TimeoutError, OSError, RuntimeError) as error:
+            logger.warning("consumers could not be stopped reason=%s", error)
+        self._api.forget_waiting()
+
+    def stop(self) -> None:
+        """Disconnect when everything has been handed over."""
+        self._is_stopped.set()
+
+    def _open(self) -> AbstractAsyncContextManager[Session]:
+        name = f"resonate/server/{self._names.namespace}/{socket.gethostname()}"
+        return open_session(self._url, name=name, heartbeat_s=HEARTBEAT_S)
+
+    async def _take_up(self, session: Session) -> None:
+        await session.declare(server_topology(self._names, self._partitions))
+        self._api.use(session)
+        self._messages.use(session)
+        queues = [self._names.submit_queue(number) for number in range(self._partitions)]
+        for queue in (self._names.heartbeat, *queues):
+            await self._consume(session, queue)
+        logger.info("connected to RabbitMQ namespace=%s", self._names.namespace)
+        self._on_connected()
+
+    async def _consume(self, session: Session, queue: str) -> None:
+        def arrived(consumer: Consumer, delivery: Delivery) -> None:
+            self._api.arrived(consumer, delivery)
+            self._wake()
+
+        consumer = await session.consume(queue, arrived, prefetch=self._prefetch)
+        self._consumers.append(consumer)
+
+    async def _use(self, session: Session) -> None:
+        """Listen for heartbeats until the session is lost or the server stops."""
+        async with asyncio.TaskGroup() as tasks:
+            ends = [
+                tasks.create_task(session.lost()),
+                tasks.create_task(self._is_stopped.wait()),
+            ]
+            listening = tasks.create_task(self._listen(session))
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*ends, listening):
+                task.cancel()
+        if session.is_lost and not self._is_stopped.is_set():
+            raise SessionLostError(await session.lost())
+
+    async def _listen(self, session: Session) -> None:
+        """Keep track of since when no heartbeat has been waiting unheard."""
+        while not session.is_lost:
+            try:
+                count = await session.count(self._names.heartbeat)
+            except SessionLostError as error:
+                session.lose(str(error))
+                return
+            if count is None or count.ready > 0 or self._api.has_beats:
+                self._guard.heard_since_ms = None
+            elif self._guard.heard_since_ms is None:
+                self._guard.heard_since_ms = self._store_now_ms()
+            await asyncio.sleep(LISTEN_INTERVAL_S)
+
+    def _put_down(self) -> None:
+        self._guard.heard_since_ms = None
+        self._consumers.clear()
+        self._api.use(None)
+        self._messages.use(None)

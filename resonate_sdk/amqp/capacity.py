@@ -1,0 +1,236 @@
+"""How many hints a worker lets the broker deliver: decisions only, no I/O.
+
+A hint is used up when the attempt to acquire its task is answered, and could be acknowledged then.
+But acknowledging tells the broker to deliver the next one. So the acknowledgements of running
+hints are withheld while the free slots are fewer than the prefetch: the broker cannot deliver more
+than fits, nothing is hoarded, and at low load nothing waits.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from msgspec import Struct
+
+PREFETCH_MAX = 16
+WITHHELD_MS_MAX = 1_000  # the broker has a limit, too, for how long a message stays unacknowledged
+UNSTARTED_MS_MAX = 50  # so long a hint waits here for a slot that another hint has taken
+GROW_MS = 1_000  # a prefetch that has become too small is raised at most so often
+
+
+class Start(Struct, frozen=True):
+    """Run the execution of this hint; a slot is its own."""
+
+    tag: int
+    is_sticky: bool
+
+
+class Ack(Struct, frozen=True):
+    """Acknowledge a hint of the group."""
+
+    tag: int
+
+
+class Requeue(Struct, frozen=True):
+    """Give a hint of the group back, for another worker."""
+
+    tag: int
+
+
+class PassOn(Struct, frozen=True):
+    """Let a hint that prefers this process go to the others."""
+
+    tag: int
+
+
+class Cancel(Struct, frozen=True):
+    """Take no more hints of the group; answered with `cancelled`."""
+
+
+class Consume(Struct, frozen=True):
+    """Take hints of the group again."""
+
+    prefetch: int
+
+
+Action = Start | Ack | Requeue | PassOn | Cancel | Consume
+
+
+class _State(Enum):
+    WAITING = "waiting"  # for a slot
+    STARTING = "starting"  # its task is being acquired
+    RUNNING = "running"  # the attempt was answered: it could be acknowledged
+
+
+class _Hint:
+    __slots__ = ("since_ms", "state")
+
+    def __init__(self, now_ms: int) -> None:
+        self.state = _State.WAITING
+        self.since_ms = now_ms
+
+
+class Capacity:
+    """The slots of one worker, and the hints that take them up or wait for them."""
+
+    def __init__(self, slots: int) -> None:
+        """Have all slots free and consume nothing."""
+        assert slots > 0, "a worker has slots"
+        self._slots = slots
+        self._free = slots
+        self._prefetch = 0
+        self._is_consuming = False
+        self._is_cancelling = False
+        self._is_ended = False
+        self._consuming_since_ms = 0
+        self._hints: dict[int, _Hint] = {}  # of the group, unacknowledged, oldest first
+        self._left_over = set[int]()  # hints of a cancelled consumer that are being acquired
+
+    @property
+    def slots(self) -> int:
+        """All slots."""
+        return self._slots
+
+    @property
+    def free(self) -> int:
+        """Slots that no execution has."""
+        return self._free
+
+    @property
+    def in_flight(self) -> int:
+        """Slots that executions have."""
+        return self._slots - self._free
+
+    def begin(self, now_ms: int) -> Sequence[Action]:
+        """Begin to take hints, on a new connection: what was delivered before is not ours."""
+        self._hints.clear()
+        self._left_over.clear()
+        self._is_consuming = False
+        self._is_cancelling = False
+        return self._consume(now_ms)
+
+    def delivered(self, tag: int, now_ms: int) -> Sequence[Action]:
+        """A hint of the group has arrived."""
+        self._hints[tag] = _Hint(now_ms)
+        return [*self._start(now_ms), *self._release()]
+
+    def delivered_sticky(self, tag: int) -> Sequence[Action]:
+        """A hint that prefers this process has arrived."""
+        if self._free == 0:
+            return [PassOn(tag)]
+        self._free -= 1
+        return [Start(tag, is_sticky=True)]
+
+    def answered(self, tag: int, now_ms: int) -> Sequence[Action]:
+        """The attempt to acquire the task of a group hint was answered."""
+        if tag in self._left_over:
+            self._left_over.remove(tag)
+            return [Ack(tag)]
+        hint = self._hints.get(tag)
+        if hint is not None:
+            hint.state = _State.RUNNING
+            hint.since_ms = now_ms
+        return self._release()
+
+    def freed(self, now_ms: int) -> Sequence[Action]:
+        """An execution has left its slot."""
+        self._free += 1
+        assert self._free <= self._slots, "a slot was freed twice"
+        return [*self._start(now_ms), *self._release(), *self._consume(now_ms)]
+
+    def looked(self, now_ms: int) -> Sequence[Action]:
+        """Time has passed."""
+        if self._is_cancelling:
+            return []
+        if not self._is_consuming:
+            return self._consume(now_ms)
+        if self._is_stuck(now_ms) or self._is_too_small(now_ms):
+            self._is_cancelling = True
+            return [Cancel()]
+        return []
+
+    def cancelled(self, now_ms: int) -> Sequence[Action]:
+        """No more hints of the group arrive: settle those that are here."""
+        actions: list[Action] = []
+        for tag, hint in self._hints.items():
+            match hint.state:
+                case _State.RUNNING:
+                    actions.append(Ack(tag))
+                case _State.WAITING:
+                    actions.append(Requeue(tag))
+                case _State.STARTING:
+                    self._left_over.add(tag)  # acknowledged when the attempt is answered
+        self._hints.clear()
+        self._is_consuming = False
+        self._is_cancelling = False
+        return [*actions, *self._consume(now_ms)]
+
+    def end(self) -> Sequence[Action]:
+        """The consumer was stopped for good."""
+        self._is_ended = True
+        return self.cancelled(0)
+
+    def next_look_ms(self) -> int | None:
+        """When `looked` should be called, if nothing happens before."""
+        if self._is_cancelling:
+            return None
+        instants = [
+            hint.since_ms + (WITHHELD_MS_MAX if hint.state is _State.RUNNING else UNSTARTED_MS_MAX)
+            for hint in self._hints.values()
+            if hint.state is not _State.STARTING
+        ]
+        if self._is_consuming and self._wanted_prefetch() > self._prefetch:
+            instants.append(self._consuming_since_ms + GROW_MS)
+        return min(instants, default=None)
+
+    def _start(self, now_ms: int) -> list[Action]:
+        """Give free slots to the hints that wait, oldest first."""
+        actions: list[Action] = []
+        for tag, hint in self._hints.items():
+            if self._free == 0 or self._is_cancelling or self._is_ended:
+                break
+            if hint.state is _State.WAITING:
+                hint.state = _State.STARTING
+                hint.since_ms = now_ms
+                self._free -= 1
+                actions.append(Start(tag, is_sticky=False))
+        return actions
+
+    def _release(self) -> list[Action]:
+        """Acknowledge running hints, oldest first, but keep the broker from delivering too much."""
+        actions: list[Action] = []
+        keep = max(0, self._prefetch - self._free) if self._is_consuming else 0
+        excess = len(self._hints) - keep
+        for tag, hint in tuple(self._hints.items()):
+            if excess <= 0:
+                break
+            if hint.state is _State.RUNNING:
+                del self._hints[tag]
+                actions.append(Ack(tag))
+                excess -= 1
+        return actions
+
+    def _consume(self, now_ms: int) -> list[Action]:
+        if self._is_consuming or self._is_cancelling or self._is_ended or self._free == 0:
+            return []
+        self._is_consuming = True
+        self._consuming_since_ms = now_ms
+        self._prefetch = self._wanted_prefetch()
+        return [Consume(self._prefetch)]
+
+    def _wanted_prefetch(self) -> int:
+        return min(self._free, PREFETCH_MAX)
+
+    def _is_stuck(self, now_ms: int) -> bool:
+        """Whether a hint has waited here too long, for its acknowledgement or for a slot."""
+        return any(
+            (hint.state is _State.RUNNING and now_ms - hint.since_ms >= WITHHELD_MS_MAX)
+            or (hint.state is _State.WAITING and now_ms - hint.since_ms >= UNSTARTED_MS_MAX)
+            for hint in self._hints.values()
+        )
+
+    def _is_too_small(self, now_ms: int) -> bool:
+        """Whether more could be taken than a prefetch from a busier time lets through."""
+        return (
+            self._wanted_prefetch() > self._prefetch
+            and now_ms - self._consuming_since_ms >= GROW_MS
+        )

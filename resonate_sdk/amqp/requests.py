@@ -1,0 +1,171 @@
+"""Requests on their way: not sent yet, sent and not answered, to be sent again."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from resonate_sdk.errors import TransportError
+from resonate_sdk.protocol import envelope
+from resonate_sdk.protocol.coalescing import Ready
+from resonate_sdk.protocol.envelope import ReceivedResponse
+from resonate_sdk.protocol.requests import Request
+from resonate_sdk.protocol.responses import Answer
+
+logger = logging.getLogger(__name__)
+
+
+class Ticket:
+    """One request until it is answered.
+
+    Attributes:
+        deadline_s: when to give up, on the clock of the loop; None for never.
+        was_published: whether the broker may have it.
+        is_sent_once: whether it is of no use in another session.
+    """
+
+    __slots__ = (
+        "answer",
+        "deadline_s",
+        "id",
+        "is_sent_once",
+        "kind",
+        "origin",
+        "was_published",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        kind: str,
+        origin: str,
+        answer: "asyncio.Future[Answer]",
+        deadline_s: float | None,
+    ) -> None:
+        """A request that has not been sent."""
+        self.id = id
+        self.kind = kind
+        self.origin = origin
+        self.answer = answer
+        self.deadline_s = deadline_s
+        self.was_published = False
+        self.is_sent_once = False
+
+
+class Waiting(Struct, frozen=True):
+    """A request and its form on the wire."""
+
+    ticket: Ticket
+    encoded: bytes
+    chain: str | None
+
+
+class Requests:
+    """The requests of one process. The first answer to each counts."""
+
+    def __init__(self) -> None:
+        """None so far."""
+        self._numbers = itertools.count(1)
+        self._ready: list[Waiting] = []
+        self._open: dict[str, Waiting] = {}
+
+    def add(
+        self, request: Request, origin: str, chain: str | None, timeout_s: float | None
+    ) -> "asyncio.Future[Answer]":
+        """Take a request to be sent."""
+        waiting = self._waiting(request, origin, chain, timeout_s)
+        self._ready.append(waiting)
+        return waiting.ticket.answer
+
+    def add_unqueued(
+        self, request: Request, timeout_s: float
+    ) -> tuple[Ready[Ticket], "asyncio.Future[Answer]"]:
+        """Take a request that the caller sends himself, and that is never sent again."""
+        waiting = self._waiting(request, request.origin(), None, timeout_s)
+        waiting.ticket.is_sent_once = True
+        return Ready(waiting.encoded, None, waiting.ticket), waiting.ticket.answer
+
+    def _waiting(
+        self, request: Request, origin: str, chain: str | None, timeout_s: float | None
+    ) -> Waiting:
+        loop = asyncio.get_running_loop()
+        id = str(next(self._numbers))
+        deadline_s = None if timeout_s is None else loop.time() + timeout_s
+        ticket = Ticket(id, request.kind, origin, loop.create_future(), deadline_s)
+        waiting = Waiting(ticket, envelope.encode_request(request, id, chain), chain)
+        self._open[id] = waiting
+        return waiting
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether something is to be sent."""
+        return bool(self._ready)
+
+    def take_ready(self) -> list[Ready[Ticket]]:
+        """Take what is to be sent, in order; what nobody waits for any more is left out."""
+        ready, self._ready = self._ready, []
+        taken: list[Ready[Ticket]] = []
+        for waiting in ready:
+            if waiting.ticket.answer.done():
+                self._open.pop(waiting.ticket.id, None)
+                continue
+            waiting.ticket.was_published = True
+            taken.append(Ready(waiting.encoded, waiting.chain, waiting.ticket))
+        return taken
+
+    def not_published(self, tickets: Sequence[Ticket]) -> None:
+        """The broker did not take these."""
+        for ticket in tickets:
+            ticket.was_published = False
+
+    def send_again(self, tickets: Sequence[Ticket]) -> None:
+        """These are to be sent again, if they have not been meanwhile."""
+        for ticket in tickets:
+            waiting = self._open.get(ticket.id)
+            if waiting is not None and not (ticket.was_published or ticket.is_sent_once):
+                self._ready.append(waiting)
+
+    def send_all_again(self) -> None:
+        """The connection was lost, and with it every answer that was under way."""
+        self._ready = [w for w in self._open.values() if not w.ticket.is_sent_once]
+
+    def answered(self, responses: Sequence[ReceivedResponse]) -> None:
+        """Answers have arrived; those nobody waits for are dropped."""
+        for response in responses:
+            waiting = self._open.pop(response.head.correlation_id, None)
+            if waiting is None or waiting.ticket.answer.done():
+                continue
+            waiting.ticket.answer.set_result(envelope.decode_answer(response))
+
+    def expire(self, now_s: float, why: str) -> None:
+        """Give up what has waited too long.
+
+        Args:
+            now_s: on the clock of the loop.
+            why: what keeps the answers away.
+        """
+        expired = [
+            waiting.ticket
+            for waiting in self._open.values()
+            if waiting.ticket.deadline_s is not None and waiting.ticket.deadline_s <= now_s
+        ]
+        for ticket in expired:
+            del self._open[ticket.id]
+            self._fail(ticket, why)
+
+    def fail_all(self, why: str) -> None:
+        """Give up everything."""
+        for waiting in self._open.values():
+            self._fail(waiting.ticket, why)
+        self._open.clear()
+        self._ready.clear()
+
+    def _fail(self, ticket: Ticket, why: str) -> None:
+        if ticket.answer.done():
+            return
+        reason = f"{ticket.kind} of {ticket.origin!r} was not answered: {why}"
+        if ticket.was_published:
+            reason += "; it may still be carried out"
+        ticket.answer.set_exception(TransportError(reason, may_be_carried_out=ticket.was_published))

@@ -1,0 +1,289 @@
+"""One life of the connections to the broker, from their opening to the first thing that breaks.
+
+Nothing in it is repaired: whatever fails ends the session, and its owner opens the next one.
+"""
+
+# aiormq leaves open what its futures and queues hold.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import AbstractConnection as DataConnection
+from aiormq.channel import Channel as DataChannel
+from msgspec import Struct
+from pamqp import commands
+from yarl import URL
+
+from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.frames import FrameWriter
+from resonate_sdk.amqp.publisher import Publisher
+from resonate_sdk.protocol.topology import Topology
+
+logger = logging.getLogger(__name__)
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 10.0
+
+AMQP_ERRORS = (aiormq.exceptions.AMQPError, ConnectionError, OSError, RuntimeError, TimeoutError)
+
+
+OnDelivery = Callable[[Consumer, Delivery], None]
+
+
+class SessionLostError(Exception):
+    """The session has ended, or never began; the message says why."""
+
+
+class QueueCount(Struct, frozen=True):
+    """A queue at one moment.
+
+    Attributes:
+        ready: messages that no consumer has.
+        consumers: consumers that take from it, perhaps.
+    """
+
+    ready: int
+    consumers: int
+
+
+class Session:
+    """Two connections, since a blocked publisher must not keep us from consuming."""
+
+    def __init__(
+        self, consuming: AbstractConnection, publisher: Publisher, acks: FrameWriter
+    ) -> None:
+        """Made by `open_session`."""
+        self.publisher = publisher
+        self._consuming = consuming
+        self._acks = acks
+        self._control: AbstractChannel | None = None
+        self._control_lock = asyncio.Lock()
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def lose(self, reason: str) -> None:
+        """End the session."""
+        if not self._lost.done():
+            self._lost.set_result(reason)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session has ended."""
+        return self._lost.done()
+
+    async def lost(self) -> str:
+        """Wait until the session has ended; the reason."""
+        return await asyncio.shield(self._lost)
+
+    async def declare(self, topology: Topology) -> None:
+        """Declare objects; those that exist with the same arguments stay as they are.
+
+        Raises:
+            SessionLostError: one exists with other arguments, or we may not declare it.
+        """
+        async with self._control_lock, _calling("declare"):
+            channel = await self._control_channel()
+            for exchange in topology.exchanges:
+                await channel.declare_exchange(
+                    exchange.name,
+                    exchange.type,
+                    durable=True,
+                    arguments=dict(exchange.arguments),
+                )
+            for queue in topology.queues:
+                await channel.declare_queue(
+                    queue.name,
+                    durable=not queue.is_exclusive,
+                    exclusive=queue.is_exclusive,
+                    arguments=dict(queue.arguments),
+                )
+            for binding in topology.bindings:
+                data = await channel.get_underlay_channel()
+                await data.queue_bind(
+                    binding.queue, exchange=binding.exchange, routing_key=binding.key
+                )
+
+    async def has_exchange(self, name: str) -> bool:
+        """Whether an exchange exists."""
+        async with self._control_lock, _calling("look for an exchange"):
+            channel = await self._control_channel()
+            try:
+                await channel.declare_exchange(name, passive=True)
+            except aiormq.exceptions.ChannelNotFoundEntity:
+                self._control = None  # the refusal has closed the channel
+                return False
+            return True
+
+    async def count(self, queue: str) -> QueueCount | None:
+        """Count what waits in a queue; None if it does not exist."""
+        async with self._control_lock, _calling("count a queue"):
+            data = await (await self._control_channel()).get_underlay_channel()
+            try:
+                found = await data.queue_declare(queue, passive=True)
+            except aiormq.exceptions.ChannelNotFoundEntity:
+                self._control = None
+                return None
+            return QueueCount(found.message_count or 0, found.consumer_count or 0)
+
+    async def consumer(self, queue: str, on_delivery: OnDelivery) -> Consumer:
+        """Prepare to take messages from a queue, on a channel of its own.
+
+        Args:
+            queue: which one.
+            on_delivery: called with each message, in order; must not block.
+        """
+        async with _calling(f"consume {queue}"):
+            channel = await _data_channel(self._consuming, confirms=False)
+            self.watch(channel, queue)
+            return Consumer(channel, self._acks, queue, on_delivery)
+
+    async def consume(
+        self, queue: str, on_delivery: OnDelivery, *, prefetch: int | None
+    ) -> Consumer:
+        """Take messages from a queue, up to `prefetch` unacknowledged; None: without any."""
+        consumer = await self.consumer(queue, on_delivery)
+        async with _calling(f"consume {queue}"):
+            await consumer.start(prefetch)
+        return consumer
+
+    async def _control_channel(self) -> AbstractChannel:
+        if self._control is None or self._control.is_closed:
+            self._control = await self._consuming.channel(publisher_confirms=False)
+        return self._control
+
+    def watch(self, channel: DataChannel, name: str) -> None:
+        """A channel that closes, or loses its consumer, ends the session."""
+        closing: asyncio.Future[Any] = channel.closing
+
+        def closed(_: object) -> None:
+            error = None if closing.cancelled() else closing.exception()
+            self.lose(f"the channel of {name} was closed" + (f": {error}" if error else ""))
+
+        closing.add_done_callback(closed)
+
+        def cancelled(_: commands.Basic.Cancel) -> None:
+            self.lose(f"the broker cancelled the consumer of {name}")
+
+        channel.on_consumer_cancel_callbacks.add(cancelled)
+
+
+@asynccontextmanager
+async def open_session(url: str, *, name: str, heartbeat_s: int) -> AsyncGenerator[Session]:
+    """Open a session; the block should end when it is lost.
+
+    Args:
+        url: of the broker.
+        name: shown to operators.
+        heartbeat_s: how often either side must be heard.
+
+    Raises:
+        SessionLostError: it could not be opened.
+    """
+    connections: list[AbstractConnection] = []
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            for purpose in ("publish", "consume"):
+                connections.append(await _connect(url, f"{name}/{purpose}", heartbeat_s))
+            publishing, consuming = connections
+            writer = FrameWriter(_below(publishing))
+            publisher = Publisher(await _data_channel(publishing, confirms=True), writer)
+            acks = FrameWriter(_below(consuming))
+    except AMQP_ERRORS as error:
+        await _close(connections)
+        raise SessionLostError(f"cannot connect to {shown(url)}: {describe(error)}") from error
+    session = Session(consuming, publisher, acks)
+    session.watch(publisher.channel, "publishing")
+    lost: SessionLostError | None = None
+    async with asyncio.TaskGroup() as tasks:
+        forever = [
+            tasks.create_task(writer.run()),
+            tasks.create_task(acks.run()),
+            *(tasks.create_task(_watch_connection(c, session)) for c in connections),
+        ]
+        try:
+            yield session
+            await _flush(session, writer, acks)
+        except SessionLostError as error:
+            lost = error  # raised behind the group, which would put it into a group
+        finally:
+            for task in forever:
+                task.cancel()
+            publisher.fail(SessionLostError("the connection to the broker was lost"))
+            await _close(connections)
+    if lost is not None:
+        raise lost
+
+
+async def _connect(url: str, name: str, heartbeat_s: int) -> AbstractConnection:
+    target = URL(url)
+    if "heartbeat" not in target.query:
+        target = target.update_query(heartbeat=heartbeat_s)
+    return await aio_pika.connect(target, client_properties={"connection_name": name})
+
+
+async def _data_channel(connection: AbstractConnection, *, confirms: bool) -> DataChannel:
+    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    data = await channel.get_underlay_channel()
+    assert isinstance(data, DataChannel), "aio-pika is made of aiormq"
+    return data
+
+
+def _below(connection: AbstractConnection) -> DataConnection:
+    assert connection.transport is not None, "a connection that was opened has a transport"
+    return connection.transport.connection
+
+
+async def _watch_connection(connection: AbstractConnection, session: Session) -> None:
+    await connection.closed()
+    session.lose("the connection to the broker was closed")
+
+
+async def _flush(session: Session, *writers: FrameWriter) -> None:
+    """Hand over what was written, unless the session is lost anyway."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            for writer in writers:
+                if not session.is_lost:
+                    await writer.flush()
+    except TimeoutError:
+        logger.warning("the broker did not take everything before the connection was closed")
+
+
+async def _close(connections: Sequence[AbstractConnection]) -> None:
+    for connection in connections:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await connection.close()
+        except AMQP_ERRORS as error:
+            logger.debug("closing a connection failed reason=%s", describe(error))
+
+
+@asynccontextmanager
+async def _calling(what: str) -> AsyncGenerator[None]:
+    """Bound a call to the broker, and give its failures one name."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            yield
+    except AMQP_ERRORS as error:
+        raise SessionLostError(f"could not {what}: {describe(error)}") from error
+
+
+def shown(url: str) -> str:
+    """A URL without its password."""
+    target = URL(url)
+    return str(target.with_password("***") if target.password else target)
+
+
+def describe(error: BaseException) -> str:
+    """What an error of the libraries says, for people."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,224 @@
+"""Names and arguments of everything that exists on the broker: topology version 1.
+
+Whoever declares an object uses exactly these arguments; others are refused by the broker.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+from zlib import crc32
+
+from msgspec import Struct
+
+from resonate_sdk.protocol import limits
+
+ArgumentValue = str | int | bool
+PARTITIONS_MAX = 100
+SUBMIT_QUEUE_LENGTH_MAX = 1_000_000
+HEARTBEAT_QUEUE_LENGTH_MAX = 10_000
+DELIVERY_LIMIT = 100
+DEAD_DELIVERY_LIMIT = 1_000_000  # browsing a dead letter and putting it back counts, too
+
+HEARTBEAT_KEY = "heartbeat"
+ANY_KEY = "any"
+# Keys without a partition, for publishers that know nothing of partitions.
+PLAIN_KEYS = ("promise.*", "task.*", "schedule.*", "debug.*", "invoke", "hello")
+
+NOW_HEADER = "resonate-now"  # of an answer: the instant it was decided at, epoch ms
+REASON_HEADER = "resonate-reason"  # of a dead letter: why nobody could carry it out
+DIRECT_REPLY_PREFIX = "amq.rabbitmq.reply-to."
+
+
+class Exchange(Struct, frozen=True, kw_only=True):
+    """An exchange; all of ours are durable."""
+
+    name: str
+    type: Literal["topic", "direct", "fanout"]
+    arguments: Mapping[str, ArgumentValue] = {}
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """A queue: durable, or exclusive and gone with its connection."""
+
+    name: str
+    is_exclusive: bool = False
+    arguments: Mapping[str, ArgumentValue] = {}
+
+
+class Binding(Struct, frozen=True, kw_only=True):
+    """Messages of an exchange that go to a queue."""
+
+    exchange: str
+    queue: str
+    key: str = ""
+
+
+class Topology(Struct, frozen=True, kw_only=True):
+    """Objects in the order in which they are declared."""
+
+    exchanges: tuple[Exchange, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+class Names(Struct, frozen=True):
+    """Names of the objects of one namespace."""
+
+    namespace: str
+
+    @property
+    def submit(self) -> str:
+        """The exchange that every request goes to."""
+        return f"{self.namespace}.submit"
+
+    def submit_queue(self, partition: int) -> str:
+        """The submission queue of a partition."""
+        return f"{self.submit}.p{partition:02d}"
+
+    @property
+    def heartbeat(self) -> str:
+        """The queue of heartbeats, which never wait behind work."""
+        return f"{self.namespace}.heartbeat"
+
+    def group(self, group: str) -> str:
+        """The exchange of a group: to one process of it, or else to any."""
+        return f"{self.namespace}.group.{group}"
+
+    def group_any(self, group: str) -> str:
+        """The exchange behind it: to any process of the group."""
+        return f"{self.group(group)}.any"
+
+    def task_queue(self, group: str) -> str:
+        """The queue of a group's hints."""
+        return f"{self.namespace}.task.{group}"
+
+    def worker_queue(self, group: str, pid: str) -> str:
+        """The queue of hints that prefer one process."""
+        return f"{self.namespace}.worker.{group}.{pid}"
+
+    def reply_queue(self, pid: str) -> str:
+        """The queue of answers and news for one process."""
+        return f"{self.namespace}.reply.{pid}"
+
+    @property
+    def dead_exchange(self) -> str:
+        """Where messages go that nobody can carry out."""
+        return f"{self.namespace}.dlx"
+
+    @property
+    def dead_queue(self) -> str:
+        """Where they wait for an operator."""
+        return f"{self.namespace}.dead"
+
+    def may_reply_to(self, queue: str) -> bool:
+        """Whether the server may publish to a queue that a client named for its answers."""
+        return queue.startswith((DIRECT_REPLY_PREFIX, f"{self.namespace}.reply."))
+
+
+def server_topology(names: Names, partitions: int) -> Topology:
+    """What a server declares when it starts."""
+    submit_queues = [_submit_queue(names, partition) for partition in range(partitions)]
+    return Topology(
+        exchanges=(
+            Exchange(name=names.dead_exchange, type="topic"),
+            Exchange(name=names.submit, type="topic"),
+        ),
+        queues=(
+            Queue(
+                name=names.dead_queue,
+                arguments={"x-queue-type": "quorum", "x-delivery-limit": DEAD_DELIVERY_LIMIT},
+            ),
+            Queue(
+                name=names.heartbeat,
+                arguments={
+                    "x-queue-type": "quorum",
+                    "x-max-length": HEARTBEAT_QUEUE_LENGTH_MAX,
+                    "x-overflow": "drop-head",
+                    "x-delivery-limit": DELIVERY_LIMIT,
+                },
+            ),
+            *submit_queues,
+        ),
+        bindings=(
+            Binding(exchange=names.dead_exchange, queue=names.dead_queue, key="#"),
+            Binding(exchange=names.submit, queue=names.heartbeat, key=HEARTBEAT_KEY),
+            *(
+                Binding(exchange=names.submit, queue=queue.name, key=f"p{partition:02d}.#")
+                for partition, queue in enumerate(submit_queues)
+            ),
+            *(
+                Binding(exchange=names.submit, queue=names.submit_queue(0), key=key)
+                for key in PLAIN_KEYS
+            ),
+        ),
+    )
+
+
+def _submit_queue(names: Names, partition: int) -> Queue:
+    name = names.submit_queue(partition)
+    return Queue(
+        name=name,
+        arguments={
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": names.dead_exchange,
+            "x-dead-letter-routing-key": name,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+            "x-max-length": SUBMIT_QUEUE_LENGTH_MAX,
+            # Order and fail-over: further servers stand by. It cannot be added later.
+            "x-single-active-consumer": True,
+        },
+    )
+
+
+def group_topology(names: Names, group: str) -> Topology:
+    """What a server declares for a worker group when it meets it."""
+    queue = names.task_queue(group)
+    return Topology(
+        exchanges=(
+            Exchange(name=names.group_any(group), type="fanout"),
+            Exchange(
+                name=names.group(group),
+                type="direct",
+                arguments={"alternate-exchange": names.group_any(group)},
+            ),
+        ),
+        queues=(
+            # No dead-letter exchange: a hint that is dropped is sent again from its row.
+            Queue(
+                name=queue,
+                arguments={"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT},
+            ),
+        ),
+        bindings=(Binding(exchange=names.group_any(group), queue=queue),),
+    )
+
+
+def worker_topology(names: Names, group: str, pid: str) -> Topology:
+    """What a worker declares for the hints that prefer it.
+
+    What it does not take in time, or rejects, goes to any worker of the group.
+    """
+    queue = names.worker_queue(group, pid)
+    arguments: Mapping[str, ArgumentValue] = {
+        "x-message-ttl": limits.STICKY_TTL_MS,
+        "x-dead-letter-exchange": names.group_any(group),
+    }
+    return Topology(
+        queues=(Queue(name=queue, is_exclusive=True, arguments=arguments),),
+        bindings=(Binding(exchange=names.group(group), queue=queue, key=pid),),
+    )
+
+
+def reply_topology(names: Names, pid: str) -> Topology:
+    """What a process declares for its answers and news."""
+    return Topology(queues=(Queue(name=names.reply_queue(pid), is_exclusive=True),))
+
+
+def submit_key(kind: str, origin: str, partitions: int) -> str:
+    """The routing key of a request."""
+    if kind == "task.heartbeat":
+        return HEARTBEAT_KEY
+    if partitions == 1:
+        return kind
+    return f"p{crc32(origin.encode()) % partitions:02d}.{kind}"
