@@ -1,0 +1,95 @@
+"""A private RabbitMQ server, from the programs of this machine."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import ClassVar
+
+from resonate_broker.dev.instance import PrivateServer
+from resonate_broker.dev.ports import LOOPBACK, first_byte_after, kept_port
+from resonate_broker.dev.process import Launch
+from resonate_broker.dev.programs import MissingProgramError, newest_first
+
+DEBIAN_ROOT = Path("/usr/lib/rabbitmq/lib")
+DEBIAN_PACKAGE = "rabbitmq-server"
+
+PROTOCOL_HEADER = b"AMQP\0\0\x09\x01"
+METHOD_FRAME = b"\x01"
+
+# What would lead RabbitMQ or Erlang to the files, ports and supervisors of somebody else.
+FOREIGN_PREFIXES = ("RABBITMQ_", "ERL_", "NOTIFY_SOCKET", "CONF_ENV_FILE")
+
+
+class PrivateRabbitMQ(PrivateServer):
+    """RabbitMQ without plugins, with its own epmd, cookie and user guest, all on loopback."""
+
+    name: ClassVar[str] = "RabbitMQ"
+    port_names: ClassVar[tuple[str, ...]] = ("amqp", "distribution", "epmd")
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    start_ms_max: ClassVar[int] = 90_000
+    stop_ms_max: ClassVar[int] = 30_000
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@{LOOPBACK}:{self.port}/"
+
+    def _prepare(self, lock: int) -> Launch:
+        server = find_server()
+        for name in ("home", "data", "log"):
+            (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / "enabled_plugins").write_text("[].\n")
+        return Launch(command=[str(server)], environment=self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(FOREIGN_PREFIXES)
+        }
+        return inherited | {
+            # The name of the node is the name of its data: it must not depend on the host.
+            "RABBITMQ_NODENAME": "resonate@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(kept_port(self.folder, "distribution")),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1}"),
+            "ERL_EPMD_PORT": str(kept_port(self.folder, "epmd")),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_CRASH_DUMP": str(self.folder / "log" / "erl_crash.dump"),
+            "HOME": str(self.folder / "home"),  # of the cookie
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_LOGS": "-",  # to the log of the instance
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            # These files do not exist; without the variables those in /etc/rabbitmq would count.
+            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
+        }
+
+    def _is_accepting(self) -> bool:
+        return first_byte_after(PROTOCOL_HEADER, self.port) == METHOD_FRAME
+
+
+def find_server() -> Path:
+    """Return the program of the newest Debian package, or the one in PATH.
+
+    Debian has a wrapper in PATH that changes the user and reads the configuration of the machine's
+    own server; hence the package comes first.
+
+    Raises:
+        MissingProgramError: there is none.
+    """
+    packaged = newest_first(DEBIAN_ROOT.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    if packaged:
+        return packaged[0]
+    on_path = shutil.which("rabbitmq-server")
+    if on_path is not None:
+        return Path(on_path)
+    raise MissingProgramError(
+        "RabbitMQ",
+        looked_for=f"rabbitmq-server in {DEBIAN_ROOT} or PATH",
+        package=DEBIAN_PACKAGE,
+    )
