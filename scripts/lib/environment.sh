@@ -92,3 +92,16 @@ ensure_environment() {
     fi
     exec {lock}<&-
 }
+
+# A server that is given by its URL need not be installed.
+ensure_servers() {
+    local package missing=()
+    for package in $(.venv/bin/python -c \
+        'from resonate_broker import dev; print(*dev.missing_packages())'); do
+        case $package in
+            postgresql) [[ -n ${RESONATE_TEST_POSTGRES_URL:-} ]] || missing+=("$package") ;;
+            rabbitmq-server) [[ -n ${RESONATE_TEST_AMQP_URL:-} ]] || missing+=("$package") ;;
+        esac
+    done
+    [[ ${#missing[@]} -eq 0 ]] || install_packages "${missing[@]}"
+}

@@ -1,0 +1,1 @@
+"""Measures the system as a whole, in the processes that a user would run."""

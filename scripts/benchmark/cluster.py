@@ -1,0 +1,95 @@
+"""What a workload runs on: private services, a server and workers, each a process."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from resonate_broker.dev import PrivatePostgres, PrivateRabbitMQ
+
+READY_LINE = "ready"
+WORKER_GROUP = "bench"
+STOP_TIMEOUT_S = 20
+
+
+class Process:
+    """A process of the benchmark."""
+
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str]) -> None:
+        """Start it, and wait until it says that it is ready."""
+        self.name = name
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None, "its output was asked for"
+        line = self._process.stdout.readline().strip()
+        if line != READY_LINE:
+            self.stop()
+            sys.exit(f"{name} did not start; it said {line!r}")
+
+    def cpu_s(self) -> float:
+        """CPU seconds it has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Cluster(Struct, frozen=True):
+    """A running system.
+
+    Attributes:
+        url: of its broker.
+        processes: the server and the workers, by name.
+    """
+
+    url: str
+    processes: dict[str, Process]
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds used so far, by process."""
+        return {name: process.cpu_s() for name, process in self.processes.items()}
+
+
+@contextmanager
+def cluster(workers: int = 1) -> Generator[Cluster]:
+    """Start everything, and end it."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resonate-bench-")))
+        folder.chmod(0o755)  # PostgreSQL runs as a user of its own there
+        postgres = stack.enter_context(PrivatePostgres(folder / "postgres"))
+        rabbitmq = stack.enter_context(PrivateRabbitMQ(folder / "rabbitmq"))
+        environment = {
+            "RESONATE_URL": rabbitmq.url,
+            "RESONATE_DATABASE_URL": postgres.url,
+            "RESONATE_NAMESPACE": "bench",
+        }
+        processes: dict[str, Process] = {}
+        for name, arguments in _processes(workers):
+            process = Process(name, arguments, environment)
+            stack.callback(process.stop)
+            processes[name] = process
+        os.environ |= environment
+        yield Cluster(rabbitmq.url, processes)
+
+
+def _processes(workers: int) -> Iterator[tuple[str, list[str]]]:
+    yield "server", ["scripts.benchmark.server"]
+    for number in range(1, workers + 1):
+        name = "worker" if workers == 1 else f"worker {number}"
+        yield name, ["scripts.benchmark.worker"]
