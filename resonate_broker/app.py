@@ -60,7 +60,7 @@ class Server:
             messages=self._messages,
             guard=guard,
             store_now_ms=self._store_now_ms,
-            on_connected=self._top_up_now,
+            on_connected=self._connected,
             wake=self._driver.wake,
         )
 
@@ -105,6 +105,10 @@ class Server:
 
     def _greet(self, group: str) -> None:
         self._top_up.greet(group)
+        self._top_up_now()
+
+    def _connected(self) -> None:
+        self._top_up.look_at_all()
         self._top_up_now()
 
     def _top_up_now(self) -> None:

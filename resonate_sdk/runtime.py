@@ -11,6 +11,7 @@ from resonate_sdk.ask import ask, refusal
 from resonate_sdk.errors import ResonateError, ShutdownError
 from resonate_sdk.execution.execution import Environment
 from resonate_sdk.heartbeat import Leases
+from resonate_sdk.holder import Granted
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
@@ -19,7 +20,7 @@ from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
 from resonate_sdk.tasks import Tasks
 from resonate_sdk.transport import Slot, Transport
 from resonate_sdk.watches import Watches
-from resonate_sdk.worker import Worker, granted
+from resonate_sdk.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -230,6 +231,9 @@ class Runtime:
             answer = await ask(self._transport, task)
             if answer.status not in (responses.OK, responses.CONFLICT):
                 raise refusal(answer)
+            if answer.status == responses.CONFLICT and await self._worker.adopt(request.id):
+                _set(created)
+                return
         except ResonateError as error:
             self._could_not_create(request.id, created, error)
             return
@@ -237,7 +241,7 @@ class Runtime:
         if not isinstance(answer.data, TaskGranted):
             await self._watches.look(request.id)  # somebody else runs it, or it sleeps
         elif answer.data.task.state == "acquired":
-            self._worker.run_granted(granted(answer.data))
+            self._worker.run_granted(Granted.by(answer.data))
         else:
             self._watches.settle(answer.data.promise)
 

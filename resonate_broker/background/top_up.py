@@ -48,6 +48,11 @@ class TopUp:
         window.has_queued = True
         self._windows.want(group)
 
+    def look_at_all(self) -> None:
+        """The broker takes messages again: look at every group that waits, at the next run."""
+        self._look_at_ms = 0
+        self._rediscover_at_ms = 0
+
     def run(self) -> Body:
         """Count the queues of groups that wait, and send what they have room for."""
         yield from self._rediscover()

@@ -115,6 +115,11 @@ class AmqpTransport:
         timeout_s: float | None = limits.ANSWER_TIMEOUT_MS / 1000,
     ) -> "asyncio.Future[Answer]":
         """Send a request; those of one turn of the loop travel together."""
+        if self._is_stopped.is_set():
+            answer = asyncio.get_running_loop().create_future()
+            reason = f"{request.kind} was not sent: the client was stopped"
+            answer.set_exception(TransportError(reason, may_be_carried_out=False))
+            return answer
         answer = self._requests.add(request, origin or request.origin(), chain, timeout_s)
         if not self._is_flush_scheduled:
             self._is_flush_scheduled = True

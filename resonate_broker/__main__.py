@@ -1,0 +1,5 @@
+"""`python -m resonate_broker` is the program `resonate`."""
+
+from resonate_broker.cli import main
+
+main()

@@ -1,0 +1,74 @@
+"""Arguments and options of the client commands, read and checked while typer can point at them."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from resonate_broker.cli.durations import parse_duration
+from resonate_sdk.errors import UsageError
+from resonate_sdk.options import make_options
+from resonate_sdk.protocol import addresses, requests
+
+
+def read_id(text: str) -> str:
+    """Read the id of a promise."""
+    if not text:
+        raise typer.BadParameter("an id has at least one character")
+    try:
+        requests.check_id("an id", text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
+def read_duration_ms(text: str) -> int:
+    """Read a duration, in milliseconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def read_target(text: str) -> str:
+    """Read a group or an address, and bring it into its stored form."""
+    try:
+        return addresses.normalize(text)
+    except addresses.AddressError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def read_json(text: str) -> Any:
+    """Read a value."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise typer.BadParameter(
+            f"{text!r} is not JSON ({error}): text needs quotes of its own, as in '\"text\"'"
+        ) from error
+
+
+def read_json_or_text(text: str) -> Any:
+    """Read an argument of a call: JSON, or else the text as it is."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return text
+
+
+def read_tag(text: str) -> tuple[str, str]:
+    """Read a tag written as `key=value`."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise typer.BadParameter(f"{text!r} is no tag: write key=value")
+    try:
+        requests.check_tags({key: value})
+        make_options(tags={key: value})
+    except (UsageError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+    return key, value
+
+
+PromiseId = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the promise.", parser=read_id, show_default=False)
+]

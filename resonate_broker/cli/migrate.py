@@ -1,0 +1,38 @@
+"""`resonate migrate`: make or update the tables."""
+
+from resonate_broker.cli.logs import log_nothing
+from resonate_broker.cli.output import Output
+from resonate_broker.cli.servers import run_on_uvloop
+from resonate_broker.cli.settings import (
+    AsJson,
+    ConfigFile,
+    DatabaseUrl,
+    Namespace,
+    load_settings,
+    shown_url,
+)
+
+EXAMPLES = "Example: resonate migrate --database-url postgresql://app:secret@db:5432/app"
+
+
+def migrate(
+    database_url: DatabaseUrl = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables in the database, or bring them up to date; nothing is lost by a repetition.
+
+    Servers of this release and of the one before it can go on running meanwhile.
+    """
+    from resonate_store.postgres.migrate import migrate, migrations
+
+    settings = load_settings(config, database_url=database_url, namespace=namespace)
+    log_nothing()
+    applied = run_on_uvloop(migrate(settings.database_url, settings.namespace))
+    version = migrations()[-1].version
+    place = f"schema {settings.namespace} of {shown_url(settings.database_url)}"
+    lines = [f"Applied {name}" for name in applied]
+    lines.append(f"{'Now' if applied else 'Already'} up to date (version {version}): {place}")
+    document = {"namespace": settings.namespace, "applied": applied, "version": version}
+    Output(as_json=as_json).show(document, lines)

@@ -1,0 +1,190 @@
+"""Promises as documents for programs and as lines for people."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from rich.text import Text
+
+from resonate_broker.cli.durations import format_duration
+from resonate_broker.cli.output import has_symbols, plain
+from resonate_sdk.protocol import addresses, tags as tag
+from resonate_sdk.protocol.records import PromiseRecord, PromiseState, Value
+from resonate_sdk.protocol.requests import PromiseCreate
+
+COLOURS: Mapping[PromiseState, str] = {
+    "pending": "yellow",
+    "resolved": "green",
+    "rejected": "red",
+    "rejected_canceled": "red",
+    "rejected_timedout": "red",
+}
+WORDS: Mapping[PromiseState, str] = {
+    "pending": "pending",
+    "resolved": "resolved",
+    "rejected": "rejected",
+    "rejected_canceled": "canceled",
+    "rejected_timedout": "timed out",
+}
+SYMBOLS = {"yellow": "🟡", "green": "🟢", "red": "🔴"}
+CREATED = "created"
+EXISTED = "exists already"
+LABEL_CHARS = 10
+SUMMARY_CHARS_MAX = 100
+
+
+class Call(Struct, frozen=True):
+    """What the parameter of a call says, as far as it can be shown."""
+
+    func: str
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    version: int = 1
+
+
+def state_of(state: PromiseState, *, symbols: bool) -> Text:
+    """A state with its colour, and with its symbol where that can be shown."""
+    colour = COLOURS[state]
+    return Text(f"{SYMBOLS[colour]} {WORDS[state]}" if symbols else WORDS[state], style=colour)
+
+
+def decoded(value: Value) -> Any:
+    """What a value holds; what was not written as base64 of JSON is shown as it is stored."""
+    if not value.data:
+        return None
+    try:
+        return msgspec.json.decode(base64.b64decode(value.data, validate=True))
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
+        return {"undecoded": value.data}
+
+
+def call_of(record: PromiseRecord) -> Call | None:
+    """The call that a promise stands for, if it does."""
+    if tag.TARGET not in record.tags:
+        return None
+    try:
+        return msgspec.convert(decoded(record.param), Call)
+    except msgspec.ValidationError:
+        return None
+
+
+def failure_text(record: PromiseRecord) -> str | None:
+    """What a rejected promise was rejected with, on one line."""
+    match decoded(record.value):
+        case None:
+            return None
+        case {"__type": "error" | "aggregate_error", "message": message, **rest}:
+            name = rest.get("name")
+            text = f"{name}: {message}" if name else str(message)
+            return _shortened(text.partition("\n")[0])
+        case value:
+            return _shortened(msgspec.json.encode(value).decode())
+
+
+def promise_document(record: PromiseRecord) -> dict[str, Any]:
+    """A promise for programs: values decoded, instants in epoch ms."""
+    document: dict[str, Any] = {
+        "id": record.id,
+        "state": record.state,
+        "param": decoded(record.param),
+        "value": decoded(record.value),
+        "tags": dict(record.tags),
+        "timeout_at_ms": record.timeout_at_ms,
+        "created_at_ms": record.created_at_ms,
+        "settled_at_ms": record.settled_at_ms,
+    }
+    for name, value in (("param_headers", record.param), ("value_headers", record.value)):
+        if value.headers:
+            document[name] = dict(value.headers)
+    return document
+
+
+def promise_lines(record: PromiseRecord, now_ms: int, remark: str = "") -> Iterator[Text]:
+    """A promise for people.
+
+    Args:
+        record: the promise.
+        now_ms: by the clock of this machine.
+        remark: what the command has to say about it.
+    """
+    head = Text.assemble(
+        (plain(record.id), "bold"), "  ", state_of(record.state, symbols=has_symbols())
+    )
+    yield head.append(f" ({remark})" if remark else "")
+    call = call_of(record)
+    param = decoded(record.param)
+    if call is not None:
+        yield _field("call", _call_text(call))
+        yield _field("target", _target_text(record.tags[tag.TARGET]))
+    elif param is not None:
+        yield _field("param", _value_text(param))
+    if record.state not in ("pending", "resolved") and (reason := failure_text(record)):
+        yield _field("error", reason)
+    elif (value := decoded(record.value)) is not None:
+        yield _field("value", _value_text(value))
+    own_tags = {k: v for k, v in record.tags.items() if not k.startswith(tag.RESERVED_PREFIX)}
+    if own_tags:
+        yield _field("tags", "  ".join(f"{key}={text}" for key, text in own_tags.items()))
+    yield _field("created", _instant_text(record.created_at_ms, now_ms))
+    if record.settled_at_ms is None:
+        yield _field("deadline", _instant_text(record.timeout_at_ms, now_ms))
+    else:
+        took = format_duration(record.settled_at_ms - record.created_at_ms)
+        yield _field("settled", f"{_clock_text(record.settled_at_ms)}  (after {took})")
+
+
+def created_remark(request: PromiseCreate, record: PromiseRecord) -> str:
+    """Say whether a promise was made by this request; an answer does not tell.
+
+    The deadline does: it counts from the millisecond in which the command was given. That also
+    holds when the request was sent twice, because the connection broke.
+    """
+    is_same = record.param == request.param
+    if is_same and record.timeout_at_ms == request.timeout_at_ms:
+        return CREATED
+    return EXISTED if is_same else f"{EXISTED}, made with something else"
+
+
+def _field(label: str, text: str) -> Text:
+    return Text.assemble("  ", (label.ljust(LABEL_CHARS), "dim"), plain(text))
+
+
+def _call_text(call: Call) -> str:
+    arguments = [_value_text(argument) for argument in call.args]
+    arguments += [f"{name}={_value_text(argument)}" for name, argument in call.kwargs.items()]
+    version = "" if call.version == 1 else f"  version {call.version}"
+    return f"{call.func}({', '.join(arguments)}){version}"
+
+
+def _target_text(address: str) -> str:
+    try:
+        target = addresses.parse(address)
+    except addresses.AddressError:
+        return address
+    return f"group {target.group}" if target.pid is None else str(target)
+
+
+def _value_text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _instant_text(at_ms: int, now_ms: int) -> str:
+    distance = format_duration(abs(at_ms - now_ms))
+    return f"{_clock_text(at_ms)}  ({f'in {distance}' if at_ms > now_ms else f'{distance} ago'})"
+
+
+def _clock_text(at_ms: int) -> str:
+    """An instant in the time zone of this machine."""
+    try:
+        instant = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return f"{at_ms} ms after 1970"
+    return instant.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SUMMARY_CHARS_MAX else f"{text[: SUMMARY_CHARS_MAX - 1]}…"

@@ -1,0 +1,44 @@
+"""`resonate serve`: a server."""
+
+from resonate_broker.cli.logs import log_to_stderr
+from resonate_broker.cli.output import Output
+from resonate_broker.cli.servers import run_server
+from resonate_broker.cli.settings import (
+    AsJson,
+    ConfigFile,
+    DatabaseUrl,
+    Namespace,
+    Url,
+    load_settings,
+    shown_url,
+)
+
+EXAMPLES = (
+    "Example: resonate serve --url amqp://app:secret@rabbit:5672/ "
+    "--database-url postgresql://app:secret@db:5432/app"
+)
+
+
+def serve(
+    url: Url = None,
+    database_url: DatabaseUrl = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a server until SIGTERM or Ctrl-C; any number may run beside each other.
+
+    The log goes to standard error. At the end, what was begun is finished first.
+    """
+    settings = load_settings(config, url=url, database_url=database_url, namespace=namespace)
+    log_to_stderr(settings.log_level, as_json=as_json)
+    ready = {
+        "url": shown_url(settings.url),
+        "database_url": shown_url(settings.database_url),
+        "namespace": settings.namespace,
+    }
+    line = (
+        f"Serving namespace {ready['namespace']} on {ready['url']} "
+        f"with {ready['database_url']}, Ctrl-C ends it"
+    )
+    run_server(settings, lambda: Output(as_json=as_json).announce(ready, (line,)))

@@ -1,0 +1,55 @@
+"""`resonate tree`: what an execution has done, does and waits for."""
+
+import asyncio
+from collections.abc import Iterable
+
+from resonate_broker.cli.arguments import PromiseId
+from resonate_broker.cli.client import Client, talk
+from resonate_broker.cli.output import Output, has_symbols
+from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, load_settings
+from resonate_broker.cli.tree_view import Node, build_tree, tree_document, tree_lines
+from resonate_sdk.clock import now_ms
+from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol.records import PromiseRecord, TaskRecord
+from resonate_sdk.protocol.requests import PromiseGet, TaskGet
+from resonate_sdk.protocol.responses import TaskData
+
+TASKS_MAX = 500  # of pending calls, whose tasks say what they wait for
+
+EXAMPLES = "Example: resonate tree order-17"
+
+
+def tree(
+    id: PromiseId,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an execution as a tree: the calls it made, how long they took, what it waits for."""
+    settings = load_settings(config, url=url, namespace=namespace)
+    root = talk(settings, lambda client: _fetch(client, id))
+    lines = tree_lines(root, now_ms(), symbols=has_symbols())
+    Output(as_json=as_json).show(tree_document(root, now_ms()), lines)
+
+
+async def _fetch(client: Client, id: str) -> Node:
+    root = await client.promise(PromiseGet(id=id))
+    origin = root.tags.get(tag.ORIGIN, root.id)
+    records = await client.search({tag.ORIGIN: origin}, origin=origin)
+    tasks = await _tasks(client, (root, *records), origin)
+    return build_tree(root, records, tasks)
+
+
+async def _tasks(
+    client: Client, records: Iterable[PromiseRecord], origin: str
+) -> dict[str, TaskRecord]:
+    """The tasks of calls that are pending: they say who works on them, or that nobody does."""
+    pending = {r.id for r in records if r.state == "pending" and tag.TARGET in r.tags}
+    async with asyncio.TaskGroup() as group:
+        asking = [
+            group.create_task(client.ask(TaskGet(id=id), origin=origin))
+            for id in sorted(pending)[:TASKS_MAX]
+        ]
+    answers = [asked.result() for asked in asking]
+    return {a.data.task.id: a.data.task for a in answers if isinstance(a.data, TaskData)}

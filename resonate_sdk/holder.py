@@ -1,0 +1,181 @@
+"""What the holder of a task may ask: everything is fenced by the version it acquired."""
+
+from msgspec import Struct
+
+from resonate_sdk.ask import ask, refusal
+from resonate_sdk.errors import ResonateError
+from resonate_sdk.execution.effects import Done
+from resonate_sdk.protocol import responses, tags
+from resonate_sdk.protocol.records import PromiseRecord, TaskRef
+from resonate_sdk.protocol.requests import (
+    CallbackAction,
+    CreateAction,
+    PromiseGet,
+    PromiseRegisterCallback,
+    PromiseSettle,
+    Request,
+    SettleAction,
+    TaskAcquire,
+    TaskFence,
+    TaskFulfill,
+    TaskGet,
+    TaskRelease,
+    TaskSuspend,
+)
+from resonate_sdk.protocol.responses import (
+    Answer,
+    Fenced,
+    PromiseData,
+    Redirected,
+    TaskData,
+    TaskGranted,
+)
+from resonate_sdk.transport import Transport
+
+
+class LeaseLostError(ResonateError):
+    """The task is not ours any more: say nothing, another holder goes on."""
+
+
+class Granted(Struct, frozen=True, kw_only=True):
+    """A task that this process has acquired.
+
+    Attributes:
+        root: its promise.
+        preload: promises that a replay needs, as far as they were told.
+    """
+
+    task: TaskRef
+    root: PromiseRecord
+    preload: tuple[PromiseRecord, ...]
+
+    @staticmethod
+    def by(data: TaskGranted) -> "Granted":
+        """What an answer grants."""
+        ref = TaskRef(id=data.task.id, version=data.task.version)
+        return Granted(task=ref, root=data.promise, preload=data.preload)
+
+
+class Holder:
+    """Speaks for this process about a task that it holds, or wants to."""
+
+    def __init__(self, transport: Transport, id: str, origin: str, pid: str) -> None:
+        """Speak about a task.
+
+        Args:
+            transport: the way to the server.
+            id: of the task.
+            origin: root of the tree it belongs to.
+            pid: the name of this process.
+        """
+        self.id = id
+        self.version = 0
+        self._transport = transport
+        self._origin = origin
+        self._pid = pid
+
+    @staticmethod
+    def of(transport: Transport, granted: Granted, pid: str) -> "Holder":
+        """Speak about a task that was granted."""
+        root = granted.root
+        holder = Holder(transport, root.id, root.tags.get(tags.ORIGIN, root.id), pid)
+        holder.version = granted.task.version
+        return holder
+
+    async def acquire(self, version: int, lease_ms: int) -> Granted | None:
+        """Acquire the task; None if somebody else has it, or nobody needs it.
+
+        Raises:
+            ResonateError: no answer came, or the server refuses for another reason.
+        """
+        request = TaskAcquire(id=self.id, version=version, pid=self._pid, lease_ms=lease_ms)
+        answer = await self._ask(request)
+        if isinstance(answer.data, TaskGranted):
+            return Granted.by(answer.data)
+        if answer.status in (responses.CONFLICT, responses.NOT_FOUND):
+            return None
+        raise refusal(answer)
+
+    async def adopt(self) -> Granted | None:
+        """Find out whether an earlier try, whose answer was lost, has acquired the task.
+
+        The name of a process is never used twice: who holds it under our name is us.
+        """
+        answer = await self._ask(TaskGet(id=self.id))
+        if not isinstance(answer.data, TaskData):
+            return None
+        task = answer.data.task
+        if task.state != "acquired" or task.pid != self._pid:
+            return None
+        root = await self._ask(PromiseGet(id=self.id))
+        if not isinstance(root.data, PromiseData):
+            return None
+        ref = TaskRef(id=task.id, version=task.version)
+        return Granted(task=ref, root=root.data.promise, preload=())
+
+    async def fence(self, action: CreateAction | SettleAction) -> PromiseRecord:
+        """Create or settle another promise.
+
+        Raises:
+            LeaseLostError: the task is not ours any more.
+            ResonateError: no answer came, or the action itself was refused.
+        """
+        answer = await self._ask_as_holder(
+            TaskFence(id=self.id, version=self.version, action=action, preload=False)
+        )
+        assert isinstance(answer.data, Fenced), "a fence that held says what became of its action"
+        inner = answer.data.action
+        if isinstance(inner.data, PromiseData):
+            return inner.data.promise
+        raise refusal(Answer(inner.head.status, inner.data))
+
+    async def fulfill(self, done: Done) -> PromiseRecord:
+        """Settle the promise of the task.
+
+        Raises:
+            LeaseLostError: the task is not ours any more.
+            ResonateError: no answer came.
+        """
+        settle = PromiseSettle(id=self.id, state=done.state, value=done.value)
+        answer = await self._ask_as_holder(
+            TaskFulfill(id=self.id, version=self.version, action=SettleAction(data=settle))
+        )
+        assert isinstance(answer.data, PromiseData), "a fulfilled task shows its promise"
+        return answer.data.promise
+
+    async def suspend(self, awaited: tuple[str, ...]) -> tuple[PromiseRecord, ...] | None:
+        """Put the task to sleep; if something has settled meanwhile, that is returned instead.
+
+        Raises:
+            LeaseLostError: the task is not ours any more.
+            ResonateError: no answer came.
+        """
+        actions = tuple(
+            CallbackAction(data=PromiseRegisterCallback(awaited=id, awaiter=self.id))
+            for id in awaited
+        )
+        answer = await self._ask_as_holder(
+            TaskSuspend(id=self.id, version=self.version, actions=actions, preload=False)
+        )
+        return answer.data.preload if isinstance(answer.data, Redirected) else None
+
+    async def release(self) -> None:
+        """Give the task back.
+
+        Raises:
+            LeaseLostError: it is not ours any more.
+            ResonateError: no answer came.
+        """
+        await self._ask_as_holder(TaskRelease(id=self.id, version=self.version))
+
+    async def _ask_as_holder(self, request: Request) -> Answer:
+        answer = await self._ask(request)
+        if answer.status in (responses.OK, responses.REDIRECT):
+            return answer
+        if answer.status in (responses.CONFLICT, responses.NOT_FOUND):
+            raise LeaseLostError(str(answer.data))
+        raise refusal(answer)
+
+    async def _ask(self, request: Request) -> Answer:
+        # However long the server is away: the lease does not run out while it cannot hear us.
+        return await ask(self._transport, request, origin=self._origin, timeout_s=None)
