@@ -18,6 +18,7 @@ from resonate_sdk.protocol.responses import Answer, TaskGranted
 from resonate_store.state import Listener, Promise, Task, Timer
 
 NOTIFY_RETRY_MS = 5_000  # a listener that was not told is told again after this
+PRIORITIES = tuple("0123456789")
 DRAIN_RETRY_MS = 10  # an awaiter that somebody else held is woken after this
 
 
@@ -240,7 +241,7 @@ def _task(request: PromiseCreate, now_ms: int) -> Task | None:
         state="pending",
         version=0,
         group=addresses.parse(target).group,
-        priority=int(priority) if priority.isascii() and priority.isdigit() else None,
+        priority=int(priority) if priority in PRIORITIES else None,
         concurrency_key=request.tags.get(tags.KEY),
         retry_at_ms=max(now_ms, int(request.tags.get(tags.DELAY, "0"))),
     )

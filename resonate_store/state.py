@@ -115,7 +115,7 @@ class LoadSet(Struct, frozen=True, kw_only=True):
 
     Attributes:
         ids: every promise that a request names; locked, if it exists.
-        settling: those that may settle, so that their callbacks, listeners and awaiters matter.
+        settling: those of `ids` that may settle, so that callbacks, listeners and awaiters matter.
         preload: those whose branch and remote children are read as well, without locks.
     """
 
@@ -131,7 +131,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
         now_ms: its instant, read after the locks were taken.
         promises: the locked rows; an id that is not among them does not exist.
         callbacks: of the settling promises; awaiters that are not among `promises` were locked
-            by somebody else.
+            by somebody else, or there were too many.
         listeners: of the settling promises.
         related: rows read for the preload; not locked, so nothing may be decided from them.
     """
@@ -148,10 +148,12 @@ class Changes(Struct, frozen=True, kw_only=True):
 
     Attributes:
         created: rows that must not exist yet.
-        updated: locked rows as they shall be.
+        updated: locked rows as they shall be; what a promise and its task were born with does
+            not change, and a value does not become empty again.
         callbacks_consumed: callbacks of settled promises that woke their awaiter.
         listeners_told: listeners of settled promises whose message the broker has confirmed;
-            the timers in `timers_told` go with the last of them.
+            the timers in `timers_told` go with the last of them. Those that somebody else holds
+            may stay behind: the sweep finds them.
         timers_disarmed: rows to remove from the timers.
         timers_armed: rows to add to the timers.
     """

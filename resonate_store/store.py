@@ -51,7 +51,7 @@ class Transaction(Protocol):
         ...
 
     async def rollback(self) -> None:
-        """Let the locks go; never raises."""
+        """Let the locks go; never raises, and does nothing after a commit that failed."""
         ...
 
 
@@ -64,6 +64,7 @@ class Store(Protocol):
         Raises:
             ConflictError: a lock was not to be had in time.
             UnavailableError: there is no connection.
+            RejectedError: a name cannot be stored, so it cannot be looked for.
         """
         ...
 

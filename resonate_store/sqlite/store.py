@@ -26,7 +26,7 @@ from resonate_store.store import ConflictError, RejectedError, SchemaError, Unav
 
 SCHEMA_VERSION = 1
 PRELOAD_ROWS_MAX = 20_000
-AWAITERS_PER_PROMISE_MAX = 1_000
+AWAITERS_PER_LOAD_MAX = 1_000
 SEARCH_ROWS_MAX = 10_000
 
 _QUERIES = load_queries("resonate_store.sqlite")
@@ -57,16 +57,21 @@ class SqliteStore:
         self._connection = _open(self.path)
 
     async def begin(self, load: LoadSet) -> "SqliteTransaction":
-        """Read what is named; there is nobody to lock it against."""
+        """Read what is named; there is nobody to lock it against.
+
+        More callbacks are read than awaiters, so that it can be seen that some are left.
+        """
+        callbacks_max = AWAITERS_PER_LOAD_MAX + 1 + len(load.ids)
         promises = {promise.id: promise for promise in self._promises(load.ids)}
         callbacks: list[Callback] = []
         listeners: list[Listener] = []
         for awaited in load.settling:
-            awaiters = self._rows("awaiters", awaited, AWAITERS_PER_PROMISE_MAX)
+            awaiters = self._rows("awaiters", awaited, callbacks_max)
             callbacks += [Callback(awaited, awaiter) for (awaiter,) in awaiters]
             addresses = self._rows("listeners", awaited)
             listeners += [Listener(awaited, address) for (address,) in addresses]
         awaiters = sorted({callback.awaiter for callback in callbacks} - promises.keys())
+        awaiters = awaiters[:AWAITERS_PER_LOAD_MAX]
         promises |= {promise.id: promise for promise in self._promises(awaiters)}
         loaded = Loaded(
             now_ms=self._now_ms(),

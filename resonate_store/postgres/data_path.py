@@ -1,0 +1,106 @@
+"""The one session that runs the transactions of batches."""
+
+import logging
+from collections import Counter
+
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+from resonate_sdk.protocol import limits
+from resonate_store.postgres import fate, settings
+from resonate_store.postgres.connection import Connection, connect
+from resonate_store.postgres.errors import note_conflict
+from resonate_store.postgres.transaction import PostgresTransaction
+from resonate_store.queries import load_queries
+from resonate_store.state import LoadSet
+from resonate_store.store import StoreError, UnavailableError
+
+AWAITERS_MAX = 1_000  # locked per batch; the others keep their callbacks
+PRELOAD_ROWS_MAX = 20_000  # of one branch, and of the remote children of one promise
+CONNECT_ATTEMPTS_MAX = 3
+CONNECT_WAIT_SECONDS_MAX = 0.1
+
+_LOAD = load_queries("resonate_store.postgres")["load"]
+
+logger = logging.getLogger(__name__)
+
+
+class DataPath:
+    """Runs one transaction at a time, and opens its session anew when that has broken.
+
+    Attributes:
+        conflicts: transactions that lost against others, by the name of the error.
+    """
+
+    def __init__(self, url: str, namespace: str) -> None:
+        """Name the database; nothing is opened yet."""
+        self.conflicts = Counter[str]()
+        self._url = url
+        self._namespace = namespace
+        self._connection: Connection | None = None
+        self._home = ""
+        self._transaction: PostgresTransaction | None = None
+        self._last_now_ms = 0
+
+    async def begin(self, load: LoadSet) -> PostgresTransaction:
+        """Lock what is named, then read it and the instant."""
+        assert self._transaction is None or self._transaction.is_over, "one transaction at a time"
+        connection = await self._open()
+        try:
+            await connection.execute("begin")
+            rows = await connection.fetch(
+                _LOAD,
+                load.ids or None,
+                load.settling or None,
+                load.preload or None,
+                AWAITERS_MAX,
+                PRELOAD_ROWS_MAX,
+                limits.PRELOAD_BYTES_MAX,
+            )
+            self._transaction = PostgresTransaction(
+                connection, rows, self.observe, self._was_committed, self.conflicts
+            )
+        except StoreError as error:
+            note_conflict(self.conflicts, error)
+            await connection.roll_back(error)
+            raise
+        except BaseException:
+            connection.abort()
+            raise
+        return self._transaction
+
+    def observe(self, now_ms: int) -> int:
+        """Note an instant of the database; return it, never earlier than the one before."""
+        self._last_now_ms = max(self._last_now_ms, now_ms)
+        return self._last_now_ms
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _open(self) -> Connection:
+        if self._connection is None or self._connection.is_closed:
+            async for attempt in AsyncRetrying(
+                stop=stop_after_attempt(CONNECT_ATTEMPTS_MAX),
+                wait=wait_random(0, CONNECT_WAIT_SECONDS_MAX),
+                retry=retry_if_exception_type(UnavailableError),
+                reraise=True,
+            ):
+                with attempt:
+                    self._connection = await self._connect()
+        assert self._connection is not None, "retrying ends with a connection or an error"
+        return self._connection
+
+    async def _connect(self) -> Connection:
+        connection = await connect(self._url, settings.data_path(self._namespace))
+        try:
+            self._home = await fate.read_home(connection)
+        except BaseException:
+            connection.abort()
+            raise
+        logger.info("data path connected namespace=%s home=%s", self._namespace, self._home)
+        return connection
+
+    async def _was_committed(self, xid: int) -> bool:
+        identity = fate.Identity(xid, self._home)
+        return await fate.was_committed(self._url, settings.reads(self._namespace), identity)

@@ -1,0 +1,154 @@
+-- The statements of the store. The columns of a promise come in one order everywhere, the one that
+-- `rows.py` knows.
+
+-- name: load
+select * from load_v1($1, $2, $3, $4, $5, $6);
+
+-- name: store
+select store_v1(
+    created_id => $1, created_origin => $2, created_branch => $3, created_parent => $4,
+    created_timeout_at => $5, created_created_at => $6, created_tags => $7,
+    created_param_headers => $8, created_param_data => $9, created_group_name => $10,
+    created_priority => $11, created_concurrency_key => $12, created_state => $13,
+    created_settled_at => $14, created_timer_at => $15, created_value_headers => $16,
+    created_value_data => $17, created_task_state => $18, created_version => $19,
+    created_pid => $20, created_last_pid => $21, created_lease_ms => $22,
+    created_expires_at => $23, created_resumes => $24, created_is_resumed => $25,
+    created_retry_at => $26, created_queued_at => $27, created_hint_at => $28,
+    created_is_hint_sticky => $29, created_attempts => $30, created_lease_losses => $31,
+    updated_id => $32, updated_state => $33, updated_settled_at => $34, updated_timer_at => $35,
+    updated_value_headers => $36, updated_value_data => $37, updated_task_state => $38,
+    updated_version => $39, updated_pid => $40, updated_last_pid => $41, updated_lease_ms => $42,
+    updated_expires_at => $43, updated_resumes => $44, updated_is_resumed => $45,
+    updated_retry_at => $46, updated_queued_at => $47, updated_hint_at => $48,
+    updated_is_hint_sticky => $49, updated_attempts => $50, updated_lease_losses => $51,
+    callbacks_added_awaited => $52, callbacks_added_awaiter => $53,
+    callbacks_consumed_awaited => $54, callbacks_consumed_awaiter => $55,
+    listeners_added_awaited => $56, listeners_added_address => $57, listeners_told_awaited => $58,
+    listeners_told_address => $59, timers_told_due_at => $60, timers_told_id => $61,
+    timers_disarmed_due_at => $62, timers_disarmed_id => $63, timers_armed_due_at => $64,
+    timers_armed_id => $65
+);
+
+-- name: due
+with clock as materialized (
+    select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
+)
+select
+    clock.now_ms,
+    (select t.due_at from timers t where t.due_at > clock.now_ms order by t.due_at limit 1),
+    due.due_at,
+    due.id
+from clock left join lateral (
+    select t.due_at, t.id from timers t where t.due_at <= clock.now_ms
+    order by t.due_at, t.id limit $1
+) due on true
+order by due.due_at, due.id;
+
+-- name: queued
+select id from promises where group_name = $1 and queued_at is not null
+order by queued_at, id limit $2;
+
+-- name: queued_groups
+-- One step of the index per group, however many tasks wait in each.
+with recursive groups (name, count) as (
+    (
+        select p.group_name, 1::bigint from promises p where p.queued_at is not null
+        order by p.group_name limit 1
+    )
+    union all
+    select following.group_name, groups.count + 1
+    from groups cross join lateral (
+        select p.group_name from promises p
+        where p.queued_at is not null and p.group_name > groups.name
+        order by p.group_name limit 1
+    ) following
+    where groups.count < $1
+)
+select name from groups order by name limit $1;
+
+-- name: search_all
+-- Looks at $4 rows and returns up to $3. A page that is not full has looked at all of them.
+with page as materialized (
+    select
+        id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
+        concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
+        version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
+        hint_at, is_hint_sticky, attempts, lease_losses
+    from (select * from promises where id > $2 order by id limit $4) looked_at
+    where tags @> $1 order by id limit $3
+)
+select
+    floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
+    case
+        when (select count(*) from page) = $3 then (select max(id) from page)
+        else (select id from promises where id > $2 order by id offset $4 - 1 limit 1)
+    end,
+    page.id, page.timeout_at, page.created_at, page.tags, page.param_headers, page.param_data,
+    page.group_name, page.priority, page.concurrency_key, page.state, page.settled_at,
+    page.timer_at, page.value_headers, page.value_data, page.task_state, page.version, page.pid,
+    page.last_pid, page.lease_ms, page.expires_at, page.resumes, page.is_resumed, page.retry_at,
+    page.queued_at, page.hint_at, page.is_hint_sticky, page.attempts, page.lease_losses
+from (values (true)) as always left join page on true
+order by page.id;
+
+-- name: search_origin
+-- As search_all, of one tree. Its root has no entry in the index of origins.
+with tree as not materialized (
+    (
+        select * from promises where origin = $5 and origin <> id and id > $2
+        order by id limit $4
+    )
+    union all
+    (select * from promises where id = $5 and origin = id and id > $2)
+), page as materialized (
+    select
+        id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
+        concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
+        version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
+        hint_at, is_hint_sticky, attempts, lease_losses
+    from (select * from tree order by id limit $4) looked_at
+    where tags @> $1 order by id limit $3
+)
+select
+    floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
+    case
+        when (select count(*) from page) = $3 then (select max(id) from page)
+        else (select id from tree order by id offset $4 - 1 limit 1)
+    end,
+    page.id, page.timeout_at, page.created_at, page.tags, page.param_headers, page.param_data,
+    page.group_name, page.priority, page.concurrency_key, page.state, page.settled_at,
+    page.timer_at, page.value_headers, page.value_data, page.task_state, page.version, page.pid,
+    page.last_pid, page.lease_ms, page.expires_at, page.resumes, page.is_resumed, page.retry_at,
+    page.queued_at, page.hint_at, page.is_hint_sticky, page.attempts, page.lease_losses
+from (values (true)) as always left join page on true
+order by page.id;
+
+-- name: all_promises
+select
+    id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
+    concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state, version,
+    pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at, hint_at,
+    is_hint_sticky, attempts, lease_losses
+from promises order by id;
+
+-- name: all_callbacks
+select awaited, awaiter from callbacks order by awaited, awaiter;
+
+-- name: all_listeners
+select awaited, address from listeners order by awaited, address;
+
+-- name: all_timers
+select due_at, id from timers order by due_at, id;
+
+-- name: home
+-- Which history of which cluster we write: both change when another server takes over.
+select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+from pg_control_system();
+
+-- name: fate
+select pg_xact_status($1::bigint::text::xid8);
+
+-- name: end_transaction
+select pg_terminate_backend(pid) from pg_stat_activity
+where backend_xid = ($1::bigint::text::xid8)::xid;

@@ -1,0 +1,118 @@
+"""Promises in PostgreSQL, shared by any number of servers."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from resonate_sdk.protocol import tags as tag
+from resonate_store.postgres import settings
+from resonate_store.postgres.connection import Pool, Row, connect
+from resonate_store.postgres.data_path import DataPath
+from resonate_store.postgres.migrate import check
+from resonate_store.postgres.rows import to_json, to_promise
+from resonate_store.postgres.transaction import PostgresTransaction
+from resonate_store.queries import load_queries
+from resonate_store.state import Callback, Due, Listener, LoadSet, Page, Snapshot, Timer
+
+SEARCH_ROWS_MAX = 10_000
+READERS_MAX = 3  # searches and sweeps at a time
+
+_QUERIES = load_queries("resonate_store.postgres")
+
+
+class PostgresStore:
+    """A store in one schema of a PostgreSQL database.
+
+    Batches have a session of their own; searches and sweeps have a small pool beside it.
+    """
+
+    def __init__(self, url: str, namespace: str) -> None:
+        """Name the database; `open` is the way to a store that is known to work.
+
+        Args:
+            url: of the database, as asyncpg takes it: over TCP, for some timeouts need it, and
+                not through a pooler that gives each transaction another session.
+            namespace: names the schema that has the tables.
+        """
+        self._data_path = DataPath(url, namespace)
+        self._readers = Pool(url, settings.reads(namespace), READERS_MAX)
+
+    @classmethod
+    async def open(cls, url: str, namespace: str) -> Self:
+        """Look whether the tables are there, and return their store.
+
+        Raises:
+            SchemaError: they are missing, or belong to another release.
+            UnavailableError: the database cannot be reached.
+        """
+        connection = await connect(url, settings.reads(namespace))
+        try:
+            await check(connection, namespace)
+        finally:
+            await connection.close()
+        return cls(url, namespace)
+
+    @property
+    def conflicts(self) -> Counter[str]:
+        """Transactions that lost against others, by the name of the error."""
+        return self._data_path.conflicts
+
+    async def begin(self, load: LoadSet) -> PostgresTransaction:
+        """Lock what is named, then read it and the instant."""
+        return await self._data_path.begin(load)
+
+    async def due(self, limit: int) -> Due:
+        """Read the timers that are due."""
+        rows = await self._read("due", limit)
+        timers = tuple(Timer(due_at, id) for _, _, due_at, id in rows if id is not None)
+        now_ms = self._data_path.observe(rows[0][0])
+        return Due(now_ms=now_ms, timers=timers, next_at_ms=rows[0][1])
+
+    async def queued(self, group: str, limit: int) -> tuple[str, ...]:
+        """Name tasks of a group that wait for room, those waiting longest first."""
+        return tuple(id for (id,) in await self._read("queued", group, limit))
+
+    async def queued_groups(self, limit: int) -> tuple[str, ...]:
+        """Name groups that have such tasks, ascending."""
+        return tuple(group for (group,) in await self._read("queued_groups", limit))
+
+    async def search(self, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
+        """Find promises by tags above an id, looking at a bounded number of rows."""
+        page = (to_json(tags), after or "", limit, SEARCH_ROWS_MAX)
+        origin = tags.get(tag.ORIGIN)
+        if origin is None:
+            rows = await self._read("search_all", *page)
+        else:
+            rows = await self._read("search_origin", *page, origin)
+        return Page(
+            now_ms=self._data_path.observe(rows[0][0]),
+            promises=tuple(to_promise(row[2:]) for row in rows if row[2] is not None),
+            scanned_to=rows[0][1],
+        )
+
+    async def snapshot(self) -> Snapshot:
+        """Read everything, as it was at one moment."""
+        async with self._readers.connection() as connection:
+            await connection.execute("begin isolation level repeatable read")
+            try:
+                promises = await connection.fetch(_QUERIES["all_promises"])
+                callbacks = await connection.fetch(_QUERIES["all_callbacks"])
+                listeners = await connection.fetch(_QUERIES["all_listeners"])
+                timers = await connection.fetch(_QUERIES["all_timers"])
+            finally:
+                await connection.execute("rollback")
+        return Snapshot(
+            promises=tuple(to_promise(row) for row in promises),
+            callbacks=tuple(Callback(*row) for row in callbacks),
+            listeners=tuple(Listener(*row) for row in listeners),
+            timers=tuple(Timer(*row) for row in timers),
+        )
+
+    async def close(self) -> None:
+        """End all sessions."""
+        await self._data_path.close()
+        await self._readers.close()
+
+    async def _read(self, query: str, *parameters: str | int | None) -> Sequence[Row]:
+        async with self._readers.connection() as connection:
+            return await connection.fetch(_QUERIES[query], *parameters)

@@ -1,0 +1,122 @@
+"""A transaction of a batch: what it has read, and how it ends."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from resonate_store.postgres.connection import Connection, Row
+from resonate_store.postgres.errors import note_conflict
+from resonate_store.postgres.rows import to_columns, to_promise
+from resonate_store.queries import load_queries
+from resonate_store.state import Callback, Changes, Listener, Loaded, Promise
+from resonate_store.store import RejectedError, StoreError, UnavailableError
+
+_STORE = load_queries("resonate_store.postgres")["store"]
+_PROMISE_STARTS_AT = 5  # what comes before it in a row of load_v1: kind, awaited, waiting, now, xid
+
+
+class PostgresTransaction:
+    """Locks, and what was read under them.
+
+    Attributes:
+        loaded: what was read.
+        is_over: whether it has been committed or rolled back, and holds nothing any more.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        rows: Sequence[Row],
+        observe: Callable[[int], int],
+        was_committed: Callable[[int], Awaitable[bool]],
+        conflicts: Counter[str],
+    ) -> None:
+        """Take over an open transaction.
+
+        Args:
+            connection: the session that it is open in.
+            rows: what `load_v1` has returned in it.
+            observe: makes its instant one that is not earlier than those before.
+            was_committed: learns from its number what became of it.
+            conflicts: counts what it loses against others.
+        """
+        self.is_over = False
+        self._connection = connection
+        self._was_committed = was_committed
+        self._conflicts = conflicts
+        end = rows[-1]
+        assert end["kind"] == "end", "load_v1 returns its instant last"
+        self._xid: int = end["xid"]
+        self.loaded = _loaded(rows, observe(end["now_ms"]))
+        self._stored = {promise.id: promise for promise in self.loaded.promises}
+
+    async def commit(self, changes: Changes) -> None:
+        """Write and make durable."""
+        assert not self.is_over, "a transaction ends once"
+        if not changes:
+            await self.rollback()
+            return
+        try:
+            await self._write(changes)
+            await self._commit()
+        except BaseException:
+            if not self.is_over:
+                self._connection.abort()
+            raise
+        finally:
+            self.is_over = True
+
+    async def rollback(self) -> None:
+        """Let the locks go, if they are still held."""
+        if not self.is_over:
+            self.is_over = True
+            await self._connection.roll_back()
+
+    async def _write(self, changes: Changes) -> None:
+        try:
+            await self._connection.fetch_value(_STORE, *to_columns(changes, self._stored))
+        except UnicodeEncodeError as error:
+            await self.rollback()
+            raise RejectedError(f"text that is not Unicode: {error}") from error
+        except StoreError as error:
+            note_conflict(self._conflicts, error)
+            self.is_over = True
+            await self._connection.roll_back(error)
+            raise
+
+    async def _commit(self) -> None:
+        try:
+            await self._connection.execute("commit")
+        except StoreError as error:
+            # It may have been carried out all the same: only the database knows.
+            self._connection.abort()
+            if not await self._was_committed(self._xid):
+                raise UnavailableError(f"the connection broke at the commit: {error}") from error
+
+
+def _loaded(rows: Sequence[Row], now_ms: int) -> Loaded:
+    promises: dict[str, Promise] = {}
+    related: list[Promise] = []
+    callbacks: list[Callback] = []
+    listeners: list[Listener] = []
+    for row in rows:
+        match row[0]:
+            case "promise":
+                promise = to_promise(row[_PROMISE_STARTS_AT:])
+                promises[promise.id] = promise
+            case "related":
+                related.append(to_promise(row[_PROMISE_STARTS_AT:]))
+            case "callback":
+                callbacks.append(Callback(row[1], row[2]))
+            case "listener":
+                listeners.append(Listener(row[1], row[2]))
+            case kind:
+                assert kind == "end", kind
+    # A promise that was inserted after the lock statement looked has not been locked: for this
+    # transaction neither it nor what hangs on it exists.
+    return Loaded(
+        now_ms=now_ms,
+        promises=tuple(promises.values()),
+        callbacks=tuple(c for c in callbacks if c.awaited in promises),
+        listeners=tuple(x for x in listeners if x.awaited in promises),
+        related=tuple(related),
+    )

@@ -1,0 +1,153 @@
+"""How PostgreSQL carries our statements out: by index, and without touching the indexes."""
+
+import asyncio
+import re
+from typing import Any
+
+import asyncpg
+import pytest
+
+from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol.records import Value
+from resonate_store.postgres import PostgresStore, settings
+from resonate_store.postgres.rows import to_columns
+from resonate_store.queries import load_queries
+from resonate_store.state import Callback, Changes, Listener, LoadSet, Promise, Timer
+from tests.contract.rows import create, make_child, make_promise, make_remote_child, make_task
+
+QUERIES = load_queries("resonate_store.postgres")
+ROWS_TO_GROW = 2_000
+STATISTICS_SECONDS_MAX = 10
+HOT_RATIO_MIN = 0.9
+
+AWAITED = make_promise("awaited")
+ROOT = make_remote_child("root", parent="root", task=make_task(queued_at_ms=1))
+CHANGES = Changes(
+    created=(make_promise("new"),),
+    updated=(AWAITED,),
+    callbacks_added=(Callback("new", "root"),),
+    callbacks_consumed=(Callback("awaited", "root"),),
+    listeners_added=(Listener("new", "amqp://any@g"),),
+    listeners_told=(Listener("awaited", "amqp://any@g"),),
+    timers_told=(Timer(1, "awaited"),),
+    timers_disarmed=(Timer(2, "awaited"),),
+    timers_armed=(Timer(3, "new"),),
+)
+NAMES = ["awaited", "root"]
+STATEMENTS = {
+    "load": ((NAMES, NAMES, NAMES, 1_000, 20_000, 2**22), {"promises_pkey", "callbacks_pkey",
+             "listeners_pkey", "promises_branch", "promises_remote_child"}),
+    "store": (to_columns(CHANGES, {"awaited": AWAITED}), {"promises_pkey", "callbacks_pkey",
+              "listeners_pkey", "timers_pkey"}),
+    "due": ((10,), {"timers_pkey"}),
+    "queued": (("billing", 10), {"promises_queued"}),
+    "queued_groups": ((10,), {"promises_queued"}),
+    "search_all": (("{}", "", 10, 10_000), {"promises_pkey"}),
+    "search_origin": (("{}", "", 10, 10_000, "root"), {"promises_pkey", "promises_origin"}),
+}  # fmt: skip
+
+
+class Explained:
+    """A session that tells the plan of every statement, also of those inside functions."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self._plans: list[str] = []
+        self._statements: dict[str, Any] = {}
+        connection.add_log_listener(lambda _, message: self._plans.append(message.message))
+
+    async def plans(self, query: str, *parameters: object) -> str:
+        if query not in self._statements:
+            self._statements[query] = await self._connection.prepare(QUERIES[query])
+        await self._connection.execute("begin")
+        self._plans.clear()
+        await self._statements[query].fetch(*parameters)
+        await self._connection.execute("rollback")
+        return "\n".join(self._plans)
+
+
+@pytest.fixture
+async def explained(tables):
+    connection = await asyncpg.connect(
+        tables.url, server_settings=dict(settings.data_path(tables.namespace))
+    )
+    try:
+        await connection.execute("load 'auto_explain'")
+    except asyncpg.PostgresError as error:
+        pytest.skip(f"plans cannot be seen here: {error}")
+    await connection.execute(
+        "set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;"
+        "set client_min_messages = log"
+    )
+    yield Explained(connection)
+    await connection.close()
+
+
+def check_plans(plans: str, indexes: set[str]) -> None:
+    scans = set(re.findall(r"Index (?:Only )?Scan using (\w+)", plans))
+    assert scans == indexes
+    for slow in ("Seq Scan", "Hash Join", "Merge Join", "Bitmap"):
+        assert slow not in plans, plans
+
+
+async def test_every_statement_finds_its_rows_by_an_index(explained, store, observer):
+    # A plan is made once, for the empty tables, and kept while they grow.
+    await create(store, AWAITED, ROOT, make_child("root.1", branch="root"))
+    for query, (parameters, indexes) in STATEMENTS.items():
+        check_plans(await explained.plans(query, *parameters), indexes)
+
+    await create(store, *(make_promise(f"{n}", task=make_task()) for n in range(ROWS_TO_GROW)))
+    for query, (parameters, indexes) in STATEMENTS.items():
+        check_plans(await explained.plans(query, *parameters), indexes)
+
+    await observer.execute("analyze promises, callbacks, listeners, timers")
+    for query, (parameters, indexes) in STATEMENTS.items():
+        check_plans(await explained.plans(query, *parameters), indexes)
+
+
+def test_a_value_that_is_stored_is_not_sent_again():
+    settled = make_promise(state="resolved", value=Value(headers={"large": ""}, data="large"))
+
+    columns = to_columns(Changes(updated=(settled,)), {settled.id: settled})
+
+    assert "large" not in str(columns)
+
+
+def make_invocation(id: str, task_state: str, **fields: Any) -> Promise:
+    tags = {tag.TARGET: "amqp://any@billing", tag.ORIGIN: id, tag.BRANCH: id, tag.PARENT: id}
+    param = Value(data="x" * 200)
+    return make_promise(id, param=param, tags=tags, task=make_task(state=task_state), **fields)
+
+
+async def live(store: PostgresStore, ids: tuple[str, ...]) -> None:
+    """Let invocations be created, acquired, fulfilled and told, a batch for each step."""
+    listeners = tuple(Listener(id, "amqp://uni@g/pid") for id in ids)
+    timers = tuple(Timer(1, id) for id in ids)
+    settled = {"state": "resolved", "value": Value(data="y" * 100)}
+    for changes in (
+        Changes(
+            created=tuple(make_invocation(id, "pending") for id in ids),
+            listeners_added=listeners,
+            timers_armed=timers,
+        ),
+        Changes(updated=tuple(make_invocation(id, "acquired") for id in ids)),
+        Changes(updated=tuple(make_invocation(id, "fulfilled", **settled) for id in ids)),
+        Changes(listeners_told=listeners, timers_told=timers),
+    ):
+        transaction = await store.begin(LoadSet(ids=ids, settling=ids, preload=ids))
+        await transaction.commit(changes)
+
+
+async def test_updates_of_the_common_path_touch_no_index(store, observer):
+    for first in range(1_000, 2_000, 100):
+        await live(store, tuple(f"{n}" for n in range(first, first + 100)))
+    await store.close()  # the session tells its statistics when it ends
+
+    query = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = $1::regclass"
+    async with asyncio.timeout(STATISTICS_SECONDS_MAX):
+        while (counts := (await observer.fetch(query, "promises"))[0])[0] < 2_000:
+            pass
+    updates, hot = counts
+    assert updates == 2_000
+    assert hot / updates > HOT_RATIO_MIN
+    assert await observer.fetchval("select count(*) from timers") == 0

@@ -1,0 +1,322 @@
+"""PostgreSQL with several servers: what they lock, what they see, and whom they wait for."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.records import Value
+from resonate_store.postgres import PostgresStore
+from resonate_store.postgres.errors import LockTimeoutError, LostInsertError
+from resonate_store.postgres.store import READERS_MAX
+from resonate_store.state import Callback, Changes, Listener, LoadSet, Snapshot, Timer
+from resonate_store.store import RejectedError, UnavailableError
+from tests.contract.rows import (
+    create,
+    ids_of,
+    make_child,
+    make_promise,
+    make_remote_child,
+    make_task,
+    read,
+    write,
+)
+
+PENDING = make_promise("x", task=make_task())
+ACQUIRED = make_promise("x", task=make_task(state="acquired", version=1, pid="worker-1"))
+FREED_SECONDS_MAX = 5
+AT_ONCE_SECONDS_MAX = 1
+
+
+@asynccontextmanager
+async def waiting_behind(holder, waiter, load, observer):
+    """Let `waiter` begin while `holder`, an open transaction, has a row that it needs."""
+    async with asyncio.TaskGroup() as group:
+        begun = group.create_task(waiter.begin(load))
+        await observer.until_blocked()
+        yield begun
+    await begun.result().rollback()
+
+
+# C1: lock first, read afterwards
+
+
+async def test_who_waited_for_a_task_sees_that_it_was_granted(store, other, observer):
+    await create(store, PENDING)
+
+    first = await other.begin(LoadSet(ids=("x",)))
+    async with waiting_behind(first, store, LoadSet(ids=("x",)), observer) as second:
+        await first.commit(Changes(updated=(ACQUIRED,)))
+
+    assert second.result().loaded.promises == (ACQUIRED,)
+
+
+async def test_who_waited_to_settle_sees_who_has_come_to_wait(store, other, observer):
+    await create(store, make_promise("a"), ACQUIRED)
+    suspended = replace(ACQUIRED, task=make_task(state="suspended", version=1))
+    callback, listener = Callback("a", "x"), Listener("a", "amqp://any@g")
+
+    first = await other.begin(LoadSet(ids=("a", "x")))
+    settle_a = LoadSet(ids=("a",), settling=("a",))
+    async with waiting_behind(first, store, settle_a, observer) as second:
+        await first.commit(
+            Changes(updated=(suspended,), callbacks_added=(callback,), listeners_added=(listener,))
+        )
+
+    loaded = second.result().loaded
+    assert loaded.promises == (make_promise("a"), suspended)
+    assert loaded.callbacks == (callback,)
+    assert loaded.listeners == (listener,)
+
+
+async def test_what_is_inserted_while_the_lock_is_waited_for_does_not_exist(store, other, observer):
+    await create(store, make_promise("b"), PENDING)
+    everything = LoadSet(ids=("a", "b"), settling=("a", "b"))
+
+    first = await other.begin(everything)
+    async with asyncio.TaskGroup() as group:
+        begun = group.create_task(store.begin(everything))
+        await observer.until_blocked()
+        await first.commit(
+            Changes(
+                created=(make_promise("a"),),
+                callbacks_added=(Callback("a", "x"),),
+                listeners_added=(Listener("a", "amqp://any@g"),),
+            )
+        )
+    second = begun.result()
+
+    assert "a" not in ids_of(second.loaded.promises)
+    assert second.loaded.callbacks == ()
+    assert second.loaded.listeners == ()
+    free = await observer.fetch("select id from promises where id = 'a' for update nowait")
+    assert len(free) == 1
+
+    with pytest.raises(LostInsertError):
+        await second.commit(Changes(created=(make_promise("a", param=Value(data="late")),)))
+    assert store.conflicts == {"LostInsertError": 1}
+    assert await read(store, "a") == make_promise("a")
+
+
+# C2: only one statement waits
+
+
+async def test_an_awaiter_that_somebody_holds_is_left_to_the_drain(store, other):
+    await create(store, make_promise("a"), make_promise("b", task=make_task()), PENDING)
+    callbacks = (Callback("a", "b"), Callback("a", "x"))
+    await write(store, Changes(callbacks_added=callbacks), ids=("a",))
+
+    holder = await other.begin(LoadSet(ids=("b",)))
+    async with asyncio.timeout(AT_ONCE_SECONDS_MAX):
+        transaction = await store.begin(LoadSet(ids=("a",), settling=("a",)))
+    await transaction.rollback()
+    await holder.rollback()
+
+    assert ids_of(transaction.loaded.promises) == ["a", "x"]
+    assert transaction.loaded.callbacks == callbacks
+
+
+async def test_forgetting_who_was_told_waits_for_nobody(store, observer):
+    told = (Listener("a", "amqp://any@g"), Listener("b", "amqp://any@g"))
+    reminders = (Timer(1, "a"), Timer(1, "b"), Timer(2, "c"), Timer(2, "d"))
+    await write(store, Changes(listeners_added=told, timers_armed=reminders))
+
+    await observer.execute("begin")
+    await observer.fetch("select from listeners where awaited = 'a' for update")
+    await observer.fetch("select from timers where id in ('b', 'c') for update")
+    async with asyncio.timeout(AT_ONCE_SECONDS_MAX):
+        await write(
+            store,
+            Changes(listeners_told=told, timers_told=reminders[:2], timers_disarmed=reminders[2:]),
+        )
+    await observer.execute("rollback")
+
+    # What was held is left behind, with the timers that make somebody look again.
+    left = Snapshot(listeners=told[:1], timers=reminders[:3])
+    assert await store.snapshot() == left
+
+
+async def test_a_search_sees_no_locks(store, other):
+    await create(store, PENDING)
+
+    holder = await other.begin(LoadSet(ids=("x",)))
+    async with asyncio.timeout(AT_ONCE_SECONDS_MAX):
+        page = await store.search({}, None, 10)
+    await holder.rollback()
+
+    assert page.promises == (PENDING,)
+
+
+async def test_reads_run_beside_each_other_and_beside_a_transaction(store):
+    transaction = await store.begin(LoadSet(ids=("x",)))
+    async with asyncio.TaskGroup() as group:
+        reads = [group.create_task(store.due(1)) for _ in range(3 * READERS_MAX)]
+    await transaction.commit(Changes(created=(PENDING,)))
+
+    assert all(read.result().timers == () for read in reads)
+
+
+# C3: a server that is frozen
+
+FROZEN_SERVER = """
+import asyncio, sys
+from resonate_store.postgres import PostgresStore
+from resonate_store.state import LoadSet
+
+async def main(url, namespace):
+    store = await PostgresStore.open(url, namespace)
+    await store.begin(LoadSet(ids=("x",)))
+    print("holding", flush=True)
+    sys.stdin.read()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_the_rows_of_a_frozen_server_can_soon_be_had(store, tables):
+    await create(store, PENDING)
+    server = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        FROZEN_SERVER,
+        tables.url,
+        tables.namespace,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert server.stdout is not None
+        assert await server.stdout.readline() == b"holding\n"
+        os.kill(server.pid, signal.SIGSTOP)
+
+        async with asyncio.timeout(FREED_SECONDS_MAX):
+            with pytest.raises(LockTimeoutError):
+                await store.begin(LoadSet(ids=("x",)))
+            assert await read(store, "x") == PENDING
+    finally:
+        server.kill()
+        await server.communicate()
+    assert store.conflicts == {"LockTimeoutError": 1}
+
+
+# The preload is bounded
+
+MEBIBYTE = 2**20
+
+
+async def test_a_preload_ends_with_the_row_that_is_too_much(store):
+    large = Value(data="x" * MEBIBYTE)
+    rows_max = limits.PRELOAD_BYTES_MAX // MEBIBYTE
+    for root in ("a", "b"):
+        await create(store, make_remote_child(root, parent=root))
+        for n in range(rows_max + 3):
+            await create(store, make_child(f"{root}.{n}", branch=root, param=large))
+    small = make_remote_child("c", parent="c"), make_child("c.1", branch="c")
+    await create(store, *small)
+
+    transaction = await store.begin(LoadSet(ids=("a", "b", "c"), preload=("a", "b", "c")))
+    await transaction.rollback()
+
+    # One more than fits, so that who cuts the answer sees that something is missing.
+    expected = [f"{root}.{n}" for root in ("a", "b") for n in range(rows_max + 1)]
+    assert sorted(ids_of(transaction.loaded.related)) == [*expected, "c.1"]
+
+
+# What the database refuses
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800"], ids=["nul", "surrogate"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        lambda text: {"param": Value(data=text)},
+        lambda text: {"param": Value(headers={"k": text})},
+        lambda text: {"tags": {text: "v"}},
+    ],
+    ids=["data", "header", "tag"],
+)
+async def test_what_cannot_be_stored_is_refused_alone(store, fields, text):
+    with pytest.raises(RejectedError):
+        await create(store, make_promise("p", **fields(text)))
+
+    await create(store, make_promise("q"))
+    assert await store.snapshot() == Snapshot(promises=(make_promise("q"),))
+
+
+async def test_a_number_that_is_too_large_is_refused(store):
+    with pytest.raises(RejectedError):
+        await create(store, make_promise("p", timeout_at_ms=2**63))
+    assert await store.snapshot() == Snapshot()
+
+
+async def test_a_name_that_is_no_text_is_refused(store):
+    with pytest.raises(RejectedError):
+        await store.begin(LoadSet(ids=("\0",)))
+    assert await read(store, "p") is None
+
+
+async def test_an_update_of_what_is_not_there_is_our_own_mistake(store):
+    await create(store, PENDING)
+    transaction = await store.begin(LoadSet(ids=("x",)))
+    transaction._stored["y"] = make_promise("y")
+
+    with pytest.raises(RejectedError, match="a promise to update is not there"):
+        await transaction.commit(Changes(updated=(ACQUIRED, make_promise("y"))))
+    assert await read(store, "x") == PENDING
+
+
+# Connections that break
+
+
+async def test_after_a_lost_connection_the_next_transaction_has_a_new_one(store, observer):
+    await create(store, PENDING)
+    transaction = await store.begin(LoadSet(ids=("x",)))
+    await observer.end_sessions()
+
+    with pytest.raises(UnavailableError):
+        await transaction.commit(Changes(updated=(ACQUIRED,)))
+
+    assert await read(store, "x") == PENDING
+
+
+async def test_a_connection_that_broke_between_transactions_costs_nothing(store, observer):
+    await create(store, PENDING)
+    await observer.end_sessions()
+
+    assert await read(store, "x") == PENDING
+
+
+async def test_a_cancelled_transaction_holds_nothing(store, other, observer):
+    await create(store, PENDING)
+    holder = await other.begin(LoadSet(ids=("x",)))
+
+    async with asyncio.TaskGroup() as group:
+        begun = group.create_task(store.begin(LoadSet(ids=("x",))))
+        await observer.until_blocked()
+        begun.cancel()
+    await holder.rollback()
+
+    async with asyncio.timeout(AT_ONCE_SECONDS_MAX):
+        assert await read(other, "x") == PENDING
+        assert await read(store, "x") == PENDING
+
+
+@pytest.mark.parametrize("call", ["begin", "due", "search"])
+async def test_without_a_database_a_call_says_so_at_once(call):
+    store = PostgresStore("postgresql://nobody@127.0.0.1:1/nothing", "n")
+    calls: dict[str, Any] = {
+        "begin": lambda: store.begin(LoadSet()),
+        "due": lambda: store.due(1),
+        "search": lambda: store.search({}, None, 1),
+    }
+
+    async with asyncio.timeout(AT_ONCE_SECONDS_MAX):
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            await calls[call]()
+    await store.close()
