@@ -19,6 +19,7 @@ from resonate_broker.driver import Driver
 from resonate_broker.kernel.system import Limits, System
 from resonate_broker.link import Link
 from resonate_broker.operations import register_operations
+from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.session import SessionLostError
 from resonate_sdk.protocol.topology import Names
 from resonate_store.postgres import PostgresStore
@@ -74,10 +75,10 @@ class Server:
         Raises:
             StartError: RabbitMQ cannot be reached or refuses what a server needs.
         """
-        try:
-            await self._link.check()
-        except SessionLostError as error:
-            raise StartError(str(error)) from error
+        silence_libraries()
+        await self._check(stop)
+        if stop.is_set():
+            return
         async with asyncio.TaskGroup() as effects:
             self._aio.start(effects, self._driver.wake)
             self._driver.start(self._api)
@@ -90,6 +91,25 @@ class Server:
                 stopping.cancel()
                 await self._drain()
                 self._link.stop()
+
+    async def _check(self, stop: asyncio.Event) -> None:
+        """Find out whether the broker can be used, unless we are told to stop meanwhile."""
+
+        async def problem() -> SessionLostError | None:
+            try:
+                await self._link.check()
+            except SessionLostError as error:
+                return error
+            return None
+
+        async with asyncio.TaskGroup() as tasks:
+            checking = tasks.create_task(problem())
+            stopping = tasks.create_task(stop.wait())
+            await asyncio.wait((checking, stopping), return_when=asyncio.FIRST_COMPLETED)
+            checking.cancel()
+            stopping.cancel()
+        if not checking.cancelled() and (error := checking.result()) is not None:
+            raise StartError(str(error)) from error
 
     async def _drain(self) -> None:
         """Take nothing more, and finish: answers and acknowledgements go out."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
-from resonate_sdk.handle import Handle
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options
 from resonate_sdk.registry import Registered
 from resonate_sdk.retry import RetryPolicy
+
+if TYPE_CHECKING:  # so that the core, which knows functions, knows no event loop
+    from resonate_sdk.handle import Handle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,13 +20,13 @@ class Caller(Protocol):
 
     def start_here(
         self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
-    ) -> Handle[Any]:
+    ) -> "Handle[Any]":
         """Run it in this process."""
         ...
 
     def start_at_target(
         self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
-    ) -> Handle[Any]:
+    ) -> "Handle[Any]":
         """Run it in any process of the target's group."""
         ...
 
@@ -59,7 +61,7 @@ class Function(Generic[P, T]):
         """
         return self.begin_run(id, *args, **kwargs).result()
 
-    def begin_run(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
+    def begin_run(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> "Handle[T]":
         """Run it here as the execution `id`; the handle waits for the result."""
         return self._caller.start_here(id, self._registered, args, kwargs, self._given)
 
@@ -67,7 +69,7 @@ class Function(Generic[P, T]):
         """Run it at its target as the execution `id`, and wait for the result."""
         return self.begin_rpc(id, *args, **kwargs).result()
 
-    def begin_rpc(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
+    def begin_rpc(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> "Handle[T]":
         """Run it at its target as the execution `id`; the handle waits for the result."""
         return self._caller.start_at_target(id, self._registered, args, kwargs, self._given)
 

@@ -7,6 +7,11 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+try:
+    from uvloop import new_event_loop
+except ImportError:  # there is none for Windows
+    from asyncio import new_event_loop
+
 from resonate_sdk.ask import ask, refusal
 from resonate_sdk.errors import ResonateError, ShutdownError
 from resonate_sdk.execution.execution import Environment
@@ -159,7 +164,7 @@ class Runtime:
         self._spawn(self._watches.look_at_all())
 
     def _run(self, started: "Future[None]") -> None:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(self._main(started))
 
     async def _main(self, started: "Future[None]") -> None:

@@ -8,13 +8,16 @@ import typer
 from resonate_broker.cli.durations import parse_duration
 from resonate_sdk.errors import UsageError
 from resonate_sdk.options import make_options
-from resonate_sdk.protocol import addresses, requests
+from resonate_sdk.protocol import addresses, limits, requests
 
 
 def read_id(text: str) -> str:
     """Read the id of a promise."""
     if not text:
         raise typer.BadParameter("an id has at least one character")
+    size = len(text.encode(errors="surrogateescape"))
+    if size > limits.ID_BYTES_MAX:
+        raise typer.BadParameter(f"an id has {size} bytes, the limit is {limits.ID_BYTES_MAX}")
     try:
         requests.check_id("an id", text)
     except ValueError as error:
@@ -62,6 +65,7 @@ def read_tag(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise typer.BadParameter(f"{text!r} is no tag: write key=value")
     try:
+        text.encode()  # the shell may pass bytes that are no text
         requests.check_tags({key: value})
         make_options(tags={key: value})
     except (UsageError, ValueError) as error:

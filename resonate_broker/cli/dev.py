@@ -1,11 +1,10 @@
 """`resonate dev`: everything on this machine, for as long as the command runs."""
 
-import os
 import shlex
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +16,14 @@ from resonate_broker import dev as private
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.logs import log_to_stderr
 from resonate_broker.cli.output import Output
-from resonate_broker.cli.servers import run_on_uvloop, run_server
-from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, load_settings
+from resonate_broker.cli.servers import make_tables, run_server
+from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace
+from resonate_broker.config import Config, load_config
 from resonate_broker.dev.instance import PrivateServer
 
 EXAMPLES = "Example: resonate dev --folder ~/.resonate-dev"
 FOLDER_MODE = 0o711  # root runs PostgreSQL as another user, who must be able to pass
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the server knows these, too
 
 
 class Stop:
@@ -38,12 +38,17 @@ class Stop:
         """Take the signals; an event loop may take them over, for as long as it runs."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._take)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it is run by nohup
+            signal.signal(signal.SIGHUP, self._lose_terminal)
+
+    def _lose_terminal(self, number: int, _: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
 
     def _take(self, number: int, _: object) -> None:
         if self.is_wanted:
             raise KeyboardInterrupt  # somebody insists
         self.is_wanted = True
-        self._output.note("Stopping as soon as what is being started can be stopped")
+        self._output.note("Stopping in a moment")
 
 
 def dev(
@@ -65,21 +70,80 @@ def dev(
     Both are started from the programs of this machine, on free ports and only for this machine.
     """
     output = Output(as_json=as_json)
-    settings = load_settings(config, namespace=namespace)
+    settings = load_config({"namespace": namespace}, file=config)
     packages = private.missing_packages()
     if packages:
         raise CommandError(
-            f"not installed: {', '.join(packages)} (apt-get install {' '.join(packages)})",
+            f"not installed: {' and '.join(packages)}, apt-get install {' '.join(packages)}",
             ExitCode.UNREACHABLE,
         )
-    log_to_stderr(settings.log_level, as_json=as_json)
+    # What goes well is said here in fewer words.
+    level = "warning" if settings.log_level == "info" else settings.log_level
+    log_to_stderr(level, as_json=as_json)
     stop = Stop(output)
     stop.listen()
     with _home(folder) as home, ExitStack() as running:
-        output.note(f"Starting PostgreSQL and RabbitMQ in {home}")
         postgres = private.PrivatePostgres(home / "postgres")
         rabbitmq = private.PrivateRabbitMQ(home / "rabbitmq")
         for server in (postgres, rabbitmq):
-            if not stop.is_wanted:
-                running.callback(_finish, server, keeps_data=folder is not None)
-                server.start()
+            output.note(f"Starting {server.name} in {server.folder}")
+            running.callback(_finish, server, keeps_data=folder is not None)
+            server.start()
+            if stop.is_wanted:
+                return
+        settings = msgspec.structs.replace(settings, url=rabbitmq.url, database_url=postgres.url)
+        make_tables(settings)
+
+        def on_ready() -> None:
+            output.note("Ready. For other terminals:\n")
+            _announce(output, settings, home)
+            output.note(f"\nCtrl-C ends everything{'' if folder else ' and removes the data'}.")
+            if stop.is_wanted:
+                signal.raise_signal(signal.SIGTERM)  # asked before the server could listen
+
+        run_server(settings, on_ready)
+        stop.listen()
+        output.note("Stopping")
+
+
+@contextmanager
+def _home(folder: Path | None) -> Generator[Path]:
+    """The folder of the servers: the one that was given, or one that is removed in the end."""
+    if folder is not None:
+        try:
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(
+                f"the folder {folder} cannot be made: {error.strerror}", ExitCode.USAGE
+            ) from error
+        yield folder
+        return
+    home = Path(tempfile.mkdtemp(prefix="resonate-dev-"))
+    try:
+        home.chmod(FOLDER_MODE)
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+def _finish(server: PrivateServer, *, keeps_data: bool) -> None:
+    """End a server; what is thrown away anyway need not be put in order first."""
+    if keeps_data:
+        server.stop()
+    else:
+        server.kill()
+
+
+def _announce(output: Output, settings: Config, home: Path) -> None:
+    variables = {"RESONATE_URL": settings.url, "RESONATE_DATABASE_URL": settings.database_url}
+    if settings.namespace != Config().namespace:
+        variables["RESONATE_NAMESPACE"] = settings.namespace
+    document = {
+        "url": settings.url,
+        "database_url": settings.database_url,
+        "namespace": settings.namespace,
+        "folder": str(home),
+    }
+    output.announce(
+        document, [f"export {name}={shlex.quote(text)}" for name, text in variables.items()]
+    )

@@ -23,12 +23,12 @@ def parse_duration(text: str) -> int:
     if match is None or not text:
         raise ValueError(f"{text!r} is no duration: {HOW_TO_WRITE}")
     counts = zip(match.groups(), UNITS_MS.values(), strict=True)
-    duration_ms = round(sum(float(count) * unit_ms for count, unit_ms in counts if count))
-    if duration_ms == 0:
-        raise ValueError(f"{text!r} is no time at all: {HOW_TO_WRITE}")
+    duration_ms = sum(float(count) * unit_ms for count, unit_ms in counts if count)
     if duration_ms > DURATION_DAYS_MAX * UNITS_MS["d"]:
         raise ValueError(f"{text!r} is too long, the limit is {DURATION_DAYS_MAX}d")
-    return duration_ms
+    if round(duration_ms) == 0:
+        raise ValueError(f"{text!r} is no time at all: {HOW_TO_WRITE}")
+    return round(duration_ms)
 
 
 def format_duration(duration_ms: int) -> str:

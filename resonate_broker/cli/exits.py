@@ -37,7 +37,12 @@ class CommandError(Exception):
 def failure_of(error: Exception) -> CommandError | None:
     """Give an error its exit code; None if it is a bug, whose traceback somebody must see."""
     code = _code_of(error)
-    return None if code is None else CommandError(str(error), code)
+    if code is None:
+        return None
+    text = str(error)
+    if isinstance(error, sdk.TransportError) and error.may_be_carried_out:
+        text += ", and giving the command again is harmless"
+    return CommandError(text, code)
 
 
 def _code_of(error: Exception) -> ExitCode | None:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ from resonate_broker.cli.promise_view import (
     promise_document,
     promise_lines,
 )
-from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, load_settings
+from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_sdk.call_envelope import encode_call
 from resonate_sdk.clock import now_ms
 from resonate_sdk.codec import Codec
@@ -54,9 +55,8 @@ class InvokeCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give every `--wait` a value."""
-        with_value = {
-            name for option in self.params for name in option.opts if not _is_flag(option)
-        }
+        options = [param for param in self.params if param.opts[0].startswith("-")]
+        with_value = {name for option in options if not _is_flag(option) for name in option.opts}
         return super().parse_args(ctx, complete_wait(args, with_value - {WAIT}))
 
 
@@ -174,7 +174,10 @@ def invoke(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Call a function of a worker group; an id that exists is shown and not called again."""
+    """Call a function of a worker group; an id that exists is shown and not called again.
+
+    With --wait the exit code is 1 if the call failed, and 5 if it is still under way.
+    """
     args, kwargs = call_arguments(arg or (), json_args)
     request = call_request(
         id,
@@ -187,7 +190,7 @@ def invoke(
         delay_ms=delay,
         now_ms=now_ms(),
     )
-    settings = load_settings(config, url=url, namespace=namespace)
+    settings = client_settings(config, url, namespace)
     output = Output(as_json=as_json)
 
     def on_created(record: PromiseRecord) -> None:
@@ -197,7 +200,7 @@ def invoke(
         record = talk(settings, lambda client: _call(client, request, wait, on_created))
     except KeyboardInterrupt:
         raise CommandError(
-            f"interrupted; if {id!r} was created it goes on, `resonate tree` shows it",
+            f"interrupted; what was created goes on: resonate tree {shlex.quote(id)}",
             ExitCode.INTERRUPTED,
         ) from None
     remark = created_remark(request, record)
@@ -212,11 +215,11 @@ def call_arguments(positional: Sequence[Any], json_args: Any) -> tuple[list[Any]
     match json_args:
         case None:
             return list(positional), {}
-        case dict():
-            return list(positional), json_args
-        case list() if not positional:
-            return json_args, {}
-        case list():
+        case {**by_name}:
+            return list(positional), by_name
+        case [*by_position] if not positional:
+            return by_position, {}
+        case [*_]:
             raise typer.BadParameter("--arg and --json-args '[…]' both give arguments by position")
         case _:
             raise typer.BadParameter("--json-args is an array '[…]' or an object '{…}'")

@@ -2,13 +2,13 @@
 
 from resonate_broker.cli.logs import log_nothing
 from resonate_broker.cli.output import Output
-from resonate_broker.cli.servers import run_on_uvloop
+from resonate_broker.cli.servers import make_tables
 from resonate_broker.cli.settings import (
     AsJson,
     ConfigFile,
     DatabaseUrl,
     Namespace,
-    load_settings,
+    database_settings,
     shown_url,
 )
 
@@ -25,11 +25,11 @@ def migrate(
 
     Servers of this release and of the one before it can go on running meanwhile.
     """
-    from resonate_store.postgres.migrate import migrate, migrations
+    from resonate_store.postgres.migrate import migrations
 
-    settings = load_settings(config, database_url=database_url, namespace=namespace)
+    settings = database_settings(config, database_url, namespace)
     log_nothing()
-    applied = run_on_uvloop(migrate(settings.database_url, settings.namespace))
+    applied = make_tables(settings)
     version = migrations()[-1].version
     place = f"schema {settings.namespace} of {shown_url(settings.database_url)}"
     lines = [f"Applied {name}" for name in applied]

@@ -37,7 +37,7 @@ class Output:
             console.print(line)
 
     def announce(self, document: Document, lines: Iterable[Text | str]) -> None:
-        """Print the only result of a command that goes on running, on one line if it is JSON."""
+        """Print the result of a command that goes on running: as JSON it is one line."""
         if self.as_json:
             _write(msgspec.json.encode(document))
         else:
@@ -73,9 +73,9 @@ def has_symbols(encoding: str | None = None, terminal: str | None = None) -> boo
         encoding: of standard output, if not that of this process.
         terminal: its type, if not that of this process.
     """
-    encoding = encoding or getattr(sys.stdout, "encoding", None) or "ascii"
+    found = encoding or sys.stdout.encoding or ""
     terminal = os.environ.get("TERM", "") if terminal is None else terminal
-    return encoding.lower().startswith("utf") and terminal not in TERMINALS_WITHOUT_SYMBOLS
+    return found.lower().startswith("utf") and terminal not in TERMINALS_WITHOUT_SYMBOLS
 
 
 def _console(*, is_error: bool = False) -> Console:

@@ -1,5 +1,6 @@
 """The program as a whole: its commands, and how all of them end."""
 
+import io
 import sys
 from importlib import metadata
 from typing import Annotated, Any
@@ -74,9 +75,7 @@ def resonate(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Print the version.", callback=_show_version, is_eager=True
-        ),
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     """Durable execution on RabbitMQ and PostgreSQL."""
@@ -96,6 +95,7 @@ app.add_typer(promises.app, name="promise", hidden=True)
 def main() -> None:
     """Run the program."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a sign of a value gets an escape instead of an exception.
-        stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(stream, io.TextIOWrapper):
+            # A sign of a value that the terminal cannot show is written as an escape.
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="resonate")

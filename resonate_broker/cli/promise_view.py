@@ -146,7 +146,7 @@ def created_remark(request: PromiseCreate, record: PromiseRecord) -> str:
     is_same = record.param == request.param
     if is_same and record.timeout_at_ms == request.timeout_at_ms:
         return CREATED
-    return EXISTED if is_same else f"{EXISTED}, made with something else"
+    return EXISTED if is_same else f"{EXISTED}, created with other data"
 
 
 def _field(label: str, text: str) -> Text:

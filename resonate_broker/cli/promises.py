@@ -20,7 +20,7 @@ from resonate_broker.cli.promise_view import (
     promise_document,
     promise_lines,
 )
-from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, load_settings
+from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
 from resonate_sdk.codec import Codec
@@ -70,10 +70,10 @@ TagsOption = Annotated[
     ),
 ]
 
-app = typer.Typer(help="Look at promises, create and settle them.", no_args_is_help=False)
+app = typer.Typer()
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog="Example: resonate promises get order-17")
 def promises(context: typer.Context) -> None:
     """Look at promises, create and settle them."""
     if context.invoked_subcommand is None:
@@ -89,7 +89,7 @@ def get(
     as_json: AsJson = False,
 ) -> None:
     """Show a promise: its state, its value, and what it was created with."""
-    settings = load_settings(config, url=url, namespace=namespace)
+    settings = client_settings(config, url, namespace)
     _show(_ask(settings, PromiseGet(id=id)), as_json=as_json)
 
 
@@ -111,7 +111,7 @@ def create(
 ) -> None:
     """Create a promise for somebody to settle; one that exists is shown as it is."""
     request = create_request(id, timeout, param, dict(tags or ()), now_ms())
-    settings = load_settings(config, url=url, namespace=namespace)
+    settings = client_settings(config, url, namespace)
     record = _ask(settings, request)
     remark = created_remark(request, record)
     document = {**promise_document(record), "created": remark == CREATED}
@@ -128,7 +128,7 @@ def resolve(
     as_json: AsJson = False,
 ) -> None:
     """Resolve a promise: whoever waits for it gets the value."""
-    settings = load_settings(config, url=url, namespace=namespace)
+    settings = client_settings(config, url, namespace)
     _settle(settings, id, "resolved", value, as_json=as_json)
 
 
@@ -147,7 +147,7 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Reject a promise: whoever waits for it gets an error."""
-    settings = load_settings(config, url=url, namespace=namespace)
+    settings = client_settings(config, url, namespace)
     _settle(settings, id, "rejected", value, as_json=as_json)
 
 
@@ -161,7 +161,7 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """Cancel a promise; what it has called already goes on."""
-    settings = load_settings(config, url=url, namespace=namespace)
+    settings = client_settings(config, url, namespace)
     _settle(settings, id, "rejected_canceled", value, as_json=as_json)
 
 
@@ -185,9 +185,7 @@ def create_request(
         raise CommandError(str(error), ExitCode.USAGE) from error
 
 
-def _settle(
-    settings: Config, id: str, state: SettleState, value: Any, *, as_json: bool
-) -> None:
+def _settle(settings: Config, id: str, state: SettleState, value: Any, *, as_json: bool) -> None:
     request = PromiseSettle(id=id, state=state, value=Codec().encode(value))
     record = _ask(settings, request)
     remark = ""

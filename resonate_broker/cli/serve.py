@@ -9,7 +9,7 @@ from resonate_broker.cli.settings import (
     DatabaseUrl,
     Namespace,
     Url,
-    load_settings,
+    server_settings,
     shown_url,
 )
 
@@ -30,7 +30,7 @@ def serve(
 
     The log goes to standard error. At the end, what was begun is finished first.
     """
-    settings = load_settings(config, url=url, database_url=database_url, namespace=namespace)
+    settings = server_settings(config, url, database_url, namespace)
     log_to_stderr(settings.log_level, as_json=as_json)
     ready = {
         "url": shown_url(settings.url),

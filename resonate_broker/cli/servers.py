@@ -1,35 +1,48 @@
-"""Running a server from the command line: its event loop, its end, and why it cannot start."""
+"""Running a server, and making its tables: what `serve`, `migrate` and `dev` have in common."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.loops import run_fast, run_impatiently
+from resonate_broker.cli.reasons import database_failure, rabbitmq_failure
 from resonate_broker.config import Config
-from resonate_store.store import SchemaError
-
-T = TypeVar("T")
-
-
-def run_on_uvloop(work: Coroutine[Any, Any, T]) -> T:
-    """Run until it is done."""
-    import uvloop  # loaded by the commands that need it only
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+from resonate_store.store import SchemaError, StoreError, UnavailableError
 
 
 def run_server(config: Config, on_ready: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM.
 
+    Args:
+        config: of the server.
+        on_ready: called when it takes requests.
+
     Raises:
-        CommandError: the server cannot start.
+        CommandError: it cannot start.
     """
     from resonate_broker.app import StartError, serve
 
     try:
-        run_on_uvloop(serve(config, on_ready))
+        run_fast(serve(config, on_ready))
     except StartError as error:
-        is_refused = isinstance(error.__cause__, SchemaError)
-        code = ExitCode.REFUSED if is_refused else ExitCode.UNREACHABLE
-        raise CommandError(str(error), code) from error
+        match error.__cause__:
+            case SchemaError():
+                raise CommandError(str(error), ExitCode.REFUSED) from error
+            case StoreError():
+                raise database_failure(config, str(error)) from error
+            case _:
+                raise rabbitmq_failure(config, str(error)) from error
+
+
+def make_tables(config: Config) -> tuple[str, ...]:
+    """Bring the tables up to date; return the names of what was applied.
+
+    Raises:
+        CommandError: the database cannot be reached.
+        StoreError: it refuses.
+    """
+    from resonate_store.postgres.migrate import migrate
+
+    try:
+        return run_impatiently(migrate(config.database_url, config.namespace))
+    except UnavailableError as error:
+        raise database_failure(config, str(error)) from error

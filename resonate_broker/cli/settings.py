@@ -1,8 +1,9 @@
-"""Where the servers are: the options that say so, and what becomes of them."""
+"""Where the servers are: options outrank the environment, which outranks the file."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,6 +13,8 @@ HELP_PANEL = "Connection"
 AMQP_FORM = "amqp://user:password@host:5672/vhost"
 POSTGRES_FORM = "postgresql://user:password@host:5432/database"
 MASK = "***"
+_ACCOUNT = re.compile(r"(?<=://)([^/?#:@]*):[^/?#]*@")
+_PASSWORD_PARAMETER = re.compile(r"([^&=]*pass[^&=]*=)[^&]*", re.IGNORECASE)
 
 Url = Annotated[
     str | None,
@@ -68,23 +71,41 @@ AsJson = Annotated[
 ]
 
 
-def load_settings(
-    file: Path | None,
-    *,
-    url: str | None = None,
-    database_url: str | None = None,
-    namespace: str | None = None,
-) -> Config:
-    """Put the settings together: options outrank the environment, which outranks the file.
+def client_settings(file: Path | None, url: str | None, namespace: str | None) -> Config:
+    """The settings of a command that talks to a server.
 
     Raises:
         ConfigError: a setting is unknown, or has no possible value; the message names it.
     """
+    config = load_config({"url": url, "namespace": namespace}, file=file)
+    _check_rabbitmq(config)
+    return config
+
+
+def database_settings(file: Path | None, database_url: str | None, namespace: str | None) -> Config:
+    """The settings of a command that talks to the database; errors as `client_settings`."""
+    config = load_config({"database_url": database_url, "namespace": namespace}, file=file)
+    _check_postgres(config)
+    return config
+
+
+def server_settings(
+    file: Path | None, url: str | None, database_url: str | None, namespace: str | None
+) -> Config:
+    """The settings of a server; errors as `client_settings`."""
     flags = {"url": url, "database_url": database_url, "namespace": namespace}
     config = load_config(flags, file=file)
-    check_url("url", config.url, ("amqp", "amqps"), AMQP_FORM)
-    check_url("database_url", config.database_url, ("postgresql", "postgres"), POSTGRES_FORM)
+    _check_rabbitmq(config)
+    _check_postgres(config)
     return config
+
+
+def _check_rabbitmq(config: Config) -> None:
+    check_url("url", config.url, ("amqp", "amqps"), AMQP_FORM)
+
+
+def _check_postgres(config: Config) -> None:
+    check_url("database_url", config.database_url, ("postgresql", "postgres"), POSTGRES_FORM)
 
 
 def check_url(setting: str, url: str, schemes: tuple[str, ...], form: str) -> None:
@@ -108,22 +129,11 @@ def check_url(setting: str, url: str, schemes: tuple[str, ...], form: str) -> No
 
 
 def shown_url(url: str) -> str:
-    """A URL for people: with a mask instead of the password."""
-    parts = urlsplit(url)
-    account, at, hosts = parts.netloc.rpartition("@")
-    user, colon, _ = account.partition(":")
-    query = [(key, MASK if "pass" in key else text) for key, text in parse_qsl(parts.query)]
-    masked = parts._replace(
-        netloc=f"{user}{colon and f':{MASK}'}{at}{hosts}",
-        query=urlencode(query, quote_via=_quote_except_mask),
-    )
-    return masked.geturl()
+    """A URL for people: with a mask where there is a password."""
+    head, question_mark, query = _ACCOUNT.sub(rf"\1:{MASK}@", url, count=1).partition("?")
+    return head + question_mark + _PASSWORD_PARAMETER.sub(rf"\1{MASK}", query)
 
 
 def _hosts(url: str) -> list[str]:
     """What follows the account: PostgreSQL knows several hosts in one URL."""
     return urlsplit(url).netloc.rpartition("@")[2].split(",")
-
-
-def _quote_except_mask(text: str, safe: Any = "", *_: Any) -> str:
-    return quote(text, safe="*/")

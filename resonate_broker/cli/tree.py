@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from resonate_broker.cli.arguments import PromiseId
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.output import Output, has_symbols
-from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, load_settings
+from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.cli.tree_view import Node, build_tree, tree_document, tree_lines
 from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol import tags as tag
@@ -26,19 +26,25 @@ def tree(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an execution as a tree: the calls it made, how long they took, what it waits for."""
-    settings = load_settings(config, url=url, namespace=namespace)
-    root = talk(settings, lambda client: _fetch(client, id))
-    lines = tree_lines(root, now_ms(), symbols=has_symbols())
-    Output(as_json=as_json).show(tree_document(root, now_ms()), lines)
+    """Show an execution as a tree: the calls it made, how long they took, what it waits for.
+
+    Yellow is pending, green resolved, red rejected, canceled or timed out.
+    """
+    settings = client_settings(config, url, namespace)
+    output = Output(as_json=as_json)
+    root, is_whole = talk(settings, lambda client: _fetch(client, id))
+    document = {**tree_document(root, now_ms()), "is_whole": is_whole}
+    output.show(document, tree_lines(root, now_ms(), symbols=has_symbols()))
+    if not is_whole:
+        output.note("There are more promises: resonate tree of one of these shows what is below.")
 
 
-async def _fetch(client: Client, id: str) -> Node:
+async def _fetch(client: Client, id: str) -> tuple[Node, bool]:
     root = await client.promise(PromiseGet(id=id))
     origin = root.tags.get(tag.ORIGIN, root.id)
-    records = await client.search({tag.ORIGIN: origin}, origin=origin)
+    records, is_whole = await client.search({tag.ORIGIN: origin}, origin=origin)
     tasks = await _tasks(client, (root, *records), origin)
-    return build_tree(root, records, tasks)
+    return build_tree(root, records, tasks), is_whole
 
 
 async def _tasks(

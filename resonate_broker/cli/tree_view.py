@@ -126,9 +126,14 @@ def _node_document(node: Node, children: list[dict[str, Any]], now_ms: int) -> d
         "duration_ms": _duration_ms(record, now_ms),
         "error": None if record.state in ("pending", "resolved") else failure_text(record),
         "waits_for": awaited_by(node),
-        "task": node.task,
+        "task": None if node.task is None else _task_document(node.task),
         "children": children,
     }
+
+
+def _task_document(task: TaskRecord) -> dict[str, Any]:
+    document = {"state": task.state, "version": task.version}
+    return document if task.pid is None else {**document, "pid": task.pid}
 
 
 def tree_lines(root: Node, now_ms: int, *, symbols: bool) -> Iterator[Text]:
@@ -144,10 +149,11 @@ def tree_lines(root: Node, now_ms: int, *, symbols: bool) -> Iterator[Text]:
         indent = "".join(lines.below if last else lines.beside for last in is_last[:-1])
         if is_last:
             indent += lines.last if is_last[-1] else lines.branch
-        yield Text(indent, style="dim").append_text(_line(node, now_ms, symbols=symbols))
+        yield Text.assemble((indent, "dim"), _line(node, now_ms, symbols=symbols))
         if len(is_last) == DEPTH_MAX and node.children:
-            deeper = f"{len(node.children)} more: resonate tree {node.record.id}"
-            yield Text(indent + lines.below + plain(deeper), style="dim")
+            indent = "".join(lines.below if last else lines.beside for last in is_last)
+            deeper = plain(f"{len(node.children)} more: resonate tree {node.record.id}")
+            yield Text(f"{indent}{lines.last}{deeper}", style="dim")
 
 
 def _walk(root: Node) -> Iterator[tuple[Node, tuple[bool, ...]]]:
@@ -169,9 +175,7 @@ def _line(node: Node, now_ms: int, *, symbols: bool) -> Text:
     name = function_of(record)
     label = f"({kind_of(record)} {name})" if name else f"({kind_of(record)})"
     duration = format_duration(_duration_ms(record, now_ms))
-    line = Text.assemble(
-        (mark, colour), " ", (plain(record.id), "bold"), " ", plain(label), " "
-    )
+    line = Text.assemble((mark, colour), " ", (plain(record.id), "bold"), " ", plain(label), " ")
     if node.is_pending:
         return line.append(plain(f"{duration}, {_waiting_text(node, now_ms)}"), style=colour)
     line.append(duration, style="dim")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.requests import Requests, Ticket
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
@@ -66,6 +67,7 @@ class AmqpTransport:
 
     async def run(self, receiver: Receiver) -> None:
         """Stay connected until stopped: session after session, each where the last broke off."""
+        silence_libraries()
         self._receiver = receiver
         backoff_s = BACKOFF_S_MIN
         async with asyncio.TaskGroup() as tasks:

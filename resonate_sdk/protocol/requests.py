@@ -379,9 +379,11 @@ def check_id(name: str, text: str) -> None:
     """Refuse an id that no store could keep.
 
     Raises:
-        ValueError: it is longer than the limit in bytes, or holds NUL.
+        ValueError: it is empty, longer than the limit in bytes, or holds NUL.
     """
-    if not text.isascii() and len(text.encode()) > limits.ID_BYTES_MAX:
+    if not text:
+        raise ValueError(f"{name} is empty")
+    if _bytes_over(text, limits.ID_BYTES_MAX):
         raise ValueError(
             f"{name} has {len(text.encode())} bytes, the limit is {limits.ID_BYTES_MAX}"
         )

@@ -1,0 +1,41 @@
+"""The installed program."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.acceptance.cli.programs import environment, run
+
+SCRIPT = Path(sys.executable).with_name("resonate")
+
+
+def test_it_is_installed_under_its_name():
+    by_name = run("--version", env=environment(), program=(str(SCRIPT),))
+    as_module = run("--version", env=environment())
+
+    assert by_name.code == as_module.code == 0
+    assert by_name.out == as_module.out
+    assert by_name.out.startswith("resonate ")
+
+
+def test_help_does_not_wait_for_the_libraries_of_the_servers():
+    program = (
+        "import sys; from resonate_broker.cli import main; "
+        "print(*({'aio_pika', 'aiormq', 'asyncpg', 'uvloop'} & set(sys.modules)))"
+    )
+
+    loaded = run(env=environment(), program=(sys.executable, "-c", program))
+
+    assert loaded.out == "\n"
+
+
+def test_a_reader_that_goes_away_is_no_reason_for_a_traceback():
+    with subprocess.Popen(
+        [SCRIPT, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+
+    assert err == b""

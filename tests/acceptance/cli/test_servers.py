@@ -1,0 +1,168 @@
+"""`resonate serve` and `resonate migrate`."""
+
+import json
+import re
+import signal
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.acceptance.cli.programs import environment, run, run_here, running, serving
+
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING) +\S")
+
+
+def with_password(url: str, password: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(
+        netloc=f"{parts.username}:{password}@{parts.hostname}:{parts.port}"
+    ).geturl()
+
+
+def test_tables_are_made_once(empty_place):
+    first = run("migrate", env=empty_place)
+    again = run("migrate", env=empty_place)
+    with_json = run("migrate", "--json", env=empty_place)
+
+    where = f"schema {empty_place['RESONATE_NAMESPACE']} of postgres"
+    assert first.code == again.code == with_json.code == 0
+    assert first.out.startswith("Applied 0001_promises.sql\n")
+    assert re.search(rf"^Now up to date \(version \d+\): {where}", first.out, re.MULTILINE)
+    assert re.match(rf"Already up to date \(version \d+\): {where}", again.out)
+    assert ":***@" in again.out
+    assert with_json.document["applied"] == []
+    assert first.err == again.err == with_json.err == ""
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://u:s3cret@127.0.0.1:1/db", "nothing listens there (connection refused)"),
+        ("postgresql://u:s3cret@host.invalid/db", "the name of the host is unknown"),
+    ],
+    ids=["closed port", "unknown host"],
+)
+def test_a_database_that_is_not_there_is_told(amqp_server, command, url, reason):
+    env = environment(RESONATE_URL=amqp_server, RESONATE_DATABASE_URL=url)
+
+    result = run(command, "--json", env=env)
+
+    sentence = f"cannot use the database at {url.replace('s3cret', '***')} (schema 'resonate')"
+    assert result.code == 3
+    assert result.out == ""
+    assert result.error == {"error": f"{sentence}: {reason}", "exit_code": 3}
+    assert result.seconds < 8
+
+
+def test_a_database_that_does_not_let_us_in_says_why(empty_place):
+    url = with_password(empty_place["RESONATE_DATABASE_URL"], "s3cret")
+
+    result = run("migrate", "--database-url", url, env=empty_place)
+
+    assert result.code == 3
+    assert re.match(r"Error: cannot use the database at .*: password authentication", result.err)
+    assert "s3cret" not in result.err
+
+
+def test_a_server_without_tables_says_how_to_make_them(empty_place):
+    result = run("serve", env=empty_place)
+
+    assert result.code == 1
+    assert result.out == ""
+    assert result.err == (
+        f"Error: the schema '{empty_place['RESONATE_NAMESPACE']}' has no tables: "
+        "run `resonate migrate`\n"
+    )
+
+
+def test_a_server_without_a_broker_says_so(empty_place):
+    run_here("migrate", env=empty_place)
+
+    result = run("serve", "--url", "amqp://u:s3cret@127.0.0.1:1/", env=empty_place)
+
+    assert result.code == 3
+    assert result.out == ""
+    assert result.err == (
+        "Error: cannot reach RabbitMQ at amqp://u:***@127.0.0.1:1/ "
+        f"(namespace '{empty_place['RESONATE_NAMESPACE']}'): "
+        "nothing listens there (connection refused)\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_says_when_it_is_ready_and_ends_in_an_orderly_way(empty_place, number):
+    run_here("migrate", env=empty_place)
+
+    with serving(empty_place) as server:
+        created = run_here("promises", "create", "a", "-t", "1h", env=empty_place)
+        code = server.end(number)
+
+    (ready,) = server.out
+    assert created.code == 0
+    assert code == 0
+    assert f"Serving namespace {empty_place['RESONATE_NAMESPACE']} on amqp" in ready
+    assert urlsplit(empty_place["RESONATE_DATABASE_URL"]).password not in ready
+    assert all(LOG_LINE.match(line) for line in server.err), server.err
+    with serving(empty_place):
+        assert run_here("promises", "get", "a", env=empty_place).code == 0
+
+
+def test_with_json_a_server_announces_itself_and_logs_in_json(empty_place):
+    run_here("migrate", env=empty_place)
+
+    with running("serve", "--json", env=empty_place) as server:
+        server.wait_for("connected to RabbitMQ")
+        code = server.end(signal.SIGTERM)
+
+    (ready,) = map(json.loads, server.out)
+    logged = [json.loads(line) for line in server.err]
+    assert code == 0
+    assert ready["namespace"] == empty_place["RESONATE_NAMESPACE"]
+    assert ":***@" in ready["url"]
+    assert {"time", "level", "logger", "message"} <= logged[0].keys()
+
+
+def test_the_log_level_is_a_setting(empty_place):
+    run_here("migrate", env=empty_place)
+
+    with serving({**empty_place, "RESONATE_LOG_LEVEL": "error"}) as server:
+        assert server.end(signal.SIGTERM) == 0
+
+    assert server.err == []
+
+
+def test_a_lost_broker_is_logged_without_tracebacks(private_rabbitmq, database_url, namespace):
+    env = environment(
+        RESONATE_URL=private_rabbitmq.url,
+        RESONATE_DATABASE_URL=database_url,
+        RESONATE_NAMESPACE=namespace,
+    )
+    run_here("migrate", env=env)
+
+    with serving(env) as server:
+        server.wait_for("connected to RabbitMQ")
+        private_rabbitmq.kill()
+        server.wait_for("connection to RabbitMQ lost")
+        code = server.end(signal.SIGTERM)
+
+    assert code == 0
+    assert all(LOG_LINE.match(line) for line in server.err), server.err
+
+
+def test_who_waits_for_a_call_stays_through_a_restart_of_the_server(empty_place):
+    run_here("migrate", env=empty_place)
+
+    with serving(empty_place) as first:
+        waiting = ("invoke", "a", "-f", "x", "--wait", "--json")
+        with running(*waiting, env=empty_place) as command:
+            assert first.wait_for("data path connected")
+            first.end(signal.SIGKILL)
+            with serving(empty_place):
+                run_here("invoke", "a", "-f", "x", env=empty_place)
+                run_here("promises", "resolve", "a", "--value", "7", env=empty_place)
+                code = command.wait()
+
+    assert code == 0
+    assert json.loads("\n".join(command.out))["value"] == 7
+    assert command.err == []

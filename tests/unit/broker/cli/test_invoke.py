@@ -1,0 +1,104 @@
+import math
+from typing import Any
+
+import pytest
+import typer
+
+from resonate_broker.cli.invoke import (
+    FOR_EVER,
+    call_arguments,
+    call_request,
+    complete_wait,
+    read_wait_s,
+)
+from resonate_sdk import LocalServer, Resonate
+from resonate_sdk.call_envelope import decode_call
+from resonate_sdk.codec import Codec
+from resonate_sdk.options import make_options
+from resonate_sdk.protocol import tags as tag
+
+NOW = 1_700_000_000_000
+
+
+def request(**given):
+    defaults: dict[str, Any] = {
+        "args": [],
+        "kwargs": {},
+        "version": 1,
+        "timeout_ms": 60_000,
+        "target": "amqp://any@default",
+        "delay_ms": None,
+        "now_ms": NOW,
+    }
+    return call_request("a", "foo", **{**defaults, **given})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "completed"),
+    [
+        (["a", "--wait"], ["a", f"--wait={FOR_EVER}"]),
+        (["--wait", "30", "a"], ["--wait=30", "a"]),
+        (["--wait", "1m30s", "a"], ["--wait=1m30s", "a"]),
+        (["--wait", "a"], [f"--wait={FOR_EVER}", "a"]),
+        (["--wait", "-f", "foo"], [f"--wait={FOR_EVER}", "-f", "foo"]),
+        (["--wait=5", "a"], ["--wait=5", "a"]),
+        (["--arg", "--wait", "a"], ["--arg", "--wait", "a"]),
+        (["a", "--", "--wait"], ["a", "--", "--wait"]),
+        (["a", "--arg"], ["a", "--arg"]),
+    ],
+)
+def test_the_time_to_wait_may_be_left_out(arguments, completed):
+    assert complete_wait(arguments, {"--arg", "-f"}) == completed
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"), [(FOR_EVER, math.inf), ("30", 30), ("0.5", 0.5), ("2m", 120)]
+)
+def test_the_time_to_wait_is_a_number_of_seconds_or_a_duration(text, wait_s):
+    assert read_wait_s(text) == wait_s
+
+
+def test_another_time_to_wait_is_refused():
+    with pytest.raises(typer.BadParameter, match=r"write 500ms.*, or a number of seconds"):
+        read_wait_s("soon")
+
+
+@pytest.mark.parametrize(
+    ("positional", "json_args", "expected"),
+    [
+        ((), None, ([], {})),
+        ((1, "x"), None, ([1, "x"], {})),
+        ((), [1, None], ([1, None], {})),
+        ((), {"n": 1}, ([], {"n": 1})),
+        ((1,), {"n": 2}, ([1], {"n": 2})),
+    ],
+)
+def test_arguments_go_by_position_or_by_name(positional, json_args, expected):
+    assert call_arguments(positional, json_args) == expected
+
+
+@pytest.mark.parametrize(
+    ("positional", "json_args"), [((1,), [2]), ((), "text"), ((), 7), ((), True)]
+)
+def test_arguments_that_say_two_things_or_nothing_are_refused(positional, json_args):
+    with pytest.raises(typer.BadParameter, match="--json-args"):
+        call_arguments(positional, json_args)
+
+
+def test_a_call_is_written_as_the_sdk_writes_it():
+    with Resonate.local(server=LocalServer(closes_with_client=True)) as client:
+        expected = client._root_tags("a", make_options(target="billing"))
+
+    made = request(args=[1, "x"], kwargs={"k": None}, version=2, target="amqp://any@billing")
+
+    call = decode_call(Codec(), made.param)
+    assert (call.func, call.args, call.kwargs, call.version) == ("foo", [1, "x"], {"k": None}, 2)
+    assert made.tags == expected
+    assert made.timeout_at_ms == NOW + 60_000
+
+
+def test_a_delay_moves_the_deadline_along():
+    made = request(delay_ms=5_000)
+
+    assert made.tags[tag.DELAY] == str(NOW + 5_000)
+    assert made.timeout_at_ms == NOW + 65_000
