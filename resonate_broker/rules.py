@@ -254,9 +254,9 @@ def next_look_ms(state: WorkingState, promise: Promise) -> int | None:
     instants = [promise.timeout_at_ms] if is_external(promise) else []
     match promise.task:
         case Task(state="acquired", expires_at_ms=int(expires_at_ms)):
-            instants.append(expires_at_ms)
+            instants.append(max(expires_at_ms, state.held_until_ms(promise.id)))
         case Task(state="pending", queued_at_ms=None, retry_at_ms=int(retry_at_ms)):
-            instants.append(retry_at_ms)
+            instants.append(max(retry_at_ms, state.held_until_ms(promise.id)))
         case _:
             pass
     return min(instants, default=None)
@@ -278,8 +278,6 @@ def set_timer(state: WorkingState, promise: Promise) -> Promise:
     A timer that stands too early is left alone: whoever looks then moves it.
     """
     wanted, current = next_look_ms(state, promise), promise.timer_at_ms
-    if wanted is not None:
-        wanted = max(wanted, state.held_until_ms(promise.id))
     if current is not None and wanted is not None and state.now_ms < current <= wanted:
         return promise
     if current == wanted:
@@ -296,16 +294,24 @@ def set_timer(state: WorkingState, promise: Promise) -> Promise:
 def preload(state: WorkingState, root: Promise) -> tuple[tuple[PromiseRecord, ...], bool]:
     """What a replay of the root needs, and whether it was cut at the limit of a message.
 
-    Only rows that are not due are given: see `due_relatives`.
+    A deadline that has passed is stored with this answer, so a promise whose deadline has passed
+    must be under our lock: see `due_relatives`.
     """
     records: list[PromiseRecord] = []
     size = 0
     for promise in state.family(root):
-        size += promise.param.size_bytes() + promise.value.size_bytes() + 512
+        size += _record_bytes(promise)
         if size > limits.PRELOAD_BYTES_MAX:
             return tuple(records), True
-        records.append(record(project(promise, state.now_ms)))
+        seen = expire(state, promise) if is_due(promise, state.now_ms) else promise
+        records.append(record(seen))
     return tuple(records), False
+
+
+def _record_bytes(promise: Promise) -> int:
+    """About how large a promise is on the wire."""
+    tags_bytes = sum(len(key.encode()) + len(text.encode()) for key, text in promise.tags.items())
+    return promise.param.size_bytes() + promise.value.size_bytes() + tags_bytes + 512
 
 
 def due_relatives(state: WorkingState, root: Promise) -> tuple[str, ...]:
@@ -320,9 +326,9 @@ def due_relatives(state: WorkingState, root: Promise) -> tuple[str, ...]:
     )
 
 
-def granted(state: WorkingState, promise: Promise) -> Answer:
-    """An answer that gives a task with its promise and what a replay needs."""
-    records, cut = preload(state, promise)
+def granted(state: WorkingState, promise: Promise, *, preloaded: bool) -> Answer:
+    """An answer that gives a task with its promise and, if wanted, what a replay needs."""
+    records, cut = preload(state, promise) if preloaded else ((), False)
     granted = TaskGranted(
         task=task_record(promise), promise=record(promise), preload=records, preload_cut=cut
     )

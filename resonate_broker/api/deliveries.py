@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from resonate_broker.kernel.batch import Chain
+from resonate_broker.kernel.batch import Chain, Link
 from resonate_sdk.amqp.consumer import Consumer, Delivery
 from resonate_sdk.protocol.envelope import Body, Decoded, Malformed
 
@@ -31,9 +31,9 @@ class Incoming:
         self.open = len(body.items)
         self._chains: dict[str, Chain] = {}
 
-    def chain(self, name: str | None) -> Chain | None:
-        """The chain of this name in this message."""
-        return None if name is None else self._chains.setdefault(name, Chain())
+    def link(self, chain: str | None) -> Link | None:
+        """The next place in the chain of this name in this message."""
+        return None if chain is None else self._chains.setdefault(chain, Chain()).link()
 
 
 class Acknowledger:

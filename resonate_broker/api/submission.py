@@ -96,6 +96,9 @@ class SubmissionApi:
     def _take(self, incoming: Incoming, item: Decoded | Malformed) -> bool:
         match item:
             case Malformed(kind=kind, correlation_id=correlation_id, reason=reason):
+                link = incoming.link(item.chain)
+                if link is not None:
+                    link.fail()
                 if self._may_reply(incoming):
                     completed = Completed(Answer(responses.MALFORMED, reason), 0)
                     self._reply(incoming, kind, correlation_id, completed)
@@ -104,10 +107,10 @@ class SubmissionApi:
                     self._bury(incoming, item.raw, reason)
                 return True
             case Decoded(request=request, head=head):
-                chain = incoming.chain(head.chain)
+                link = incoming.link(head.chain)
                 solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
                 callback = partial(self._completed, incoming, item)
-                sqe = SQE(Submitted(request, chain, solitary), callback)
+                sqe = SQE(Submitted(request, link, solitary), callback)
                 return self._system.submit(sqe, urgent=isinstance(request, TaskHeartbeat))
 
     def _completed(self, incoming: Incoming, item: Decoded, completed: Completed) -> None:

@@ -36,6 +36,7 @@ class Window:
         probed_at_ms: when it was counted, on the clock of the store.
         greeted_at_ms: when a worker of the group last said hello.
         passed_at_ms: the youngest hint whose task has been acquired was sent then.
+        queued_count: how many tasks we have queued, ever.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Window:
         "has_queued",
         "passed_at_ms",
         "probed_at_ms",
+        "queued_count",
         "ready",
     )
 
@@ -57,6 +59,7 @@ class Window:
         self.probed_at_ms: int | None = None
         self.greeted_at_ms: int | None = None
         self.passed_at_ms = 0
+        self.queued_count = 0
         self._outstanding = 0  # in the queue or on the way to it when it was counted
         self._handed_over = 0  # sent by us, ever
 
@@ -122,6 +125,11 @@ class Windows:
             del self._wanted[group]
         return groups
 
+    @property
+    def has_wanted(self) -> bool:
+        """Whether a group waits for a look at its queue."""
+        return bool(self._wanted)
+
     def want_queued(self, count_max: int) -> None:
         """Want a look at groups with queued tasks, those first that were looked at least."""
         queued = (group for group, window in self._windows.items() if window.has_queued)
@@ -166,7 +174,8 @@ class Dispatch:
             return
         if before.task.state == "pending" and after.task.state == "acquired":
             window = self._windows.of(after.task.group)
-            window.passed_at_ms = max(window.passed_at_ms, before.task.hint_at_ms or 0)
+            if not before.task.is_hint_sticky and _target(before).cast == "any":
+                window.passed_at_ms = max(window.passed_at_ms, before.task.hint_at_ms or 0)
             if window.has_queued:
                 self._windows.want(after.task.group)
                 self._wake_top_up(now_ms + TOP_UP_GATHER_MS)
@@ -216,12 +225,12 @@ class Dispatch:
         is_lost = window.ready == 0 or window.passed_at_ms >= task.hint_at_ms + PASSED_MS
         if task.is_hint_sticky or is_lost:
             return _send(state, promise)
-        attempts = task.attempts + 1
-        again_at_ms = state.now_ms + _resend_ms(attempts)
-        return _put_task(state, promise, replace(task, attempts=attempts, retry_at_ms=again_at_ms))
+        again_at_ms = state.now_ms + _ask_again_ms(state.now_ms - task.hint_at_ms)
+        return _put_task(state, promise, replace(task, retry_at_ms=again_at_ms))
 
     def _queue(self, group: str, now_ms: int) -> None:
         window = self._windows.of(group)
+        window.queued_count += 1
         if not window.has_queued:
             window.has_queued = True
             self._windows.want(group)
@@ -290,3 +299,8 @@ def _retry_at_ms(task: Task) -> int:
 
 def _resend_ms(attempts: int) -> int:
     return limits.RESEND_MS[min(attempts, len(limits.RESEND_MS) - 1)]
+
+
+def _ask_again_ms(waited_ms: int) -> int:
+    """How long to leave a hint alone that may still wait in the queue after so long."""
+    return next((step for step in limits.RESEND_MS if step > waited_ms), limits.RESEND_MS[-1])

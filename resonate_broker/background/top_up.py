@@ -54,7 +54,10 @@ class TopUp:
         self._rediscover_at_ms = 0
 
     def run(self) -> Body:
-        """Count the queues of groups that wait, and send what they have room for."""
+        """Count the queues of groups that wait, and send what they have room for.
+
+        Returns the present instant if more groups wait for a look.
+        """
         yield from self._rediscover()
         for group in self._windows.take_wanted(GROUPS_PER_RUN):
             window = self._windows.of(group)
@@ -67,11 +70,16 @@ class TopUp:
             room = min(window.room(self._windows.size), limits.DISPATCH_WINDOW)
             if not (window.has_queued and window.has_consumer(now_ms) and room):
                 continue
+            queued_before = window.queued_count
             ids: tuple[str, ...] | Failed = yield ReadQueued(group, room)
             if isinstance(ids, Failed):
                 continue
             window.has_queued = len(ids) == room
+            if window.queued_count != queued_before:  # perhaps too late to be among them
+                window.has_queued = True
+                self._windows.want(group)
             yield Spawn(tuple(partial(send_queued, id, self._dispatch) for id in ids))
+        return self._now_ms() if self._windows.has_wanted else None
 
     def _rediscover(self) -> Body:
         """Find groups that wait: also those queued by another server, or in an earlier life."""

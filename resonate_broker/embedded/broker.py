@@ -74,13 +74,16 @@ class EmbeddedBroker:
         with self._lock:
             for index, item in enumerate(items):
                 match item:
-                    case Malformed(correlation_id=correlation_id, reason=reason):
+                    case Malformed(correlation_id=correlation_id, chain=name, reason=reason):
+                        if name is not None:
+                            chains.setdefault(name, Chain()).link().fail()
                         answer = Answer(responses.MALFORMED, reason)
                         answers[index] = (correlation_id, answer)
                     case Decoded(head=head, request=request):
-                        chain = chains.setdefault(head.chain, Chain()) if head.chain else None
+                        name = head.chain
+                        link = None if name is None else chains.setdefault(name, Chain()).link()
                         callback = partial(_collect, answers, index, head.correlation_id)
-                        submitted = Submitted(request, chain)
+                        submitted = Submitted(request, link)
                         if not self._system.submit(SQE(submitted, callback)):
                             answer = Answer(responses.UNAVAILABLE, "overloaded, ask again")
                             answers[index] = (head.correlation_id, answer)

@@ -23,11 +23,42 @@ NOT_ATTEMPTED = Answer(responses.CONFLICT, "not attempted: an earlier item of it
 class Chain:
     """Requests of one sender of which each is attempted only if all before it were answered 200."""
 
-    __slots__ = ("is_broken",)
+    __slots__ = ("_failed_at", "_length")
 
     def __init__(self) -> None:
-        """Make a chain of which nothing has failed."""
-        self.is_broken = False
+        """Make a chain without links."""
+        self._length = 0
+        self._failed_at: int | None = None
+
+    def link(self) -> "Link":
+        """Append a request."""
+        self._length += 1
+        return Link(self, self._length)
+
+    def fail(self, position: int) -> None:
+        """The request at this position was not answered 200."""
+        if self._failed_at is None or position < self._failed_at:
+            self._failed_at = position
+
+    def holds(self, position: int) -> bool:
+        """Whether nothing before this position has failed."""
+        return self._failed_at is None or position <= self._failed_at
+
+
+class Link(Struct, frozen=True):
+    """The place of a request in its chain."""
+
+    chain: Chain
+    position: int
+
+    def fail(self) -> None:
+        """What follows in the chain must not be attempted."""
+        self.chain.fail(self.position)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the request may be attempted."""
+        return self.chain.holds(self.position)
 
 
 class Dispatcher(Protocol):
@@ -45,23 +76,23 @@ class Dispatcher(Protocol):
 class Member:
     """A coroutine on its way through a batch."""
 
-    __slots__ = ("answer", "chain", "coroutine", "load", "more", "solitary")
+    __slots__ = ("answer", "coroutine", "link", "load", "more", "solitary")
 
     def __init__(
-        self, coroutine: Coroutine, load: Load, chain: Chain | None, solitary: int | None
+        self, coroutine: Coroutine, load: Load, link: Link | None, solitary: int | None
     ) -> None:
         """Take a coroutine that waits for its load.
 
         Args:
             coroutine: the work.
             load: what it asked for first.
-            chain: the chain it is an item of.
+            link: its place in the chain it is an item of.
             solitary: if not None, it shares its batch only with members of the same number.
         """
         self.coroutine = coroutine
         self.load = load
-        self.more = Load()
-        self.chain = chain
+        self.more = Load()  # what it found it needs as well
+        self.link = link
         self.solitary = solitary
         self.answer: Answer | None = None
 
@@ -89,9 +120,8 @@ class Batch:
     def __init__(self, members: Sequence[Member]) -> None:
         """Gather members that wait for their loads."""
         self.members = list(members)
-        self.began_at_ms: int | None = None  # when its rows were first to be had
+        self.began_at_ms: int | None = None  # when its rows were first to be had, or refused
         self._state: WorkingState | None = None
-        self._broken = set[Chain]()
 
     def load(self) -> LoadSet:
         """What the members need, in one canonical order."""
@@ -107,10 +137,10 @@ class Batch:
     ) -> Decided | Again | Crashed:
         """Let the members decide, one after the other."""
         state = self._state = WorkingState(self.load(), loaded, now_ms)
-        self._broken.clear()
+        failed = set[Chain]()  # durable only when the batch is
         for member in self.members:
-            chain = member.chain
-            if chain is not None and (chain.is_broken or chain in self._broken):
+            link = member.link
+            if link is not None and (not link.holds or link.chain in failed):
                 member.coroutine.finish(NOT_ATTEMPTED)
                 continue
             try:
@@ -121,19 +151,14 @@ class Batch:
                 case Commit(answer=answer):
                     member.answer = answer
                 case Load():
-                    member.more = submission
+                    member.more = member.more.union(submission)
                     return Again()
                 case _:
                     raise AssertionError(f"{submission!r} where a commit belongs")
-            if chain is not None and not (member.answer and member.answer.is_ok):
-                self._broken.add(chain)
+            if link is not None and member.answer is not None and not member.answer.is_ok:
+                failed.add(link.chain)
             dispatcher.decided(state)
         return Decided(state.changes())
-
-    def committed(self) -> None:
-        """What was decided is durable: so are the failures of chains."""
-        for chain in self._broken:
-            chain.is_broken = True
 
     def restart(self) -> None:
         """Start over with fresh coroutines."""
@@ -145,10 +170,8 @@ class Batch:
             member.answer = None
 
     def remove(self, member: Member) -> None:
-        """Go on without a member, and without what depends on it."""
+        """Go on without a member."""
         self.members.remove(member)
-        if member.chain is not None:
-            member.chain.is_broken = True
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split in two, to find the member that spoils it."""

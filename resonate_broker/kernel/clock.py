@@ -13,11 +13,10 @@ class StoreClock:
         self._ahead_ms = 0
         self.last_ms = 0
 
-    def observe(self, tick_ms: int, store_ms: int) -> int:
-        """Note an instant of the store; return it, never earlier than the one before."""
+    def observe(self, tick_ms: int, store_ms: int) -> None:
+        """Note an instant of the store; `last_ms` never runs backwards."""
         self._ahead_ms = store_ms - tick_ms
         self.last_ms = max(self.last_ms, store_ms)
-        return self.last_ms
 
     def to_tick(self, store_ms: int) -> int:
         """When, by the clock of the ticks, the store's clock will show `store_ms`."""

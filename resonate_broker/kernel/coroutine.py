@@ -22,19 +22,23 @@ class CoroutineState(Enum):
 class Coroutine:
     """One piece of work of the kernel: yields submissions and is resumed with completions."""
 
-    __slots__ = ("_body", "_make", "on_end", "result", "state")
+    __slots__ = ("_body", "_make", "is_urgent", "on_end", "result", "state")
 
     def __init__(
         self,
         make: Callable[[], Body],
         on_end: Callable[["Coroutine", Exception | None], None],
+        *,
+        is_urgent: bool = False,
     ) -> None:
         """Prepare a coroutine.
 
         Args:
             make: makes its body; called again when the work must start over.
             on_end: called when it has ended, with what its body raised, if it did.
+            is_urgent: it goes into the next batch, before all that is not urgent.
         """
+        self.is_urgent = is_urgent
         self._make = make
         self._body = make()
         self.on_end = on_end

@@ -30,6 +30,14 @@ class Load(Struct, frozen=True):
     settling: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
 
+    def union(self, other: "Load") -> "Load":
+        """What both ask for."""
+        return Load(
+            ids=(*self.ids, *other.ids),
+            settling=(*self.settling, *other.settling),
+            preload=(*self.preload, *other.preload),
+        )
+
 
 class Commit(Struct, frozen=True):
     """Make what this coroutine changed durable; completed with the answer, which is then true.

@@ -14,10 +14,10 @@ from msgspec import Struct
 from resonate_broker.kernel.batch import (
     Again,
     Batch,
-    Chain,
     Crashed,
     Decided,
     Dispatcher,
+    Link,
     Member,
 )
 from resonate_broker.kernel.clock import StoreClock
@@ -43,13 +43,14 @@ from resonate_broker.kernel.submissions import (
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
-from resonate_store.state import Loaded
+from resonate_store.state import Due, Loaded, Page
 
 logger = logging.getLogger(__name__)
 
 SWEEP = "sweep"  # the background coroutine that looks at what is due
 IDLE_MS_MAX = 1_000
 TOLD_GATHER_MS = 100
+_FREE = (None, None)  # what nobody asked for belongs to no chain and shares any batch
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -72,12 +73,12 @@ class Submitted(Struct, frozen=True):
     """A request as the API hands it in.
 
     Attributes:
-        chain: the chain it is an item of.
+        link: its place in the chain it is an item of.
         solitary: if not None, it shares its batch only with requests of the same number.
     """
 
     request: Request
-    chain: Chain | None = None
+    link: Link | None = None
     solitary: int | None = None
 
 
@@ -159,8 +160,9 @@ class System:
         self._background: dict[str, _Background] = {}
         self._urgent = BoundedQueue[RequestSQE](self.limits.submissions)
         self._submissions = BoundedQueue[RequestSQE](self.limits.submissions)
-        self._submitted: dict[Coroutine, Submitted] = {}
+        self._requests: dict[Coroutine, RequestSQE] = {}
         self._scheduler = Scheduler(self._submit)
+        self._gathering_urgent = deque[Member]()
         self._gathering = deque[Member]()
         self._halves = deque[Batch]()
         self._batch: Batch | None = None
@@ -168,6 +170,7 @@ class System:
         self._told: list[Outgoing] = []
         self._told_at_ms = 0
         self._open_effects = 0
+        self._postponed: AioSQE | None = None  # a step of the transaction that found no room
         self._now_ms = 0
         self._is_shutting_down = False
 
@@ -247,18 +250,27 @@ class System:
         """When to tick again if nothing arrives before."""
         if self._scheduler or (self._batch is None and self._has_waiting):
             return self._now_ms
-        instants = [b.next_at_ms for b in self._background.values() if not b.is_running]
+        instants: list[int] = []
+        if not self._is_shutting_down:
+            instants += [b.next_at_ms for b in self._background.values() if not b.is_running]
         if self._told:
             instants.append(self._told_at_ms + TOLD_GATHER_MS)
         return max(self._now_ms, min(instants, default=self._now_ms + IDLE_MS_MAX))
 
     @property
     def _has_waiting(self) -> bool:
-        return bool(self._urgent or self._submissions or self._gathering or self._halves)
+        return bool(
+            self._urgent
+            or self._submissions
+            or self._gathering_urgent
+            or self._gathering
+            or self._halves
+        )
 
     def tick(self, now_ms: int) -> None:
         """Do all that can be done at this instant, which never runs backwards."""
         self._now_ms = max(self._now_ms, now_ms)
+        self._submit_postponed()
         for cqe in self._aio.completions(self.limits.completions):
             cqe.complete()
         self._start_background()
@@ -290,21 +302,23 @@ class System:
             self.wake(background.name, coroutine.result)
 
     def _start_requests(self) -> None:
-        room = self.limits.batch - len(self._gathering)
-        for queue in (self._urgent, self._submissions):
-            for sqe in queue.pop_up_to(max(0, room)):
-                room -= 1
-                make = partial(
-                    self._constructors[sqe.submission.request.kind], sqe.submission.request
-                )
-                coroutine = Coroutine(make, partial(self._request_ended, sqe))
-                self._submitted[coroutine] = sqe.submission
-                self._scheduler.add(coroutine)
+        for sqe in self._urgent.pop_up_to(self.limits.batch - len(self._gathering_urgent)):
+            self._start_request(sqe, is_urgent=True)
+        for sqe in self._submissions.pop_up_to(self.limits.batch - len(self._gathering)):
+            self._start_request(sqe, is_urgent=False)
+
+    def _start_request(self, sqe: RequestSQE, *, is_urgent: bool) -> None:
+        request = sqe.submission.request
+        make = partial(self._constructors[request.kind], request)
+        on_end = partial(self._request_ended, sqe)
+        coroutine = Coroutine(make, on_end, is_urgent=is_urgent)
+        self._requests[coroutine] = sqe
+        self._scheduler.add(coroutine)
 
     def _request_ended(
         self, sqe: RequestSQE, coroutine: Coroutine, error: Exception | None
     ) -> None:
-        del self._submitted[coroutine]
+        del self._requests[coroutine]
         if error is None:
             completed = Completed(coroutine.result, self.clock.last_ms)
         else:
@@ -313,15 +327,18 @@ class System:
             crash = f"{type(error).__name__}: {error}"
             answer = Answer(responses.INTERNAL, f"Internal error: {kind} crashed: {crash}")
             completed = Completed(answer, self.clock.last_ms, crash)
+        link = sqe.submission.link
+        if link is not None and not completed.answer.is_ok:
+            link.fail()
         self._completed.append(CQE(completed, sqe.callback))
 
     def _submit(self, coroutine: Coroutine, submission: Any) -> None:
         match submission:
             case Load():
-                submitted = self._submitted.get(coroutine)
-                chain = submitted.chain if submitted else None
-                solitary = submitted.solitary if submitted else None
-                self._gathering.append(Member(coroutine, submission, chain, solitary))
+                sqe = self._requests.get(coroutine)
+                link, solitary = (sqe.submission.link, sqe.submission.solitary) if sqe else _FREE
+                gathering = self._gathering_urgent if coroutine.is_urgent else self._gathering
+                gathering.append(Member(coroutine, submission, link, solitary))
             case Spawn(bodies=makes):
                 self._spawn(coroutine, makes)
             case Commit():
@@ -349,11 +366,23 @@ class System:
     def _effect(self, submission: AioSubmission, callback: Callable[[AioCompletion], None]) -> None:
         def complete(completion: AioCompletion) -> None:
             self._open_effects -= 1
+            if isinstance(completion, Loaded | Due | Page):
+                self.clock.observe(self._now_ms, completion.now_ms)
             callback(completion)
 
         self._open_effects += 1
-        if not self._aio.try_submit(SQE(submission, complete)):
+        sqe = SQE(submission, complete)
+        if self._aio.try_submit(sqe):
+            return
+        if isinstance(submission, Begin | Write):
+            self._postponed = sqe
+        else:
             complete(Failed("the queue of the AIO is full"))
+
+    def _submit_postponed(self) -> None:
+        """A transaction has no other way than on: its step waits until the AIO has room."""
+        if self._postponed is not None and self._aio.try_submit(self._postponed):
+            self._postponed = None
 
     def _begin_batch(self) -> None:
         if self._batch is not None:
@@ -361,7 +390,7 @@ class System:
         self._gather_told()
         if self._halves:
             self._batch = self._halves.popleft()
-        elif self._gathering:
+        elif self._gathering_urgent or self._gathering:
             self._batch = Batch(self._take_members())
         else:
             return
@@ -370,19 +399,21 @@ class System:
     def _gather_told(self) -> None:
         """Forgetting listeners joins a batch that is formed anyway, or waits a moment for one."""
         is_late = self._now_ms >= self._told_at_ms + TOLD_GATHER_MS
-        if self._told and (self._gathering or is_late or self._is_shutting_down):
+        is_forming = bool(self._gathering_urgent or self._gathering)
+        if self._told and (is_forming or is_late or self._is_shutting_down):
             told, self._told = tuple(self._told), []
             self.run_once(partial(self._on_told, told))
             self._scheduler.run()
 
     def _take_members(self) -> list[Member]:
-        members = [self._gathering.popleft()]
-        while (
-            self._gathering
-            and len(members) < self.limits.batch
-            and self._gathering[0].solitary == members[0].solitary
-        ):
-            members.append(self._gathering.popleft())
+        members: list[Member] = []
+        for gathering in (self._gathering_urgent, self._gathering):
+            while (
+                gathering
+                and len(members) < self.limits.batch
+                and (not members or gathering[0].solitary == members[0].solitary)
+            ):
+                members.append(gathering.popleft())
         return members
 
     def _begun(self, completion: AioCompletion) -> None:
@@ -397,10 +428,9 @@ class System:
                 self._failed(batch, StoreFailed("aborted", f"{completion}"))
 
     def _decide(self, batch: Batch, loaded: Loaded) -> None:
-        now_ms = self.clock.observe(self._now_ms, loaded.now_ms)
         if batch.began_at_ms is None:
             batch.began_at_ms = self._now_ms
-        match batch.decide(loaded, now_ms, self._dispatcher):
+        match batch.decide(loaded, self.clock.last_ms, self._dispatcher):
             case Decided(changes=changes):
                 self._effect(Write(changes), self._written)
             case Again():
@@ -425,7 +455,6 @@ class System:
 
     def _committed(self, batch: Batch) -> None:
         self._batch = None
-        batch.committed()
         for timer in batch.state.armed:
             self.wake(SWEEP, timer.due_at_ms)
         outgoing = batch.state.outgoing()
@@ -448,10 +477,9 @@ class System:
     def _failed(self, batch: Batch, failed: StoreFailed) -> None:
         """Nothing of the batch has left the kernel: run it again, or say that it failed."""
         batch.restart()
-        is_late = (
-            batch.began_at_ms is not None
-            and self._now_ms - batch.began_at_ms >= self.limits.batch_ms
-        )
+        if batch.began_at_ms is None:
+            batch.began_at_ms = self._now_ms
+        is_late = self._now_ms - batch.began_at_ms >= self.limits.batch_ms
         if failed.outcome == "aborted" and not is_late:
             self._effect(Begin(batch.load()), self._begun)
             return
@@ -466,7 +494,7 @@ class System:
                 coroutine.close()
                 coroutine.on_end(coroutine, NotStorableError(failed.reason))
             else:
-                coroutine.finish(_failure(failed) if coroutine in self._submitted else None)
+                coroutine.finish(_failure(failed) if coroutine in self._requests else None)
                 coroutine.on_end(coroutine, None)
 
 

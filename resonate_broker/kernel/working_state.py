@@ -25,7 +25,7 @@ class WorkingState:
             now_ms: the instant of the batch.
         """
         self.now_ms = now_ms
-        self.hints = Counter[str]()  # hints of this batch, by group
+        self.hints = Counter[str]()  # hints of this batch for the queues of groups
         self._outgoing: list[Outgoing] = []
         self._named = frozenset(load.ids)
         self._stored = {promise.id: promise for promise in loaded.promises}
@@ -120,7 +120,7 @@ class WorkingState:
     def send(self, outgoing: Outgoing) -> None:
         """Send a message once the batch is durable."""
         self._outgoing.append(outgoing)
-        if outgoing.listener is None:
+        if outgoing.listener is None and not outgoing.is_exclusive:
             self.hints[outgoing.group] += 1
 
     def outgoing(self) -> tuple[Outgoing, ...]:

@@ -24,10 +24,10 @@ def task_acquire(request: TaskAcquire) -> Operation:
             f"pending at version {request.version}"
         )
         return (yield Commit(rules.refused(responses.CONFLICT, reason)))
-    due = rules.due_relatives(state, promise)
+    due = rules.due_relatives(state, promise) if request.preload else ()
     if due:
         yield Load(ids=(request.id, *due), preload=preload)
     task = rules.acquired(task, request.pid, request.lease_ms, state.now_ms)
     promise = replace(promise, task=task)
     state.put(promise)
-    return (yield Commit(rules.granted(state, promise)))
+    return (yield Commit(rules.granted(state, promise, preloaded=request.preload)))

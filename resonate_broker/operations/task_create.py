@@ -23,11 +23,12 @@ def task_create(request: TaskCreate) -> Operation:
     promise = rules.observe(state, create.id)
     if promise is None:
         promise = rules.born(create, state.now_ms)
+        state.put(promise)
     elif promise.task is None:
         reason = f"promise {create.id!r} exists without resonate:target"
         return (yield Commit(rules.refused(responses.UNPROCESSABLE, reason)))
     else:
-        due = rules.due_relatives(state, promise)
+        due = rules.due_relatives(state, promise) if request.preload else ()
         if due:
             yield Load(ids=(create.id, *due), preload=preload)
     return (yield Commit(_take(state, promise, request)))
@@ -42,8 +43,8 @@ def _take(state: WorkingState, promise: Promise, request: TaskCreate) -> Answer:
             promise = replace(promise, task=task)
             state.put(promise)
         case "fulfilled":
-            state.put(promise)
+            pass
         case "acquired" | "suspended" | "halted":
             reason = f"task {promise.id!r} exists and is {task.state}"
             return rules.refused(responses.CONFLICT, reason)
-    return rules.granted(state, promise)
+    return rules.granted(state, promise, preloaded=request.preload)

@@ -41,7 +41,7 @@ def task_suspend(request: TaskSuspend) -> Operation:
             settled.append(awaited)
 
     if settled:
-        due = rules.due_relatives(state, promise)
+        due = rules.due_relatives(state, promise) if request.preload else ()
         if due:
             yield Load(ids=(*ids, *due), preload=preload)
         if promise.task.resumes:

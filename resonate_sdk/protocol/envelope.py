@@ -3,6 +3,7 @@
 An answer has the form of its request: one object for one object, an array for an array.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from resonate_sdk.protocol.responses import Answer
 
 UNKNOWN_KIND = "unknown"
 UNKNOWN_CORRELATION_ID = "0"
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a decoder raises
 
 
 class RequestHead(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,6 +86,7 @@ class Malformed(Struct, frozen=True):
 
     kind: str
     correlation_id: str
+    chain: str | None
     reason: str
     raw: bytes
 
@@ -118,8 +121,8 @@ def decode_body(body: bytes) -> Body:
     if body.lstrip()[:1] != b"[":
         return Body(False, (_decode_item(body),))
     try:
-        raws = _raws_decoder.decode(body)
-    except msgspec.DecodeError as error:
+        raws = _split(body)
+    except (*UNREADABLE, ValueError) as error:
         return _one_malformed(body, f"the message is not JSON: {error}")
     if not raws:
         return _one_malformed(body, "the message is an empty array")
@@ -132,24 +135,32 @@ def decode_body(body: bytes) -> Body:
     return Body(True, tuple(_decode_item(bytes(raw)) for raw in raws))
 
 
+def _split(body: bytes) -> Sequence[Raw | bytes]:
+    try:
+        return _raws_decoder.decode(body)
+    except UNREADABLE:
+        # The decoder refuses an array for one bad string in it: look for what is good.
+        return [json.dumps(item).encode() for item in json.loads(body)]
+
+
 def _one_malformed(body: bytes, reason: str) -> Body:
-    return Body(False, (Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, reason, body),))
+    return Body(False, (Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, None, reason, body),))
 
 
 def _decode_item(item: bytes) -> Decoded | Malformed:
     try:
         envelope = _envelope_decoder.decode(item)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return _malformed_item(item, error)
-    fault = _fault(envelope)
+    fault, head = _fault(envelope), envelope.head
     if fault is not None:
         kind = envelope.kind or UNKNOWN_KIND
-        return Malformed(kind, envelope.head.correlation_id, fault, item)
+        return Malformed(kind, head.correlation_id, head.chain, fault, item)
     try:
         request = _request_decoders[envelope.kind].decode(envelope.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         reason = f"{envelope.kind}: {error}"
-        return Malformed(envelope.kind, envelope.head.correlation_id, reason, item)
+        return Malformed(envelope.kind, head.correlation_id, head.chain, reason, item)
     return Decoded(envelope.kind, envelope.head, normalize(request), item)
 
 
@@ -171,10 +182,10 @@ def _malformed_item(item: bytes, error: Exception) -> Malformed:
     """Name the request as well as its ruins allow, so that its sender can be answered."""
     try:
         ruin: Any = msgspec.json.decode(item)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         reason = f"the request is not JSON: {error}"
-        return Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, reason, item)
-    kind, correlation_id = UNKNOWN_KIND, UNKNOWN_CORRELATION_ID
+        return Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, None, reason, item)
+    kind, correlation_id, chain = UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, None
     match ruin:
         case {"kind": str(found)} if found:
             kind = found
@@ -185,7 +196,12 @@ def _malformed_item(item: bytes, error: Exception) -> Malformed:
             correlation_id = found
         case _:
             pass
-    return Malformed(kind, correlation_id, f"the request is no envelope: {error}", item)
+    match ruin:
+        case {"head": {"chain": str(found)}}:
+            chain = found
+        case _:
+            pass
+    return Malformed(kind, correlation_id, chain, f"the request is no envelope: {error}", item)
 
 
 def normalize(request: Request) -> Request:
@@ -262,7 +278,10 @@ def decode_answer(response: ReceivedResponse) -> Answer:
     """
     status = response.head.status
     if status == responses.OK:
-        return Answer(status, _answer_decoders[response.kind].decode(response.data))
+        decoder = _answer_decoders.get(response.kind)
+        if decoder is None:
+            raise msgspec.DecodeError(f"an answer to {response.kind!r}, which is no request")
+        return Answer(status, decoder.decode(response.data))
     if status == responses.REDIRECT:
         return Answer(status, _redirect_decoder.decode(response.data))
     return Answer(status, _text_decoder.decode(response.data))

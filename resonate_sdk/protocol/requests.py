@@ -10,9 +10,10 @@ from msgspec import Meta, Struct, field
 
 from resonate_sdk.protocol import addresses, limits
 from resonate_sdk.protocol.records import EMPTY, PromiseState, SettleState, TaskRef, Value
+from resonate_sdk.protocol.tags import EXTERNAL
 
 Instant = Annotated[int, Meta(ge=0, le=limits.INSTANT_MS_MAX)]
-Id = Annotated[str, Meta(min_length=1, max_length=limits.ID_BYTES_MAX)]
+Id = Annotated[str, Meta(min_length=1)]  # and see `check_id`
 Name = Annotated[str, Meta(pattern=rf"^{limits.NAME_PATTERN}\Z")]
 LeaseMs = Annotated[int, Meta(ge=limits.LEASE_MS_MIN, le=limits.LEASE_MS_MAX)]
 Version = Annotated[int, Meta(ge=0, le=limits.INSTANT_MS_MAX)]
@@ -108,7 +109,10 @@ class PromiseRegisterListener(Request, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_id("awaited", self.awaited)
-        addresses.parse(self.address)
+        try:
+            addresses.parse(self.address)
+        except addresses.AddressError as error:
+            raise ValueError(f"address {error}") from error
 
     def origin(self) -> str:
         return self.awaited
@@ -414,8 +418,9 @@ def check_tags(tags: Mapping[str, str]) -> None:
     Raises:
         ValueError: there are too many, or one is too long or holds NUL.
     """
-    if len(tags) > limits.TAGS_MAX:
-        raise ValueError(f"{len(tags)} tags, the limit is {limits.TAGS_MAX}")
+    count = len(tags) - (EXTERNAL in tags)  # which a promise may get without asking for it
+    if count > limits.TAGS_MAX:
+        raise ValueError(f"{count} tags, the limit is {limits.TAGS_MAX}")
     for key, text in tags.items():
         if _bytes_over(key, limits.TAG_KEY_BYTES_MAX):
             raise ValueError(

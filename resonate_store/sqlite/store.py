@@ -1,7 +1,7 @@
 """Promises in a SQLite file that belongs to one process, or in memory."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -173,16 +173,20 @@ class SqliteStore:
             for (record,) in self._rows("promise", id):
                 yield _decode(record)
 
-    def _related(self, roots: Iterable[str]) -> tuple[Promise, ...]:
-        """Read the branches of the roots and the remote children of all that runs in them."""
+    def _related(self, roots: Sequence[str]) -> tuple[Promise, ...]:
+        """Read the branches of the roots and the remote children of all that runs in them.
+
+        A root that is absent may be created by the batch: its branch is then called like itself.
+        """
+        stored = {root.id: root.branch for root in self._promises(roots)}
         related: dict[str, Promise] = {}
-        for root in self._promises(roots):
-            if root.branch is None:
+        for branch in (stored.get(root, root) for root in roots):
+            if branch is None:
                 continue
-            rows = self._rows("branch_members", root.branch, PRELOAD_ROWS_MAX)
+            rows = self._rows("branch_members", branch, PRELOAD_ROWS_MAX)
             members = [_decode(record) for (record,) in rows]
             related |= {member.id: member for member in members}
-            for parent in {root.branch, *(member.id for member in members)}:
+            for parent in {branch, *(member.id for member in members)}:
                 children = self._rows("remote_children", parent, PRELOAD_ROWS_MAX)
                 for (record,) in children:
                     child = _decode(record)

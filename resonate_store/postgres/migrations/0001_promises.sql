@@ -213,17 +213,20 @@ begin
     end if;
 
     if preload is not null then
+        -- What is absent may be created by the batch: its branch is then called like itself.
         select array_agg(r.branch), array_agg(f.id), array_agg(f.is_local)
         into roots, family, is_local
-        from promises r cross join lateral (
+        from (
+            select case when p.id is null then a.id else p.branch end as branch
+            from unnest(preload) as a(id) left join promises p on p.id = a.id
+        ) r cross join lateral (
             (select p.id, true from promises p where p.branch = r.branch and p.branch <> p.id
              order by p.id limit related_max)
             union all
             (select p.id, false from promises p
              where p.parent = r.branch and p.parent <> p.id and p.branch = p.id
              order by p.id limit related_max)
-        ) as f(id, is_local)
-        where r.id = any(preload);
+        ) as f(id, is_local);
     end if;
     if family is not null then
         return query

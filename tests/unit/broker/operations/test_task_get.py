@@ -1,0 +1,66 @@
+import pytest
+
+from resonate_broker.operations.task_get import task_get
+from resonate_sdk.protocol.records import TaskState
+from resonate_sdk.protocol.requests import TaskGet
+from tests.unit.broker.builders import DEADLINE, decide, make_promise, make_targeted, make_task
+
+GET = TaskGet(id="t")
+
+
+def test_a_task_that_does_not_exist_is_answered_404():
+    decision = decide(task_get, GET)
+
+    assert (decision.status, decision.is_write) == (404, False)
+
+
+def test_a_promise_without_a_target_has_no_task():
+    decision = decide(task_get, GET, make_promise("t"))
+
+    assert (decision.status, decision.is_write) == (404, False)
+
+
+@pytest.mark.parametrize("state", ["pending", "suspended", "halted"])
+def test_a_task_that_nobody_holds_shows_neither_holder_nor_lease(state: TaskState):
+    decision = decide(task_get, GET, make_targeted("t", state, version=3, resumes=("a", "b")))
+
+    task = decision.data.task
+    assert (decision.status, decision.is_write) == (200, False)
+    assert (task.id, task.state, task.version, task.resumes) == ("t", state, 3, 2)
+    assert (task.pid, task.lease_ms) == (None, None)
+
+
+def test_an_acquired_task_shows_its_holder_and_the_length_of_its_lease():
+    stored = make_targeted("t", "acquired", version=3, pid="w7", lease_ms=9_000)
+
+    decision = decide(task_get, GET, stored)
+
+    task = decision.data.task
+    assert (task.state, task.version, task.pid, task.lease_ms) == ("acquired", 3, "w7", 9_000)
+
+
+def test_the_task_of_a_settled_promise_is_fulfilled():
+    stored = make_promise("t", state="resolved", task=make_task("fulfilled", version=3))
+
+    decision = decide(task_get, GET, stored)
+
+    assert (decision.data.task.state, decision.data.task.version) == ("fulfilled", 3)
+
+
+@pytest.mark.parametrize("state", ["pending", "acquired", "suspended", "halted"])
+def test_from_the_deadline_of_its_promise_on_a_task_is_fulfilled_and_cleared(state: TaskState):
+    stored = make_targeted("t", state, version=3, resumes=("a",))
+
+    decision = decide(task_get, GET, stored, now_ms=DEADLINE)
+
+    task = decision.data.task
+    assert (task.state, task.version, task.resumes) == ("fulfilled", 3, 0)
+    assert (task.pid, task.lease_ms) == (None, None)
+    assert decision.task().state == "fulfilled"
+    assert decision.promise("t").state == "rejected_timedout"
+
+
+def test_a_millisecond_before_the_deadline_the_task_is_as_it_was():
+    decision = decide(task_get, GET, make_targeted("t", "suspended"), now_ms=DEADLINE - 1)
+
+    assert (decision.data.task.state, decision.is_write) == ("suspended", False)

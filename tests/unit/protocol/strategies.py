@@ -1,0 +1,216 @@
+"""Random requests, records, answers and messages of the wire."""
+
+from hypothesis import strategies as st
+
+from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead, Notify, NotifyData, Resume
+from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, TaskRef, Value
+from resonate_sdk.protocol.requests import (
+    ActionHead,
+    CallbackAction,
+    CreateAction,
+    Hello,
+    PromiseCreate,
+    PromiseGet,
+    PromiseRegisterCallback,
+    PromiseRegisterListener,
+    PromiseSearch,
+    PromiseSettle,
+    SettleAction,
+    TaskAcquire,
+    TaskCreate,
+    TaskFence,
+    TaskFulfill,
+    TaskGet,
+    TaskHeartbeat,
+    TaskRelease,
+    TaskSuspend,
+)
+from resonate_sdk.protocol.responses import (
+    Beaten,
+    Fenced,
+    InnerAnswer,
+    InnerHead,
+    Nothing,
+    PromiseData,
+    PromisePage,
+    Redirected,
+    TaskData,
+    TaskGranted,
+    Welcome,
+)
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
+ids = texts.filter(bool)
+names = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
+integers = st.integers(0, 2**63 - 1)
+versions = st.integers(0, 2**63 - 1)
+leases = st.integers(1, 86_400_000)
+tags = st.dictionaries(texts, texts, max_size=3)
+values = st.builds(
+    Value,
+    headers=st.none() | st.dictionaries(texts, texts, max_size=2),
+    data=st.none() | texts,
+)
+states = st.sampled_from(["pending", "resolved", "rejected", "rejected_canceled"])
+heads = st.builds(ActionHead, correlation_id=st.none() | texts)
+
+promise_gets = st.builds(PromiseGet, id=ids)
+promise_creates = st.builds(PromiseCreate, id=ids, timeout_at_ms=integers, param=values, tags=tags)
+promise_settles = st.builds(
+    PromiseSettle,
+    id=ids,
+    state=st.sampled_from(["resolved", "rejected", "rejected_canceled"]),
+    value=values,
+)
+callbacks = st.lists(ids, min_size=2, max_size=2, unique=True).map(
+    lambda pair: PromiseRegisterCallback(awaited=pair[0], awaiter=pair[1])
+)
+create_actions = st.builds(CreateAction, data=promise_creates, head=heads)
+settle_actions = st.builds(SettleAction, data=promise_settles, head=heads)
+
+
+@st.composite
+def suspends(draw: st.DrawFn) -> TaskSuspend:
+    id, *awaited = draw(st.lists(ids, min_size=2, max_size=4, unique=True))
+    actions = tuple(
+        CallbackAction(data=PromiseRegisterCallback(awaited=other, awaiter=id), head=draw(heads))
+        for other in awaited
+    )
+    return TaskSuspend(id=id, version=draw(versions), actions=actions, preload=draw(st.booleans()))
+
+
+@st.composite
+def fulfills(draw: st.DrawFn) -> TaskFulfill:
+    action = draw(settle_actions)
+    return TaskFulfill(id=action.data.id, version=draw(versions), action=action)
+
+
+requests = st.one_of(
+    promise_gets,
+    promise_creates,
+    promise_settles,
+    callbacks,
+    st.builds(
+        PromiseRegisterListener,
+        awaited=ids,
+        address=st.builds("amqp://uni@{}/{}".format, names, names),
+    ),
+    st.builds(
+        PromiseSearch,
+        state=st.none() | states,
+        tags=tags,
+        limit=st.integers(1, 1_000),
+        cursor=st.none() | ids,
+    ),
+    st.builds(TaskGet, id=ids),
+    st.builds(TaskCreate, pid=names, lease_ms=leases, action=create_actions, preload=st.booleans()),
+    st.builds(
+        TaskAcquire, id=ids, version=versions, pid=names, lease_ms=leases, preload=st.booleans()
+    ),
+    st.builds(TaskRelease, id=ids, version=versions),
+    fulfills(),
+    suspends(),
+    st.builds(
+        TaskFence,
+        id=ids.map("fence of {}".format),
+        version=versions,
+        action=create_actions | settle_actions,
+        preload=st.booleans(),
+    ),
+    st.builds(
+        TaskHeartbeat,
+        pid=names,
+        tasks=st.lists(st.builds(TaskRef, id=ids, version=versions), min_size=1, max_size=3).map(
+            tuple
+        ),
+    ),
+    st.builds(
+        Hello,
+        pid=names,
+        group=st.none() | names,
+        slots=st.none() | st.integers(0, 99),
+        in_flight=st.none() | st.integers(0, 99),
+        sdk=texts,
+    ),
+)
+
+promise_records = st.builds(
+    PromiseRecord,
+    id=ids,
+    state=states | st.just("rejected_timedout"),
+    param=values,
+    value=values,
+    tags=tags,
+    timeout_at_ms=integers,
+    created_at_ms=integers,
+    settled_at_ms=st.none() | integers,
+)
+task_records = st.builds(
+    TaskRecord,
+    id=ids,
+    state=st.sampled_from(["pending", "acquired", "suspended", "halted", "fulfilled"]),
+    version=versions,
+    resumes=st.integers(0, 9),
+    lease_ms=st.none() | leases,
+    pid=st.none() | names,
+)
+preloads = st.lists(promise_records, max_size=2).map(tuple)
+promise_data = st.builds(PromiseData, promise=promise_records)
+granted = st.builds(
+    TaskGranted,
+    task=task_records,
+    promise=promise_records,
+    preload=preloads,
+    preload_cut=st.booleans(),
+)
+inner_answers = st.builds(
+    InnerAnswer,
+    kind=st.sampled_from(["promise.create", "promise.settle"]),
+    head=st.builds(
+        InnerHead,
+        correlation_id=st.none() | texts,
+        status=st.sampled_from([200, 400, 404]),
+        version=st.just("2026-04-01"),
+    ),
+    data=promise_data | texts,
+)
+successes = {
+    "promise.get": promise_data,
+    "promise.create": promise_data,
+    "promise.settle": promise_data,
+    "promise.register_callback": promise_data,
+    "promise.register_listener": promise_data,
+    "promise.search": st.builds(PromisePage, promises=preloads, cursor=st.none() | texts),
+    "task.get": st.builds(TaskData, task=task_records),
+    "task.create": granted,
+    "task.acquire": granted,
+    "task.release": st.just(Nothing()),
+    "task.fulfill": promise_data,
+    "task.suspend": st.just(Nothing()),
+    "task.fence": st.builds(
+        Fenced, action=inner_answers, preload=preloads, preload_cut=st.booleans()
+    ),
+    "task.heartbeat": st.builds(
+        Beaten,
+        lost=st.lists(st.builds(TaskRef, id=ids, version=versions), max_size=2).map(tuple),
+    ),
+    "hello": st.builds(
+        Welcome,
+        partitions=st.integers(1, 64),
+        request_bytes_max=integers,
+        version=texts,
+    ),
+}
+redirects = st.builds(Redirected, preload=preloads, preload_cut=st.booleans())
+
+hint_heads = st.builds(MessageHead, version=texts, sent_at_ms=integers, attempt=st.integers(0, 99))
+hint_data = st.builds(
+    HintData,
+    task=st.builds(TaskRef, id=ids, version=versions),
+    promise=st.none() | promise_records,
+)
+messages = st.one_of(
+    st.builds(Invoke, data=hint_data, head=hint_heads),
+    st.builds(Resume, data=hint_data, head=hint_heads),
+    st.builds(Notify, data=st.builds(NotifyData, promise=promise_records), head=hint_heads),
+)
