@@ -2,8 +2,17 @@
 
 import inspect
 import typing
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Generator,
+    Hashable,
+    Mapping,
+    Sequence,
+)
 from functools import lru_cache, partial
+from types import SimpleNamespace
 from typing import Any
 
 from msgspec import Struct
@@ -21,6 +30,7 @@ class Callee(Struct, frozen=True, kw_only=True):
         signature: of the arguments behind the context; None if Python cannot tell.
         types: annotated types by parameter.
         result_type: annotated type of the result, unwrapped from generators and coroutines.
+        positional: how few and how many positional arguments suit it; None if others may be needed.
         is_generator: calling it runs nothing yet.
     """
 
@@ -29,6 +39,7 @@ class Callee(Struct, frozen=True, kw_only=True):
     signature: inspect.Signature | None
     types: Mapping[str, Any]
     result_type: Any
+    positional: range | None
     is_generator: bool
 
     def check_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -39,6 +50,8 @@ class Callee(Struct, frozen=True, kw_only=True):
         """
         if self.signature is None:
             return
+        if self.positional is not None and not kwargs and len(args) in self.positional:
+            return  # most calls: binding them would cost more than all the rest of a replayed call
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -80,23 +93,45 @@ class Callee(Struct, frozen=True, kw_only=True):
             ) from error
 
 
-@lru_cache(maxsize=4096)
 def describe(func: Callable[..., Any]) -> Callee:
     """Describe a function; annotations that cannot be evaluated count as none.
 
     Raises:
         UsageError: it has no positional parameter for the context.
     """
+    return _describe_once(func) if is_hashable(func) else _describe(func)
+
+
+def is_hashable(func: object) -> bool:
+    """Whether a callable can be looked up; instances of dataclasses, for one, have no hash."""
+    return isinstance(func, Hashable)
+
+
+def _describe(func: Callable[..., Any]) -> Callee:
     plain = _plain(func)
     types = _type_hints(plain)
+    signature = _signature_behind_context(func)
     return Callee(
         func=func,
         name=getattr(plain, "__name__", type(plain).__name__),
-        signature=_signature_behind_context(func),
+        signature=signature,
         types=types,
         result_type=_unwrap(types.get("return", Any)),
+        positional=_positional(signature),
         is_generator=inspect.isgeneratorfunction(plain),
     )
+
+
+_describe_once = lru_cache(maxsize=4096)(_describe)
+
+
+def _positional(signature: inspect.Signature | None) -> range | None:
+    parameters = () if signature is None else signature.parameters.values()
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(p.kind not in plain and p.default is p.empty for p in parameters):
+        return None
+    takes = [p for p in parameters if p.kind in plain]
+    return range(sum(p.default is p.empty for p in takes), len(takes) + 1)
 
 
 def _plain(func: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,10 +143,24 @@ def _plain(func: Callable[..., Any]) -> Callable[..., Any]:
 
 def _type_hints(func: Callable[..., Any]) -> Mapping[str, Any]:
     target = func if inspect.isroutine(func) else type(func).__call__
+    annotations = getattr(target, "__annotations__", {})
     try:
         return typing.get_type_hints(target)
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        return {}
+    except Exception:  # noqa: BLE001  # annotations are code of the user's
+        return {
+            name: type
+            for name, annotation in annotations.items()
+            for type in _evaluated(annotation, getattr(target, "__globals__", {}))
+        }
+
+
+def _evaluated(annotation: Any, names: dict[str, Any]) -> Sequence[Any]:
+    """The type that an annotation stands for, or nothing."""
+    alone = SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        return [typing.get_type_hints(alone, names)["it"]]
+    except Exception:  # noqa: BLE001  # annotations are code of the user's
+        return []
 
 
 def _signature_behind_context(func: Callable[..., Any]) -> inspect.Signature | None:

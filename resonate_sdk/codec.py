@@ -7,6 +7,7 @@ Nothing is ever unpickled, imported or constructed because stored data says so.
 import base64
 import binascii
 import math
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, TypeGuard
 
@@ -18,6 +19,10 @@ from resonate_sdk.protocol.records import EMPTY, Value
 
 INFINITY = "__INF__"
 NEGATIVE_INFINITY = "__NEG_INF__"
+CODEC_HEADER = "resonate:codec"
+ENCRYPTION_HEADER = "resonate:enc"
+CODEC_NAME = "json.v1"
+_INFINITIES = (INFINITY.encode(), NEGATIVE_INFINITY.encode())
 _PASSED_AS_IS = (Any, None, type(None), object)
 
 
@@ -30,27 +35,19 @@ class Codec:
         Raises:
             EncodeError: it holds something that JSON cannot express, or is too large.
         """
-        if value is None:
-            return EMPTY
-        data = base64.b64encode(_to_json(value))
-        if len(data) > limits.VALUE_BYTES_MAX:
-            raise EncodeError(
-                f"{_describe(value)} has {len(data)} bytes when it is stored, the limit is "
-                f"{limits.VALUE_BYTES_MAX}: keep it elsewhere and pass a reference"
-            )
-        return Value(data=data.decode())
+        return EMPTY if value is None else _stored(_to_json(value), _describe(value))
 
     def encode_json(self, text: str) -> Value:
         """Encode a value that is JSON text already.
 
         Raises:
-            EncodeError: it is not JSON.
+            EncodeError: it is not JSON, or is too large.
         """
         try:
             msgspec.json.decode(text)
         except msgspec.DecodeError as error:
             raise EncodeError(f"data= is JSON text: {error}") from error
-        return Value(data=base64.b64encode(text.encode()).decode())
+        return _stored(text.encode(), "the text")
 
     def decode(self, value: Value, type: Any = Any) -> Any:
         """Decode a value, into `type` if that says more than JSON does.
@@ -60,23 +57,28 @@ class Codec:
         """
         if not value.data:
             return None
+        if value.headers:
+            _check_headers(value.headers)
         try:
             text = base64.b64decode(value.data, validate=True)
         except (binascii.Error, ValueError) as error:
             raise DecodeError(f"the stored data is not base64: {error}") from error
         try:
-            if INFINITY.encode() in text or NEGATIVE_INFINITY.encode() in text:
+            if text == b"null":
+                return None
+            if any(infinity in text for infinity in _INFINITIES):
                 return convert(_restore_infinities(msgspec.json.decode(text)), type)
             if type in _PASSED_AS_IS:
                 return msgspec.json.decode(text)
-            return msgspec.json.decode(text, type=type)
+            return _decode_typed(text, type)
+        except DecodeError:
+            raise
         except msgspec.ValidationError as error:
             raise DecodeError(f"the stored data does not fit: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"the stored data is not JSON: {error}") from error
-        except TypeError:
-            # msgspec does not know the annotated type: the plain value is all there is.
-            return msgspec.json.decode(text)
+        except Exception as error:  # a class of the user's runs code of its own when it is made
+            raise DecodeError(f"the stored data does not become {type!r}: {error}") from error
 
 
 def convert(value: Any, type: Any) -> Any:
@@ -88,11 +90,47 @@ def convert(value: Any, type: Any) -> Any:
     if type in _PASSED_AS_IS:
         return value
     try:
-        return msgspec.convert(value, type)
+        return msgspec.convert(value, type, str_keys=True, dec_hook=_decode_other)
     except msgspec.ValidationError as error:
         raise DecodeError(str(error)) from error
     except TypeError:
+        # msgspec does not know the annotated type: the plain value is all there is.
         return value
+    except Exception as error:  # a class of the user's runs code of its own when it is made
+        raise DecodeError(f"the value does not become {type!r}: {error}") from error
+
+
+def _decode_typed(text: bytes, type: Any) -> Any:
+    try:
+        return msgspec.json.decode(text, type=type, dec_hook=_decode_other)
+    except TypeError:
+        # msgspec does not know the annotated type: the plain value is all there is.
+        return msgspec.json.decode(text)
+
+
+def _decode_other(type: Any, value: Any) -> Any:
+    if issubclass(type, PurePath) and isinstance(value, str):
+        return type(value)
+    validate = getattr(type, "model_validate", None)
+    return value if validate is None else validate(value)  # pydantic, which need not be installed
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    codec = headers.get(CODEC_HEADER, CODEC_NAME)
+    if codec != CODEC_NAME:
+        raise DecodeError(f"the stored data is written in {codec!r}, only {CODEC_NAME!r} is known")
+    if ENCRYPTION_HEADER in headers:
+        raise DecodeError(f"the stored data is encrypted by {headers[ENCRYPTION_HEADER]!r}")
+
+
+def _stored(text: bytes, what: str) -> Value:
+    data = base64.b64encode(text)
+    if len(data) > limits.VALUE_BYTES_MAX:
+        raise EncodeError(
+            f"{what} has {len(data)} bytes when it is stored, the limit is "
+            f"{limits.VALUE_BYTES_MAX}: keep it elsewhere and pass a reference"
+        )
+    return Value(data=data.decode())
 
 
 def _to_json(value: object) -> bytes:
@@ -101,7 +139,7 @@ def _to_json(value: object) -> bytes:
         if b"null" in text:  # msgspec writes NaN and infinities as null
             plain = msgspec.to_builtins(value, enc_hook=_encode_other, str_keys=True)
             text = msgspec.json.encode(_replace_infinities(plain))
-    except (TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # a class of the user's runs code of its own when it is written
         raise EncodeError(f"{_describe(value)} cannot be stored as JSON: {error}") from error
     return text
 
@@ -146,8 +184,8 @@ def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def _is_array(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
+def _is_array(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, list | tuple)
 
 
 def _describe(value: object) -> str:

@@ -56,7 +56,8 @@ def configure(
     remote = _expect(store, RemoteStore, "store")
     urls = {found for found in (url, remote and remote.url, poller and poller.url) if found}
     if len(urls) > 1:
-        raise UsageError(f"url, store and task_source must name the same broker, found {urls}")
+        found = ", ".join(sorted(_without_password(found) for found in urls))
+        raise UsageError(f"url, store and task_source must name the same broker, found {found}")
     groups = {found for found in (group, poller and poller.group) if found}
     if len(groups) > 1:
         raise UsageError(f"group and task_source must name the same group, found {groups}")
@@ -89,6 +90,10 @@ def check_url(url: str) -> None:
             f"this client speaks AMQP, not {scheme!r}: write 'amqp://user:password@host:5672/', "
             "or leave the URL out to run without a server"
         )
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _name(given: str | None, default: str) -> str:

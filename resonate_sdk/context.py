@@ -1,7 +1,9 @@
 """The first argument of every durable function."""
 
+import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from msgspec import Struct
@@ -38,16 +40,45 @@ class Info(Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
 
 
+class Unused(Struct, frozen=True):
+    """A command that has not been yielded yet, and where it was made."""
+
+    command: Command
+    file: str
+    line: int
+
+
 class Scope:
     """What all views of one context share: who it is, what it may use, how far it has counted."""
 
-    __slots__ = ("children", "dependencies", "info", "is_closed", "registry")
+    __slots__ = (
+        "children",
+        "dependencies",
+        "info",
+        "is_closed",
+        "prefix",
+        "registry",
+        "unused",
+    )
 
     def __init__(
-        self, info: Info, registry: Registry, dependencies: Mapping[str | type, Any]
+        self,
+        info: Info,
+        prefix: str,
+        registry: Registry,
+        dependencies: Mapping[str | type, Any],
     ) -> None:
-        """Begin to count children at one."""
+        """Begin to count children at one.
+
+        Args:
+            info: about the execution.
+            prefix: id of the very first root, after which detached executions are named.
+            registry: functions by name.
+            dependencies: what `get_dependency` finds.
+        """
         self.info = info
+        self.prefix = prefix
+        self.unused: dict[str, Unused] = {}
         self.registry = registry
         self.dependencies = dependencies
         self.children = 0
@@ -293,10 +324,9 @@ class Context:
             tags: further tags.
             idempotency_key: informative; the id makes it idempotent.
         """
-        given = make_options(
-            id=id, timeout=timeout, tags=tags, type=type, idempotency_key=idempotency_key
-        )
-        command = self._command("promise", data=data)
+        given = make_options(id=id, tags=tags, type=type, idempotency_key=idempotency_key)
+        until_deadline = None if timeout is None else seconds(timeout)
+        command = self._command("promise", seconds=until_deadline, data=data)
         return Invocation(command, self._given.merged(given))
 
     @overload
@@ -333,7 +363,8 @@ class Context:
             callee, given = describe(_raw(func)), self._given
             name, version = callee.name, 1
         else:
-            callee, given = registered.callee, registered.options.merged(self._given)
+            callee = registered.callee
+            given = registered.options.merged(self._given).merged(_given(func))
             name, version = registered.name, registered.version
         callee.check_arguments(args, kwargs)
         command = self._command(
@@ -363,7 +394,7 @@ class Context:
             args=args,
             kwargs=kwargs,
         )
-        return command, registered.options.merged(self._given)
+        return command, registered.options.merged(self._given).merged(_given(func))
 
     def _registered(self, func: Any) -> Registered | None:
         raw = _raw(func)
@@ -390,9 +421,13 @@ class Context:
         if scope.is_closed:
             raise UsageError(f"the execution {scope.info.id!r} has ended: its context is closed")
         scope.children += 1
-        return Command(
+        id = f"{scope.info.id}.{scope.children}"
+        if kind == "detached":
+            # Named after the first root, so that a chain of them does not grow ids.
+            id = f"{scope.prefix}.d{blake2b(id.encode(), digest_size=8).hexdigest()}"
+        command = Command(
             kind=kind,
-            id=f"{scope.info.id}.{scope.children}",
+            id=id,
             name=name,
             version=version,
             callee=callee,
@@ -402,6 +437,15 @@ class Context:
             until=until,
             data=data,
         )
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # inspect's is slower
+        while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+            frame = frame.f_back
+        scope.unused[id] = Unused(command, frame.f_code.co_filename, frame.f_lineno)
+        return command
+
+
+def _given(func: Any) -> Options:
+    return func.given if isinstance(func, Function) else NO_OPTIONS
 
 
 def _raw(func: Any) -> Any:

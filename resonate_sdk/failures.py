@@ -1,8 +1,10 @@
 """Exceptions that cross processes: written as data, rebuilt without running foreign code."""
 
+import base64
 import builtins
 import sys
 import traceback
+from types import ModuleType
 from typing import Any
 
 from msgspec import Struct, field
@@ -20,6 +22,8 @@ from resonate_sdk.protocol.records import PromiseRecord, Value
 STACK_CHARS_MAX = 8_000
 MESSAGE_CHARS_MAX = 20_000
 CAUSES_MAX = 5
+ERRORS_MAX = 100
+_GROUP: type[Exception] = ExceptionGroup
 
 
 class Failure(
@@ -41,36 +45,68 @@ class Failure(
     args: list[Any] = field(default_factory=list[Any])
     data: dict[str, Any] = field(default_factory=dict[str, Any])
     retryable: bool = True
-    cause: "Failure | None" = None
+    cause: "Failure | FailureGroup | None" = None
     stack: str = ""
     lang: str = "python"
 
 
+class FailureGroup(Failure, frozen=True, kw_only=True, tag="aggregate_error", omit_defaults=True):
+    """A group of exceptions as it is stored."""
+
+    errors: "list[Failure | FailureGroup]"
+
+
 def encode_failure(codec: Codec, error: BaseException) -> Value:
-    """Write an exception as a value; what JSON cannot express of it is left out."""
-    return codec.encode(_failure(codec, error, CAUSES_MAX))
+    """Write an exception as a value; what JSON cannot express of it, or has no room, is left out."""
+    for causes, is_brief in ((CAUSES_MAX, False), (CAUSES_MAX, True)):
+        try:
+            return codec.encode(_failure(codec, error, causes, is_brief=is_brief))
+        except EncodeError:
+            continue
+    return codec.encode(_one_failure(codec, error, 0, is_brief=True))
 
 
-def _failure(codec: Codec, error: BaseException, causes: int) -> Failure:
-    cls = type(error)
-    cause = error.__cause__
-    attributes = {key: item for key, item in vars(error).items() if not key.startswith("__")}
-    return Failure(
-        message=_text(error)[:MESSAGE_CHARS_MAX],
-        name=cls.__qualname__,
-        module=cls.__module__,
-        args=_args(codec, error),
-        data={key: item for key, item in attributes.items() if _is_storable(codec, item)},
-        retryable=getattr(error, "retryable", True) is not False,
-        cause=None if cause is None or causes == 0 else _failure(codec, cause, causes - 1),
-        stack="".join(traceback.format_exception(error, chain=False))[-STACK_CHARS_MAX:],
+def _failure(codec: Codec, error: BaseException, causes: int, *, is_brief: bool) -> Failure:
+    one = _one_failure(codec, error, causes, is_brief=is_brief)
+    if not _is_group(type(error)):
+        return one
+    inner: tuple[Exception, ...] = error.args[1]
+    return FailureGroup(
+        message=_clean(error.args[0])[:MESSAGE_CHARS_MAX],
+        name=one.name,
+        module=one.module,
+        data=one.data,
+        retryable=one.retryable,
+        cause=one.cause,
+        stack=one.stack,
+        errors=[_failure(codec, e, causes, is_brief=is_brief) for e in inner[:ERRORS_MAX]],
     )
 
 
-def _args(codec: Codec, error: BaseException) -> list[Any]:
-    if all(_is_storable(codec, arg) for arg in error.args):
-        return list(error.args)
-    return [_text(error)[:MESSAGE_CHARS_MAX]]
+def _one_failure(codec: Codec, error: BaseException, causes: int, *, is_brief: bool) -> Failure:
+    cls, text, cause = type(error), _text(error)[:MESSAGE_CHARS_MAX], error.__cause__
+    args, data = [text], dict[str, Any]()
+    if not is_brief:
+        args = [*error.args] if _is_storable(codec, error.args) else [text]
+        data = {
+            key: item
+            for key, item in vars(error).items()
+            if not key.startswith("__") and _is_storable(codec, item)
+        }
+    return Failure(
+        message=text,
+        name=cls.__qualname__,
+        module=cls.__module__,
+        args=args,
+        data=data,
+        retryable=getattr(error, "retryable", True) is not False,
+        cause=(
+            None
+            if cause is None or causes == 0
+            else _failure(codec, cause, causes - 1, is_brief=is_brief)
+        ),
+        stack=_clean("".join(traceback.format_exception(error, chain=False)))[-STACK_CHARS_MAX:],
+    )
 
 
 def decode_failure(codec: Codec, record: PromiseRecord) -> Exception:
@@ -92,47 +128,60 @@ def _rejection(codec: Codec, record: PromiseRecord) -> Exception:
     if plain is None:
         return ApplicationError("rejected")
     try:
-        failure = codec.decode(record.value, Failure)
+        failure: Failure = codec.decode(record.value, Failure | FailureGroup)
     except DecodeError:
         return ApplicationError(f"rejected with {plain!r}", data=plain)
     return _rebuild(failure, record.id)
 
 
 def _rebuild(failure: Failure, promise_id: str) -> Exception:
+    args = failure.args or ([failure.message] if failure.message else [])
     cls = _find_class(failure)
-    if cls is None:
-        error: Exception = ApplicationError(
-            failure.message, name=failure.name, data=failure.data or None
-        )
+    if isinstance(failure, FailureGroup):
+        cls = cls if _is_group(cls) else _GROUP
+        args = [failure.message, [_rebuild(inner, promise_id) for inner in failure.errors]]
+    error = None if cls is None else _bare(cls, args)
+    if error is None:
+        error = ApplicationError(failure.message, name=failure.name, data=failure.data or None)
     else:
-        error = _bare(cls, failure.args)
-        vars(error).update(failure.data)
+        vars(error).update({k: v for k, v in failure.data.items() if not k.startswith("__")})
     if failure.stack:
-        error.add_note(f"raised by promise {promise_id!r}:\n{failure.stack.rstrip()}")
+        note = f"raised by promise {promise_id!r}:\n{failure.stack.rstrip()}"
+        Exception.add_note(error, note)
     if failure.cause is not None:
         error.__cause__ = _rebuild(failure.cause, promise_id)
     return error
 
 
+def _is_group(cls: type[BaseException] | None) -> bool:
+    return cls is not None and issubclass(cls, _GROUP)
+
+
 def _find_class(failure: Failure) -> type[Exception] | None:
-    """Find the class among builtins and modules that are imported already; never import one."""
-    if failure.module in (None, "builtins"):
-        found = getattr(builtins, failure.name or "", None)
-    else:
-        found: Any = sys.modules.get(failure.module or "")
-        for part in (failure.name or "").split("."):
-            found = getattr(found, part, None)
+    """Find the class in modules that are imported already; nothing runs because data says so.
+
+    That is why names are looked up in the dictionaries: `getattr` would run a module's own
+    `__getattr__`, which may import.
+    """
+    found: Any = sys.modules.get(failure.module or builtins.__name__)
+    for part in (failure.name or "").split("."):
+        found = vars(found).get(part) if isinstance(found, ModuleType | type) else None
     if isinstance(found, type) and issubclass(found, Exception):
         return found
     return None
 
 
-def _bare(cls: type[Exception], args: list[Any]) -> Exception:
-    """Make an exception without running any constructor of its own class."""
-    builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
-    error = builtin.__new__(cls, *args)
+def _bare(cls: type[Exception], args: list[Any]) -> Exception | None:
+    """Make an exception without running code of its own class; None if the arguments forbid it."""
+    builtin = next(base for base in cls.__mro__ if base.__module__ == builtins.__name__)
+    try:
+        if issubclass(cls, UnicodeDecodeError):  # the bytes that it is about were stored as text
+            args = [args[0], base64.b64decode(args[1]), *args[2:]]
+        error = builtin.__new__(cls, *args)
+        builtin.__init__(error, *args)
+    except (TypeError, ValueError, IndexError):
+        return None
     assert isinstance(error, Exception), cls
-    error.args = tuple(args)
     return error
 
 
@@ -146,6 +195,11 @@ def _is_storable(codec: Codec, value: object) -> bool:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return _clean(str(error))
     except Exception:  # noqa: BLE001  # a broken __str__ of the user's must not hide the error
         return f"<{type(error).__qualname__} without text>"
+
+
+def _clean(text: str) -> str:
+    """The text without what UTF-8 cannot express."""
+    return text.encode(errors="replace").decode()

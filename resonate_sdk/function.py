@@ -24,6 +24,10 @@ class Caller(Protocol):
         """Run it in this process."""
         ...
 
+    def check_may_block(self, id: str) -> None:
+        """Refuse a blocking call where it must not block."""
+        ...
+
     def start_at_target(
         self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
     ) -> "Handle[Any]":
@@ -38,6 +42,7 @@ class Function(Generic[P, T]):
         name: the name it is registered under.
         version: the version it is registered under.
         func: the function itself.
+        given: options that its calls begin with, beside those of its registration.
     """
 
     def __init__(self, caller: Caller, registered: Registered, given: Options = NO_OPTIONS) -> None:
@@ -47,7 +52,7 @@ class Function(Generic[P, T]):
         self.func: Callable[..., Any] = registered.callee.func
         self._caller = caller
         self._registered = registered
-        self._given = given
+        self.given = given
         update_wrapper(self, self.func)
 
     def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
@@ -59,19 +64,21 @@ class Function(Generic[P, T]):
 
         An id that exists is not run again: its result is given.
         """
+        self._caller.check_may_block(id)
         return self.begin_run(id, *args, **kwargs).result()
 
     def begin_run(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> "Handle[T]":
         """Run it here as the execution `id`; the handle waits for the result."""
-        return self._caller.start_here(id, self._registered, args, kwargs, self._given)
+        return self._caller.start_here(id, self._registered, args, kwargs, self.given)
 
     def rpc(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it at its target as the execution `id`, and wait for the result."""
+        self._caller.check_may_block(id)
         return self.begin_rpc(id, *args, **kwargs).result()
 
     def begin_rpc(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> "Handle[T]":
         """Run it at its target as the execution `id`; the handle waits for the result."""
-        return self._caller.start_at_target(id, self._registered, args, kwargs, self._given)
+        return self._caller.start_at_target(id, self._registered, args, kwargs, self.given)
 
     def options(
         self,
@@ -94,7 +101,7 @@ class Function(Generic[P, T]):
             non_retryable_exceptions=non_retryable_exceptions,
             idempotency_key=idempotency_key,
         )
-        return Function(self._caller, self._registered, self._given.merged(given))
+        return Function(self._caller, self._registered, self.given.merged(given))
 
     def __eq__(self, other: object) -> bool:
         """Whether both stand for the same function object."""

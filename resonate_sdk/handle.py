@@ -6,6 +6,7 @@ from concurrent.futures import Future, TimeoutError as FutureTimeoutError
 from typing import Any, Generic, TypeVar
 
 from resonate_sdk.errors import HandleTimeout, UsageError
+from resonate_sdk.execution.bodies import is_in_workflow
 from resonate_sdk.options import Seconds, seconds
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Handle(Generic[T]):
             TimedOutError: its deadline passed.
             Exception: what the function raised.
         """
-        _refuse_on_event_loop(self.id)
+        refuse_blocking(self.id)
         try:
             return self.future.result(None if timeout is None else seconds(timeout))
         except FutureTimeoutError:
@@ -64,7 +65,7 @@ class Handle(Generic[T]):
             HandleTimeout: the wait was over.
             ResonateError: it could not be created.
         """
-        _refuse_on_event_loop(self.id)
+        refuse_blocking(self.id)
         try:
             self._created.result(None if timeout is None else seconds(timeout))
         except FutureTimeoutError:
@@ -77,19 +78,30 @@ class Handle(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait without blocking the event loop."""
-        return asyncio.wrap_future(self.future).__await__()
+        # Shielded, since a coroutine that gives up waiting must not cancel what others wait for.
+        return asyncio.shield(asyncio.wrap_future(self.future)).__await__()
 
     def __repr__(self) -> str:
         """Show the id and whether it is done."""
         return f"<Handle {self.id!r} {'done' if self.done() else 'waiting'}>"
 
 
-def _refuse_on_event_loop(id: str) -> None:
-    """A blocking wait on an event loop would stop everything that runs on it."""
+def refuse_blocking(id: str) -> None:
+    """Refuse a blocking wait where it would stop everything else that runs on this thread.
+
+    Raises:
+        UsageError: it is the thread of an event loop, or the body of a durable function.
+    """
+    if is_in_workflow():
+        raise UsageError(
+            f"waiting for {id!r} would block a durable function: write `yield ctx.run(...)`, "
+            "`yield ctx.rpc(...)` or `yield ctx.promise(...)`"
+        )
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
     raise UsageError(
-        f"waiting for {id!r} would block the running event loop: write `await handle` instead"
+        f"waiting for {id!r} would block the running event loop: write `await "
+        "function.begin_run(...)`, or `await handle` instead"
     )

@@ -30,7 +30,7 @@ class Leases:
         """
         self._transport = transport
         self._pid = pid
-        self._lease_ms = lease_ms
+        self._interval_s = lease_ms / 1000 / BEATS_PER_LEASE
         self._held: dict[tuple[str, int], Callable[[], None]] = {}
 
     def add(self, id: str, version: int, on_lost: Callable[[], None]) -> None:
@@ -45,17 +45,26 @@ class Leases:
         """Whether this process holds the task at any version."""
         return any(held_id == id for held_id, _ in self._held)
 
+    def holds_at(self, id: str, version: int) -> bool:
+        """Whether this process holds the task at this version."""
+        return (id, version) in self._held
+
     async def keep_beating(self) -> None:
         """Prolong all leases, for ever."""
+        loop = asyncio.get_running_loop()
+        beat_at_s = loop.time()
         while True:
-            await asyncio.sleep(self._lease_ms / 1000 / BEATS_PER_LEASE)
+            # A beat that waited for its answer in vain is not followed by a further pause.
+            beat_at_s = max(beat_at_s + self._interval_s, loop.time())
+            await asyncio.sleep(beat_at_s - loop.time())
             refs = (TaskRef(id=id, version=version) for id, version in tuple(self._held))
-            while tasks := tuple(islice(refs, limits.TASKS_PER_HEARTBEAT_MAX)):
-                await self._beat(tasks)
+            async with asyncio.TaskGroup() as beats:
+                while tasks := tuple(islice(refs, limits.TASKS_PER_HEARTBEAT_MAX)):
+                    beats.create_task(self._beat(tasks))
 
     async def _beat(self, tasks: tuple[TaskRef, ...]) -> None:
         try:
-            async with asyncio.timeout(self._lease_ms / 1000):
+            async with asyncio.timeout(self._interval_s):
                 answer = await self._transport.request(TaskHeartbeat(pid=self._pid, tasks=tasks))
         except (ResonateError, TimeoutError) as error:
             logger.warning("heartbeat was not answered tasks=%d reason=%s", len(tasks), error)

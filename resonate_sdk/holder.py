@@ -96,16 +96,21 @@ class Holder:
             return None
         raise refusal(answer)
 
-    async def adopt(self) -> Granted | None:
+    async def adopt(self, version: int | None = None) -> Granted | None:
         """Find out whether an earlier try, whose answer was lost, has acquired the task.
 
         The name of a process is never used twice: who holds it under our name is us.
+
+        Args:
+            version: at which that try would have acquired it; None if that is not known.
         """
         answer = await self._ask(TaskGet(id=self.id))
         if not isinstance(answer.data, TaskData):
             return None
         task = answer.data.task
         if task.state != "acquired" or task.pid != self._pid:
+            return None
+        if version is not None and task.version != version:
             return None
         root = await self._ask(PromiseGet(id=self.id))
         if not isinstance(root.data, PromiseData):
@@ -120,9 +125,15 @@ class Holder:
             LeaseLostError: the task is not ours any more.
             ResonateError: no answer came, or the action itself was refused.
         """
-        answer = await self._ask_as_holder(
-            TaskFence(id=self.id, version=self.version, action=action, preload=False)
-        )
+        return self.fenced(await self._ask(self.fence_request(action)))
+
+    def fence_request(self, action: CreateAction | SettleAction) -> TaskFence:
+        """The request by which `fence` does it."""
+        return TaskFence(id=self.id, version=self.version, action=action, preload=False)
+
+    def fenced(self, answer: Answer) -> PromiseRecord:
+        """What an answer to it says; errors as of `fence`."""
+        self._check_held(answer)
         assert isinstance(answer.data, Fenced), "a fence that held says what became of its action"
         inner = answer.data.action
         if isinstance(inner.data, PromiseData):
@@ -143,8 +154,14 @@ class Holder:
         assert isinstance(answer.data, PromiseData), "a fulfilled task shows its promise"
         return answer.data.promise
 
-    async def suspend(self, awaited: tuple[str, ...]) -> tuple[PromiseRecord, ...] | None:
+    async def suspend(
+        self, awaited: tuple[str, ...], *, preload: bool
+    ) -> tuple[PromiseRecord, ...] | None:
         """Put the task to sleep; if something has settled meanwhile, that is returned instead.
+
+        Args:
+            awaited: what wakes it.
+            preload: whether then to return all that a replay needs.
 
         Raises:
             LeaseLostError: the task is not ours any more.
@@ -155,7 +172,7 @@ class Holder:
             for id in awaited
         )
         answer = await self._ask_as_holder(
-            TaskSuspend(id=self.id, version=self.version, actions=actions, preload=False)
+            TaskSuspend(id=self.id, version=self.version, actions=actions, preload=preload)
         )
         return answer.data.preload if isinstance(answer.data, Redirected) else None
 
@@ -170,8 +187,12 @@ class Holder:
 
     async def _ask_as_holder(self, request: Request) -> Answer:
         answer = await self._ask(request)
+        self._check_held(answer)
+        return answer
+
+    def _check_held(self, answer: Answer) -> None:
         if answer.status in (responses.OK, responses.REDIRECT):
-            return answer
+            return
         if answer.status in (responses.CONFLICT, responses.NOT_FOUND):
             raise LeaseLostError(str(answer.data))
         raise refusal(answer)

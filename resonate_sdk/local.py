@@ -66,7 +66,7 @@ class LocalTransport:
             group: whose hints it takes, once it subscribes.
             pid: its name.
         """
-        self._server = server
+        self.server = server
         self._broker = server.broker
         self._group = group
         self._pid = pid
@@ -108,11 +108,18 @@ class LocalTransport:
         self._ready.append(Ready(encode_request(request, UNUSED, chain), chain, future))
         return future
 
+    def answer_at_once(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        """Have requests carried out, in order, on the calling thread; any thread may call."""
+        answers: list[Answer] = []
+        ready = [Ready(encode_request(request, UNUSED, None), None, None) for request in requests]
+        for message in into_messages(ready):
+            body = join([item.encoded for item in message])
+            self._broker.submit(body, lambda found: answers.extend(a for _, a in found))
+        return answers
+
     async def stop(self) -> None:
         """Detach from the server."""
         self._broker.detach(self._pid)
-        if self._server.closes_with_client:
-            self._server.close()
         self._is_stopped.set()
 
     def free(self) -> None:

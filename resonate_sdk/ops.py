@@ -4,11 +4,12 @@ They do nothing by themselves: the execution that they are yielded to carries th
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
 from resonate_sdk.callee import Callee
+from resonate_sdk.errors import UsageError
 from resonate_sdk.options import Options, Seconds, make_options
 from resonate_sdk.retry import RetryPolicy
 
@@ -25,7 +26,7 @@ class Command(Struct, frozen=True, kw_only=True):
         id: the id that its place in the function gives it.
         name: of the function, as its promise tells; empty where there is none.
         callee: the function, if it is known here.
-        seconds: how long a sleep lasts.
+        seconds: how long a sleep lasts, or until the deadline of a promise.
         until: until when it lasts, seconds since the epoch.
         data: what a promise is created with.
     """
@@ -56,12 +57,63 @@ class Op(Generic[T_co]):
         return (yield self)
 
 
+class Blocked(BaseException):
+    """Raised by `Promise.result()` of a pending promise: the attempt ends and is begun again later.
+
+    Attributes:
+        promise_id: what it waits for.
+    """
+
+    def __init__(self, promise_id: str) -> None:
+        """Wait for a promise."""
+        super().__init__(f"promise {promise_id!r} is pending; let this exception pass")
+        self.promise_id = promise_id
+
+
+class View(Protocol):
+    """What an execution knows of a promise."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is settled."""
+        ...
+
+    def result(self) -> Any:
+        """Its value; raises its rejection, or `Blocked` while it is pending."""
+        ...
+
+
 class Promise(Op[T]):
     """A durable promise; yielded, it gives the value or raises the rejection."""
 
-    def __init__(self, id: str) -> None:
-        """Refer to a promise that exists."""
+    def __init__(self, id: str, view: View | None = None) -> None:
+        """Refer to a promise that exists.
+
+        Args:
+            id: its name.
+            view: of the execution that met it.
+        """
         self.id = id
+        self._view = view
+
+    def result(self) -> T:
+        """The value, without a yield; while it is pending, the function stops here and is replayed.
+
+        Raises:
+            UsageError: the promise was made from an id: yield it.
+            Exception: what it was rejected with.
+        """
+        return self._seen.result()
+
+    def done(self) -> bool:
+        """Whether it is settled, as far as this execution has heard."""
+        return self._seen.is_settled
+
+    @property
+    def _seen(self) -> View:
+        if self._view is None:
+            raise UsageError(f"promise {self.id!r} was made from an id: write `yield promise`")
+        return self._view
 
     def __repr__(self) -> str:
         """Show the id."""

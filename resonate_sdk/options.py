@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from msgspec import Struct, structs
 
 from resonate_sdk import targets
@@ -68,7 +69,8 @@ def make_options(
     """Check what a user gave as options.
 
     Raises:
-        UsageError: two options contradict each other, or a tag is reserved.
+        UsageError: two options contradict each other, one is of the wrong type, or a tag is
+            reserved.
         ValueError: a value is out of range.
     """
     if target is not None and send_to is not None:
@@ -76,9 +78,15 @@ def make_options(
     address = target if target is not None else send_to
     if version is not None and version < 0:
         raise ValueError(f"a version is 0 (the latest) or more, found {version}")
+    if retry_policy is not None and not callable(getattr(retry_policy, "next", None)):
+        raise UsageError(f"retry_policy= takes a policy like Constant(1), found {retry_policy!r}")
+    _expect_text("id", id)
+    _expect_text("target", address)
+    _expect_text("idempotency_key", idempotency_key)
+    copied = None if tags is None else _copy_tags(tags)
     reserved = [
         key
-        for key in tags or {}
+        for key in copied or {}
         if key.startswith(tag.RESERVED_PREFIX) and key not in _USER_RESERVED_TAGS
     ]
     if reserved:
@@ -87,7 +95,7 @@ def make_options(
         id=id,
         timeout_s=None if timeout is None else seconds(timeout),
         target=None if address is None else targets.resolve(address),
-        tags=tags,
+        tags=copied,
         version=version,
         retry_policy=retry_policy,
         non_retryable=non_retryable_exceptions,
@@ -100,9 +108,25 @@ def seconds(duration: Seconds) -> float:
     """A duration in seconds.
 
     Raises:
+        UsageError: it is no duration.
         ValueError: it is negative.
     """
+    if not isinstance(duration, float | int | timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  # the user's
+        raise UsageError(f"a duration is a number of seconds or a timedelta, found {duration!r}")
     value = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
     if not value >= 0:
         raise ValueError(f"a duration is 0 seconds or more, found {value}")
     return value
+
+
+def _expect_text(option: str, found: object) -> None:
+    if found is not None and not isinstance(found, str):
+        raise UsageError(f"{option}= takes a str, found {found!r}")
+
+
+def _copy_tags(tags: object) -> dict[str, str]:
+    """A copy that the caller cannot change any more."""
+    try:
+        return msgspec.convert(tags, dict[str, str])
+    except msgspec.ValidationError as error:
+        raise UsageError(f"tags= takes a mapping of str to str: {error}") from error

@@ -1,7 +1,7 @@
 """Carries out what a pass asks for: on the server, in threads, and by waiting."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -19,10 +19,16 @@ from resonate_sdk.execution.effects import (
     StartTimer,
     TimerFired,
 )
-from resonate_sdk.execution.execution import Execution, call_function
-from resonate_sdk.holder import Holder
-from resonate_sdk.protocol.requests import CreateAction, PromiseSettle, SettleAction
+from resonate_sdk.execution.execution import Execution, Progress, call_function
+from resonate_sdk.holder import Holder, LeaseLostError
+from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.requests import CreateAction, PromiseSettle, Request, SettleAction
+from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.tasks import Tasks
+
+TURNS_AT_ONCE_MAX = 100  # then other executions may have the thread
+AtOnce = Callable[[Sequence[Request]], Sequence[Answer]]
+Records = dict[str, PromiseRecord]
 
 
 class StoppingError(Exception):
@@ -32,14 +38,18 @@ class StoppingError(Exception):
 class PassDriver:
     """Runs the passes of one task, one after the other."""
 
-    def __init__(self, holder: Holder, tasks: Tasks, threads: Executor) -> None:
+    def __init__(
+        self, holder: Holder, tasks: Tasks, threads: Executor, at_once: AtOnce | None
+    ) -> None:
         """Drive passes.
 
         Args:
             holder: writes on the server.
             tasks: own what goes on beside the pass.
             threads: run user code.
+            at_once: has requests carried out without waiting, if the server is that near.
         """
+        self._at_once = at_once
         self._holder = holder
         self._tasks = tasks
         self._threads = threads
@@ -59,52 +69,95 @@ class PassDriver:
         self._failure = self._failure or reason
         self._has_news.set()
 
-    async def drive(self, execution: Execution) -> Outcome:
+    async def drive(self, prepare: Callable[[], Execution | Done]) -> tuple[Outcome, Records]:
         """Run a pass to its outcome.
+
+        Args:
+            prepare: makes the pass, on a thread, since that may run code of the user's.
+
+        Returns:
+            The outcome, and every promise that the pass has met.
 
         Raises:
             StoppingError: the worker stops, and the pass has come to a checkpoint.
             ResonateError: something that it asked for was refused, or the lease was lost.
         """
+        self._check_or_stop()
+        self._under_way = 0
+        self._events.clear()
+        started = await self._in_thread(self._start, prepare)
+        if isinstance(started, Done):
+            return started, {}
+        execution, progress = started
         try:
-            outcome = await self._drive(execution)
-        except (ResonateError, StoppingError):
+            outcome = await self._drive(execution, progress)
+        except Exception:
             await self._in_thread(execution.close)
             raise
         if not isinstance(outcome, Done):  # what is done has closed its bodies itself
             await self._in_thread(execution.close)
-        return outcome
+        return outcome, execution.records()
 
     async def pause(self, seconds: float) -> None:
-        """Wait, unless the task is lost or the worker stops meanwhile."""
+        """Wait, unless the worker stops meanwhile; for after a pass that has failed.
+
+        Raises:
+            LeaseLostError: the task was lost meanwhile.
+        """
+        self._failure = None  # what failed is known; what else was under way does not matter
         try:
             async with asyncio.timeout(seconds):
-                await self._news()
+                while not self._is_stopping:
+                    self._has_news.clear()
+                    await self._has_news.wait()
+                    self._check_lease()
         except TimeoutError:
             pass
 
-    async def _drive(self, execution: Execution) -> Outcome:
-        self._under_way = 0
-        self._events.clear()
-        events: list[Event] = []
+    def _start(self, prepare: Callable[[], Execution | Done]) -> tuple[Execution, Progress] | Done:
+        """Make the pass and advance it for the first time, on this thread."""
+        execution = prepare()
+        if isinstance(execution, Done):
+            return execution
+        try:
+            return execution, self._advance(execution, [])
+        except BaseException:
+            execution.close()
+            raise
+
+    async def _drive(self, execution: Execution, progress: Progress) -> Outcome:
         while True:
-            progress = await self._in_thread(execution.advance, events)
             self._check()
             if progress.outcome is not None:
                 return progress.outcome
             for effect in progress.effects:
                 self._carry_out(effect)
-            events = await self._next_events()
+            events = self._take_events() if progress.is_ready else await self._next_events()
+            progress = await self._in_thread(self._advance, execution, events)
+
+    def _advance(self, execution: Execution, events: list[Event]) -> Progress:
+        """Advance on this thread, as long as what the pass asks for needs no waiting."""
+        progress = execution.advance(events)
+        for _ in range(TURNS_AT_ONCE_MAX):
+            if self._at_once is None or self._is_stopping or self._failure:
+                break
+            actions = [_write_of(effect) for effect in progress.effects]
+            writes = [action for action in actions if action is not None]
+            if not writes or len(writes) < len(actions) or self._under_way or self._events:
+                break
+            answers = self._at_once([self._holder.fence_request(action) for action in writes])
+            events = [ChildChanged(self._holder.fenced(answer)) for answer in answers]
+            progress = execution.advance(events)
+        return progress
 
     def _carry_out(self, effect: Effect) -> None:
         if self._is_stopping and not isinstance(effect, SettleChild):
             return
         match effect:
-            case CreateChild(request=request):
-                self._begin(self._fence(CreateAction(data=request)))
-            case SettleChild(id=id, state=state, value=value):
-                settle = PromiseSettle(id=id, state=state, value=value)
-                self._begin(self._fence(SettleAction(data=settle)))
+            case CreateChild() | SettleChild():
+                action = _write_of(effect)
+                assert action is not None, "both are writes"
+                self._begin(self._fence(action))
             case CallFunction():
                 self._begin(self._call(effect))
             case StartTimer(number=number, delay_s=delay_s):
@@ -144,6 +197,9 @@ class PassDriver:
             if self._is_stopping and self._under_way == 0:
                 raise StoppingError("the worker stops")
             await self._news()
+        return self._take_events()
+
+    def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
 
@@ -152,9 +208,28 @@ class PassDriver:
         self._has_news.clear()
         self._check()
 
+    def _check_or_stop(self) -> None:
+        self._check()
+        if self._is_stopping:
+            raise StoppingError("the worker stops")
+
+    def _check_lease(self) -> None:
+        if isinstance(self._failure, LeaseLostError):
+            raise self._failure
+
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+
+def _write_of(effect: Effect) -> CreateAction | SettleAction | None:
+    match effect:
+        case CreateChild(request=request):
+            return CreateAction(data=request)
+        case SettleChild(id=id, state=state, value=value):
+            return SettleAction(data=PromiseSettle(id=id, state=state, value=value))
+        case CallFunction() | StartTimer():
+            return None

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
 
 from resonate_sdk.ask import refusal
@@ -35,7 +36,6 @@ class PromiseRecord(Generic[T]):
     Attributes:
         id: its name.
         state: `pending`, `resolved`, `rejected`, `rejected_canceled` or `rejected_timedout`.
-        param: what it was created with, decoded.
         tags: its tags.
         timeout_at: its deadline, epoch ms.
         created_at: epoch ms.
@@ -50,7 +50,6 @@ class PromiseRecord(Generic[T]):
         self.timeout_at = record.timeout_at_ms
         self.created_at = record.created_at_ms
         self.settled_at = record.settled_at_ms
-        self.param: Any = codec.decode(record.param)
         self._record = record
         self._codec = codec
         self._type = type
@@ -84,6 +83,11 @@ class PromiseRecord(Generic[T]):
     def timedout(self) -> bool:
         """Whether its deadline passed."""
         return self.state == "rejected_timedout"
+
+    @property
+    def param(self) -> Any:
+        """What it was created with, decoded as plain data."""
+        return self._codec.decode(self._record.param)
 
     @property
     def value(self) -> Any:
@@ -132,6 +136,7 @@ class Promises:
         headers: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         ikey: str | None = None,
+        strict: bool = False,
     ) -> PromiseRecord[Any]:
         """Create a promise; one that exists is returned as it is.
 
@@ -144,9 +149,11 @@ class Promises:
             headers: headers of the param.
             tags: its tags.
             ikey: informative; the id makes creation idempotent.
+            strict: refuse if it exists and is settled.
 
         Raises:
             InvalidError: a rule or limit is broken.
+            AlreadySettledError: `strict`, and it is settled.
         """
         given = make_options(tags=tags, idempotency_key=ikey)
         own = {tag.SCOPE: tag.SCOPE_GLOBAL, tag.EXTERNAL: tag.TRUE}
@@ -158,7 +165,10 @@ class Promises:
             param=self._value(param, data, headers),
             tags={**(given.tags or {}), **own},
         )
-        return self._one(request)
+        record = self._one(request)
+        if strict and record.completed:
+            raise AlreadySettledError(f"promise {id!r} is {record.state} already")
+        return record
 
     def get(self, id: str, *, type: Any = Any) -> PromiseRecord[Any]:
         """Look at a promise.
@@ -179,6 +189,7 @@ class Promises:
         *,
         data: str | None = None,
         headers: Mapping[str, str] | None = None,
+        ikey: str | None = None,
         strict: bool = False,
     ) -> PromiseRecord[Any]:
         """Give a promise its value; one that is settled stays as it is.
@@ -188,6 +199,7 @@ class Promises:
             value: the value.
             data: the same, as JSON text that is stored as it is.
             headers: headers of the value.
+            ikey: has no effect; a promise is settled once.
             strict: refuse if it is settled in another state.
 
         Raises:
@@ -203,11 +215,12 @@ class Promises:
         *,
         data: str | None = None,
         headers: Mapping[str, str] | None = None,
+        ikey: str | None = None,
         strict: bool = False,
     ) -> PromiseRecord[Any]:
         """Reject a promise with an exception or other data; args and errors as `resolve`."""
         if isinstance(error, Exception):
-            value = encode_failure(self._codec, error)
+            value = _with_headers(encode_failure(self._codec, error), headers)
         else:
             value = self._value(error, data, headers)
         return self._settle(id, "rejected", value, strict=strict)
@@ -219,6 +232,7 @@ class Promises:
     def search(
         self,
         *,
+        id: str = "*",
         state: PromiseState | None = None,
         tags: Mapping[str, str] | None = None,
         limit: int = limits.SEARCH_PAGE_DEFAULT,
@@ -226,6 +240,7 @@ class Promises:
         """Find promises by tags, ascending by id.
 
         Args:
+            id: only those whose ids match this pattern of `*` and `?`.
             state: only those in this state.
             tags: only those that have all these tags.
             limit: how many are fetched at a time.
@@ -237,7 +252,8 @@ class Promises:
             if not isinstance(answer.data, PromisePage):
                 raise refusal(answer)
             for record in answer.data.promises:
-                yield PromiseRecord(record, self._codec)
+                if fnmatchcase(record.id, id):
+                    yield PromiseRecord(record, self._codec)
             cursor = answer.data.cursor
             if cursor is None:
                 return
@@ -263,7 +279,11 @@ class Promises:
             encoded = self._codec.encode_json(data)
         else:
             raise UsageError("value and data= mean the same: give one of them")
-        return Value(headers=headers, data=encoded.data) if headers else encoded
+        return _with_headers(encoded, headers)
+
+
+def _with_headers(value: Value, headers: Mapping[str, str] | None) -> Value:
+    return Value(headers=headers, data=value.data) if headers else value
 
 
 def _deadline_ms(id: str, timeout: int | datetime | None, expires_in: Seconds | None) -> int:

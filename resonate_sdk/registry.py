@@ -1,11 +1,11 @@
 """Functions by name and version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from msgspec import Struct
 
-from resonate_sdk.callee import Callee, describe
+from resonate_sdk.callee import Callee, describe, is_hashable
 from resonate_sdk.errors import FunctionNotFoundError, RegistrationError
 from resonate_sdk.options import NO_OPTIONS, Options
 
@@ -29,7 +29,7 @@ class Registry:
     def __init__(self) -> None:
         """Know no function."""
         self._by_name: dict[str, dict[int, Registered]] = {}
-        self._by_func: dict[Callable[..., Any], Registered] = {}
+        self._by_func: dict[Hashable, Registered] = {}
 
     def add(
         self,
@@ -49,14 +49,15 @@ class Registry:
             raise RegistrationError(f"{func!r} has no name: register it with name=...")
         if name == "<lambda>":
             raise RegistrationError("a lambda has no name of its own: register it with name=...")
+        if not callable(func):
+            raise RegistrationError(f"{func!r} is not a function")
         if version < 1:
             raise RegistrationError(f"version {version} of {name}: versions begin at 1")
-        versions = self._by_name.setdefault(name, {})
-        if version in versions:
+        if version in self._by_name.get(name, ()):
             raise RegistrationError(f"function {name} version {version} is registered already")
         registered = Registered(name=name, version=version, callee=describe(func), options=options)
-        versions[version] = registered
-        self._by_func[func] = registered
+        self._by_name.setdefault(name, {})[version] = registered
+        self._by_func[_key(func)] = registered
         return registered
 
     def by_name(self, name: str, version: int = 0) -> Registered:
@@ -82,10 +83,15 @@ class Registry:
 
     def by_func(self, func: Callable[..., Any]) -> Registered | None:
         """Find what a function object is registered as."""
-        return self._by_func.get(func)
+        return self._by_func.get(_key(func))
 
     def _known(self) -> str:
         names = sorted(self._by_name)
         if not names:
             return ": no function is"
         return f", these are: {', '.join(names[:20])}"
+
+
+def _key(func: Callable[..., Any]) -> Hashable:
+    """What a function object is found by."""
+    return func if is_hashable(func) else id(func)

@@ -19,8 +19,8 @@ from resonate_sdk.connect import connect
 from resonate_sdk.errors import FunctionNotFoundError, TransportError, UsageError
 from resonate_sdk.execution.execution import Environment
 from resonate_sdk.function import Function
-from resonate_sdk.handle import Handle
-from resonate_sdk.local import LocalServer
+from resonate_sdk.handle import Handle, refuse_blocking
+from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
 from resonate_sdk.promises import Promises
 from resonate_sdk.protocol import limits, tags as tag
@@ -28,6 +28,7 @@ from resonate_sdk.protocol.addresses import Address
 from resonate_sdk.protocol.requests import PromiseCreate, PromiseGet, Request
 from resonate_sdk.protocol.responses import Answer, PromiseData
 from resonate_sdk.registry import Registered, Registry
+from resonate_sdk.result import Result
 from resonate_sdk.retry import RetryPolicy
 from resonate_sdk.runtime import AUTOSTART_S, Runtime
 from resonate_sdk.stores.remote import RemoteStore
@@ -115,7 +116,7 @@ class Resonate:
             prefix=prefix,
             store=store,
             task_source=_either(task_source, message_source),
-            environment={} if server is not None or network is not None else os.environ,
+            environment=_environment(is_url_given=server is not None or network is not None),
         )
         lease_s = seconds(ttl)
         if lease_s < LEASE_S_MIN:
@@ -139,8 +140,10 @@ class Resonate:
             now_ms=now_ms,
         )
         cpus = os.cpu_count() or 1
+        transport = connect(configuration, network, server)
+        self._server = transport.server if isinstance(transport, LocalTransport) else None
         self._runtime = Runtime(
-            connect(configuration, network, server),
+            transport,
             environment,
             pid=self.pid,
             address=self.unicast,
@@ -288,6 +291,7 @@ class Resonate:
     def run(self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any: ...
     def run(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a function in this process as the execution `id`, and wait for its result."""
+        refuse_blocking(id)
         return self.begin_run(id, func, *args, **kwargs).result()
 
     @overload
@@ -322,6 +326,7 @@ class Resonate:
     def rpc(self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any: ...
     def rpc(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a function in any worker of the target's group, and wait for its result."""
+        refuse_blocking(id)
         return self.begin_rpc(id, func, *args, **kwargs).result()
 
     def get(self, id: str, *, type: Any = Any) -> Handle[Any]:
@@ -338,10 +343,10 @@ class Resonate:
         answer = self._call(PromiseGet(id=id))
         if not isinstance(answer.data, PromiseData):
             raise refusal(answer)
-        future, created = Future[Any](), Future[None]()
+        result, created = Result(), Future[None]()
         created.set_result(None)
-        self._runtime.watch(id, future, type)
-        return Handle(id, future, created)
+        self._runtime.watch(id, result, type)
+        return Handle(id, result, created)
 
     def options(
         self,
@@ -399,6 +404,8 @@ class Resonate:
             timeout: how long to wait for functions that are running.
         """
         self._runtime.stop(seconds(timeout))
+        if self._server is not None and self._server.closes_with_client:
+            self._server.close()
 
     def __enter__(self) -> Self:
         """Use the client in a `with` block."""
@@ -407,6 +414,10 @@ class Resonate:
     def __exit__(self, *_: object) -> None:
         """Stop at its end."""
         self.stop()
+
+    def check_may_block(self, id: str) -> None:
+        """Refuse a blocking call where it must not block."""
+        refuse_blocking(id)
 
     def start_here(
         self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
@@ -467,15 +478,15 @@ class Resonate:
             param=encode_call(self._codec, name, version, args, kwargs),
             tags={**(given.tags or {}), **self._root_tags(id, given)},
         )
-        future, created = Future[Any](), Future[None]()
+        result, created = Result(), Future[None]()
         self._runtime.create(
             request,
             here=here,
-            future=future,
+            result=result,
             created=created,
             result_type=given.type or result_type,
         )
-        return Handle(id, future, created)
+        return Handle(id, result, created)
 
     def _root_tags(self, id: str, given: Options) -> dict[str, str]:
         tags = {
@@ -515,6 +526,7 @@ class Resonate:
         return Function[Any, Any](self, registered)
 
     def _call(self, request: Request) -> Answer:
+        refuse_blocking(request.kind)
         try:
             return self._runtime.call(request).result(CALL_TIMEOUT_S)
         except FutureTimeoutError as error:
@@ -555,3 +567,10 @@ def _either(task_source: Poller | None, message_source: Poller | None) -> Poller
     if task_source is not None and message_source is not None:
         raise UsageError("task_source and message_source mean the same: give one of them")
     return task_source if task_source is not None else message_source
+
+
+def _environment(*, is_url_given: bool) -> Mapping[str, str]:
+    """The environment, without its URL if that does not matter."""
+    if not is_url_given:
+        return os.environ
+    return {key: value for key, value in os.environ.items() if key != "RESONATE_URL"}

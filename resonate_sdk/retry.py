@@ -1,7 +1,7 @@
 """Retry policies: how long to wait before a failed function is run again.
 
-`next(attempt)` is the delay in seconds after that many failed attempts; None means that no further
-attempt is made. Attempts are counted in memory: after a crash of
+`next(attempt)` is the delay in seconds after that many failed attempts, and before the first one
+none; None means that no further attempt is made. Attempts are counted in memory: after a crash of
 the process counting starts anew.
 """
 
@@ -40,7 +40,9 @@ class Constant(Struct, frozen=True):
 
     def next(self, attempt: int) -> float | None:
         """`delay`, while retries are left."""
-        return None if _is_used_up(attempt, self.max_retries) else self.delay
+        if _is_used_up(attempt, self.max_retries):
+            return None
+        return self.delay if attempt else 0.0
 
 
 class Linear(Struct, frozen=True):
@@ -80,6 +82,8 @@ class Exponential(Struct, frozen=True):
         """`min(delay · factor ** attempt, max_delay)`, while retries are left."""
         if _is_used_up(attempt, self.max_retries):
             return None
+        if attempt == 0:
+            return 0.0
         try:
             wait = min(self.delay * self.factor**attempt, self.max_delay)
         except OverflowError:

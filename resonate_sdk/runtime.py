@@ -22,6 +22,7 @@ from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import CreateAction, PromiseCreate, Request, TaskCreate
 from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
+from resonate_sdk.result import Result
 from resonate_sdk.tasks import Tasks
 from resonate_sdk.transport import Slot, Transport
 from resonate_sdk.watches import Watches
@@ -76,6 +77,7 @@ class Runtime:
             on_settled=self._watches.settle,
             on_suspended=self._keep_watching,
         )
+        self._creating = set[str]()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,17 +127,17 @@ class Runtime:
         self.start()
         return self._run_on_loop(ask(self._transport, request))
 
-    def watch(self, id: str, future: "Future[Any]", result_type: Any) -> None:
-        """Complete a future when a promise that exists settles."""
+    def watch(self, id: str, result: Result, result_type: Any) -> None:
+        """Complete a result when a promise that exists settles."""
         self.start()
-        self.loop.call_soon_threadsafe(self._watch, id, future, result_type)
+        self.loop.call_soon_threadsafe(self._watch, id, result, result_type)
 
     def create(
         self,
         request: PromiseCreate,
         *,
         here: bool,
-        future: "Future[Any]",
+        result: Result,
         created: "Future[None]",
         result_type: Any,
     ) -> None:
@@ -144,12 +146,12 @@ class Runtime:
         Args:
             request: the promise, with a target.
             here: whether it is run in this process, if nobody runs it.
-            future: gets its value.
+            result: gets its value.
             created: is completed when it exists.
             result_type: what the value is decoded into.
         """
         self.start()
-        self.loop.call_soon_threadsafe(self._create, request, here, future, created, result_type)
+        self.loop.call_soon_threadsafe(self._create, request, here, result, created, result_type)
 
     def on_hint(self, hint: Hint, slot: Slot) -> None:
         """A task may be acquired, and there is room for it."""
@@ -172,7 +174,7 @@ class Runtime:
         self._stop_requested = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             self._tasks = Tasks(group)
-            self._worker.start(self._tasks)
+            self._worker.start(Tasks(group))
             self._spawn(self._transport.run(self))
             forever = [
                 self._spawn(self._leases.keep_beating()),
@@ -205,23 +207,24 @@ class Runtime:
         self._is_subscribed = True
         self._spawn(self._transport.subscribe(self._slots))
 
-    def _watch(self, id: str, future: "Future[Any]", result_type: Any) -> None:
-        self._watches.add(id, future, result_type)
+    def _watch(self, id: str, result: Result, result_type: Any) -> None:
+        self._watches.add(id, result, result_type)
         self._spawn(self._watches.look(id))
 
     def _create(
         self,
         request: PromiseCreate,
         here: bool,
-        future: "Future[Any]",
+        result: Result,
         created: "Future[None]",
         result_type: Any,
     ) -> None:
-        is_running = here and self._watches.is_watched(request.id)
-        self._watches.add(request.id, future, result_type)
+        is_running = here and self._is_here(request.id)
+        self._watches.add(request.id, result, result_type)
         if is_running:
             self._spawn(self._attach(request.id, created))
         elif here:
+            self._creating.add(request.id)
             self._spawn(self._create_here(request, created))
         else:
             self._spawn(self._create_there(request, created))
@@ -230,7 +233,17 @@ class Runtime:
         created.set_result(None)
         await self._watches.look(id)
 
+    def _is_here(self, id: str) -> bool:
+        """Whether this process runs an execution, or is about to."""
+        return id in self._creating or self._leases.holds(id)
+
     async def _create_here(self, request: PromiseCreate, created: "Future[None]") -> None:
+        try:
+            await self._create_or_adopt(request, created)
+        finally:
+            self._creating.discard(request.id)
+
+    async def _create_or_adopt(self, request: PromiseCreate, created: "Future[None]") -> None:
         task = TaskCreate(pid=self._pid, lease_ms=self._lease_ms, action=CreateAction(data=request))
         try:
             answer = await ask(self._transport, task)

@@ -14,10 +14,19 @@ class Tasks:
     def __init__(self, group: asyncio.TaskGroup) -> None:
         """Let a group own them."""
         self._group = group
+        self._tasks = set[asyncio.Task[None]]()
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         """Run a coroutine; what it does not handle is logged, and is the end of it alone."""
-        return self._group.create_task(self._guarded(coroutine))
+        task = self._group.create_task(self._guarded(coroutine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def cancel_all(self) -> None:
+        """End them where they are."""
+        for task in self._tasks:
+            task.cancel()
 
     async def _guarded(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         try:

@@ -1,7 +1,8 @@
 """What the SDK needs from the wire: requests with answers, hints for work, news of promises."""
 
 import asyncio
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
@@ -77,4 +78,13 @@ class Transport(Protocol):
 
     async def stop(self) -> None:
         """Send what is waiting, if that is possible at once, and disconnect."""
+        ...
+
+
+@runtime_checkable
+class ImmediateTransport(Protocol):
+    """The way to a server inside this process, which need not wait for its answers."""
+
+    def answer_at_once(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        """Have requests carried out, in order, on the calling thread; any thread may call."""
         ...

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from resonate_sdk.ask import ask, refusal
@@ -14,6 +14,7 @@ from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import PromiseGet, PromiseRegisterListener
 from resonate_sdk.protocol.responses import Answer, PromiseData
+from resonate_sdk.result import Result
 from resonate_sdk.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Watch:
         """Nobody waits yet."""
         self.id = id
         self.look_at_s = look_at_s
-        self.waiting: list[tuple[Future[Any], Any]] = []
+        self.waiting: list[tuple[Result, Any]] = []
 
 
 class Watches:
@@ -51,29 +52,29 @@ class Watches:
         self._address = address
         self._watches: dict[str, Watch] = {}
 
-    def add(self, id: str, future: "Future[Any]", result_type: Any) -> None:
-        """Complete a future when a promise settles."""
+    def add(self, id: str, result: Result, result_type: Any) -> None:
+        """Complete a result when a promise settles."""
         now_s = asyncio.get_running_loop().time()
         watch = self._watches.setdefault(id, Watch(id, now_s + FIRST_LOOK_S))
-        watch.waiting.append((future, result_type))
+        watch.waiting.append((result, result_type))
 
     def is_watched(self, id: str) -> bool:
         """Whether somebody waits for a promise."""
         return id in self._watches
 
     def settle(self, record: PromiseRecord) -> None:
-        """A promise may have settled: complete the futures that wait for it."""
+        """A promise may have settled: complete the results that wait for it."""
         if record.state == "pending" or record.id not in self._watches:
             return
-        for future, result_type in self._watches.pop(record.id).waiting:
-            self._complete(future, record, result_type)
+        for result, result_type in self._watches.pop(record.id).waiting:
+            self._complete(result, record, result_type)
 
     def fail(self, id: str, error: Exception) -> None:
         """Waiting for a promise makes no sense any more."""
         watch = self._watches.pop(id, None)
-        for future, _ in watch.waiting if watch else ():
-            if not future.done():
-                future.set_exception(error)
+        for result, _ in watch.waiting if watch else ():
+            if not result.done():
+                result.set_exception(error)
 
     def fail_all(self, error: Exception) -> None:
         """Nothing is waited for any more."""
@@ -136,13 +137,10 @@ class Watches:
         else:
             raise refusal(answer)
 
-    def _complete(self, future: "Future[Any]", record: PromiseRecord, result_type: Any) -> None:
-        if future.done():
+    def _complete(self, result: Result, record: PromiseRecord, result_type: Any) -> None:
+        if result.done():
             return
-        if record.state != "resolved":
-            future.set_exception(decode_failure(self._codec, record))
-            return
-        try:
-            future.set_result(self._codec.decode(record.value, result_type))
-        except ResonateError as error:
-            future.set_exception(error)
+        if record.state == "resolved":
+            result.set_result(partial(self._codec.decode, record.value, result_type))
+        else:
+            result.set_exception(decode_failure(self._codec, record))

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
 
 from resonate_sdk.call_envelope import decode_call
 from resonate_sdk.errors import DecodeError, FunctionNotFoundError, ResonateError
@@ -18,11 +19,14 @@ from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.tasks import Tasks
-from resonate_sdk.transport import Slot, Transport
+from resonate_sdk.threads import DaemonThreads
+from resonate_sdk.transport import ImmediateTransport, Slot, Transport
 
 logger = logging.getLogger(__name__)
 
+GIVE_BACK_S = 1.0  # for the tasks whose functions have not ended at a stop
 POISON_ATTEMPTS_MAX = 10
+POISON_DELAY_S = 1.0
 POISON_DELAY_S_MAX = 30.0
 
 
@@ -60,10 +64,14 @@ class Worker:
         self._lease_ms = lease_ms
         self._on_settled = on_settled
         self._on_suspended = on_suspended
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resonate-worker")
+        self._threads = DaemonThreads(threads, "resonate-worker")
+        self._at_once = (
+            transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
+        )
         self._tasks: Tasks | None = None
         self._drivers = set[PassDriver]()
-        self._poison = Counter[str]()
+        self._failures = Counter[str]()  # consecutive ones, by task
+        self._under_way = 0  # hints and executions that the stop waits for
         self._is_stopping = False
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -99,15 +107,22 @@ class Worker:
         self._is_stopping = True
         for driver in self._drivers:
             driver.stop()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._is_idle.wait()
-        except TimeoutError:
+        if not await self._is_idle_within(timeout_s):
             count = len(self._drivers)
             logger.warning("functions are still running at the stop executions=%d", count)
             for driver in self._drivers:
                 driver.abandon(StoppingError("the worker stops"))
+            await self._is_idle_within(GIVE_BACK_S)
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._own_tasks.cancel_all()
+
+    async def _is_idle_within(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._is_idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     @property
     def _own_tasks(self) -> Tasks:
@@ -116,9 +131,10 @@ class Worker:
 
     async def _run_hint(self, hint: Hint, slot: Slot) -> None:
         try:
-            granted = await self._acquire(hint, slot)
-            if granted is not None:
-                await self._run_granted(granted)
+            with self._counted():
+                granted = await self._acquire(hint, slot)
+                if granted is not None:
+                    await self._run_granted(granted)
         finally:
             slot.free()
 
@@ -130,7 +146,7 @@ class Worker:
         try:
             granted = await holder.acquire(ref.version, self._lease_ms)
             if granted is None and not self._leases.holds(ref.id):
-                granted = await holder.adopt()
+                granted = await holder.adopt(ref.version + 1)
         except ResonateError as error:
             logger.info("task was not acquired task_id=%s reason=%s", ref.id, error)
             return None
@@ -141,10 +157,14 @@ class Worker:
     async def _run_granted(self, granted: Granted) -> None:
         """Run the passes of an acquired task until it is not ours any more."""
         task = granted.task
+        if self._leases.holds_at(task.id, task.version):
+            return  # the same grant, told twice
+        if granted.root.state != "pending":
+            self._on_settled(granted.root)  # and the server has ended its task
+            return
         holder = Holder.of(self._transport, granted, self._pid)
-        driver = PassDriver(holder, self._own_tasks, self._threads)
+        driver = PassDriver(holder, self._own_tasks, self._threads, self._at_once)
         self._drivers.add(driver)
-        self._is_idle.clear()
         self._leases.add(
             task.id,
             task.version,
@@ -153,46 +173,60 @@ class Worker:
         if self._is_stopping:
             driver.stop()
         try:
-            await self._run_passes(granted, holder, driver)
-        except LeaseLostError as error:
-            logger.info(
-                "lease was lost task_id=%s version=%d reason=%s", task.id, task.version, error
-            )
-            self._on_suspended(task.id)
-        except (StoppingError, ResonateError) as error:
-            logger.info("task is given back task_id=%s reason=%s", task.id, error)
-            await self._release(holder)
-            self._on_suspended(task.id)
+            with self._counted():
+                await self._run_or_give_back(granted, holder, driver)
         finally:
             self._leases.remove(task.id, task.version)
             self._drivers.discard(driver)
-            if not self._drivers:
-                self._is_idle.set()
+
+    async def _run_or_give_back(self, granted: Granted, holder: Holder, driver: PassDriver) -> None:
+        try:
+            await self._run_passes(granted, holder, driver)
+            self._failures.pop(holder.id, None)
+            return
+        except LeaseLostError as error:
+            self._lost(holder, error)
+            return
+        except StoppingError as error:
+            logger.info("task is given back task_id=%s reason=%s", holder.id, error)
+        except Exception as error:  # noqa: BLE001  # the server's trouble, the user's or our own
+            try:
+                await self._delay_release(holder, error, driver)
+            except LeaseLostError as lost:
+                self._lost(holder, lost)
+                return
+        await self._release(holder)
+        self._on_suspended(holder.id)
+
+    def _lost(self, holder: Holder, error: LeaseLostError) -> None:
+        logger.info(
+            "lease was lost task_id=%s version=%d reason=%s", holder.id, holder.version, error
+        )
+        self._on_suspended(holder.id)
 
     async def _run_passes(self, granted: Granted, holder: Holder, driver: PassDriver) -> None:
         known = {record.id: record for record in granted.preload}
         while True:
-            prepared = await self._prepare(granted, known, driver)
-            if isinstance(prepared, Done):
-                self._on_settled(await holder.fulfill(prepared))
-                return
-            match await driver.drive(prepared):
+            outcome, met = await driver.drive(partial(self._prepare, granted, known))
+            match outcome:
                 case Done() as done:
                     self._on_settled(await holder.fulfill(done))
                     return
-                case Suspended(awaited=awaited):
-                    news = await holder.suspend(awaited)
+                case Suspended(awaited=awaited, is_more_begun=is_more_begun):
+                    news = await holder.suspend(awaited, preload=is_more_begun)
                     if news is None:
                         self._on_suspended(holder.id)
                         return
-                    known = prepared.records() | {record.id: record for record in news}
+                    known = met | {record.id: record for record in news}
                 case Failed(cause=cause):
                     raise ResonateError(f"{type(cause).__name__}: {cause}") from cause
 
-    async def _prepare(
-        self, granted: Granted, known: dict[str, PromiseRecord], driver: PassDriver
-    ) -> Execution | Done:
-        """Find the function and its arguments; what cannot ever run is rejected."""
+    def _prepare(self, granted: Granted, known: dict[str, PromiseRecord]) -> Execution | Done:
+        """Find the function and its arguments; what cannot ever run is rejected.
+
+        Raises:
+            FunctionNotFoundError: another worker of the group may know the function.
+        """
         codec = self._environment.codec
         try:
             call = decode_call(codec, granted.root.param)
@@ -202,8 +236,9 @@ class Worker:
             logger.warning("arguments do not fit task_id=%s reason=%s", granted.task.id, error)
             return Done("rejected", encode_failure(codec, error))
         except FunctionNotFoundError as error:
-            return await self._unknown_function(granted.task.id, error, driver)
-        self._poison.pop(granted.task.id, None)
+            if self._failures[granted.task.id] + 1 < POISON_ATTEMPTS_MAX:
+                raise
+            return Done("rejected", encode_failure(codec, error))
         return Execution(
             self._environment,
             granted.root,
@@ -215,22 +250,40 @@ class Worker:
             registered.version,
         )
 
-    async def _unknown_function(
-        self, id: str, error: FunctionNotFoundError, driver: PassDriver
-    ) -> Done:
-        """Another worker of the group may know the function: give the task back, ever later."""
-        self._poison[id] += 1
-        attempts = self._poison[id]
-        logger.warning("cannot run task_id=%s attempt=%d reason=%s", id, attempts, error)
-        if attempts >= POISON_ATTEMPTS_MAX:
-            del self._poison[id]
-            return Done("rejected", encode_failure(self._environment.codec, error))
-        # The lease is kept meanwhile: a task that is given back is dispatched again at once.
-        await driver.pause(min(2.0 ** (attempts - 1), POISON_DELAY_S_MAX))
-        raise error
+    async def _delay_release(self, holder: Holder, error: Exception, driver: PassDriver) -> None:
+        """Keep the lease a while: a task that is given back is dispatched again at once.
+
+        Raises:
+            LeaseLostError: the lease was lost meanwhile.
+        """
+        self._failures[holder.id] += 1
+        attempts = self._failures[holder.id]
+        exc_info = None if isinstance(error, ResonateError) else error
+        logger.log(
+            logging.INFO if exc_info is None else logging.ERROR,
+            "task cannot go on here task_id=%s attempt=%d reason=%s",
+            holder.id,
+            attempts,
+            error,
+            exc_info=exc_info,
+        )
+        delay_s = min(POISON_DELAY_S * 2.0 ** (attempts - 1), POISON_DELAY_S_MAX)
+        await driver.pause(delay_s)
 
     async def _release(self, holder: Holder) -> None:
         try:
             await holder.release()
         except ResonateError as error:
             logger.info("task was not given back task_id=%s reason=%s", holder.id, error)
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        """Let a stop wait for what happens within."""
+        self._under_way += 1
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._is_idle.set()

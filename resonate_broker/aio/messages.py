@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from resonate_broker.kernel.submissions import Failed, Outgoing, Probed, Published
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.session import Session, SessionLostError
-from resonate_sdk.protocol import messages, topology
+from resonate_sdk.protocol import envelope, messages, topology
+from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.topology import ANY_KEY, Names
 
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 UNCONFIRMED_MAX = 10_000
 WAITING_BYTES_MAX = 16 * 1024 * 1024
+
+Parcel = Sequence[Ready[Outgoing]]  # what travels in one message
 
 
 class MessageSubsystem:
@@ -75,20 +78,21 @@ class MessageSubsystem:
         if session is None:
             return Published(())
         told: list[Outgoing] = []
-        confirming: list[tuple[Outgoing, asyncio.Future[None]]] = []
-        for message in outgoing:
+        confirming: list[tuple[Parcel, asyncio.Future[None]]] = []
+        for parcel in _parcels(outgoing):
+            first = parcel[0].ticket
             if is_congested(session):
                 break
-            if not message.is_exclusive and message.group not in self._declared:
+            if not first.is_exclusive and first.group not in self._declared:
                 try:
-                    await self._ensure_declared(session, message.group)
+                    await self._ensure_declared(session, first.group)
                 except SessionLostError as error:
                     logger.warning("queues of a group were not made reason=%s", error)
                     break
-            confirming.append((message, self._publish(session, message)))
-        for message, confirmed in confirming:
-            if await self._is_done_with(message, confirmed) and message.listener is not None:
-                told.append(message)
+            confirming.append((parcel, self._publish(session, parcel)))
+        for parcel, confirmed in confirming:
+            if await self._is_done_with(parcel[0].ticket, confirmed):
+                told += (ready.ticket for ready in parcel if ready.ticket.listener is not None)
         return Published(tuple(told))
 
     async def _ensure_declared(self, session: Session, group: str) -> None:
@@ -96,8 +100,9 @@ class MessageSubsystem:
             await session.declare(topology.group_topology(self._names, group))
             self._declared.add(group)
 
-    def _publish(self, session: Session, outgoing: Outgoing) -> "asyncio.Future[None]":
-        confirmed = session.publisher.publish(self._publication(outgoing))
+    def _publish(self, session: Session, parcel: Parcel) -> "asyncio.Future[None]":
+        confirmed = session.publisher.publish(self._publication(parcel))
+        outgoing = parcel[0].ticket
         if outgoing.listener is None and not outgoing.is_exclusive:
             group = outgoing.group
             self._unconfirmed[group] += 1
@@ -121,8 +126,10 @@ class MessageSubsystem:
             return False
         return True
 
-    def _publication(self, outgoing: Outgoing) -> Publication:
-        body = messages.encode(outgoing.message)
+    def _publication(self, parcel: Parcel) -> Publication:
+        outgoing = parcel[0].ticket
+        several = [ready.encoded for ready in parcel]
+        body = several[0] if len(several) == 1 else envelope.join(several)
         kind = kind_of(outgoing.message)
         if outgoing.is_exclusive:
             assert outgoing.pid is not None, "an exclusive message names a process"
@@ -133,6 +140,20 @@ class MessageSubsystem:
         exchange = self._names.group(outgoing.group)
         key = outgoing.pid or ANY_KEY
         return Publication(exchange=exchange, routing_key=key, body=body, kind=kind)
+
+
+def _parcels(outgoing: Iterable[Outgoing]) -> Iterator[Parcel]:
+    """News for one process travel together; a hint is what one worker takes, and travels alone."""
+    news: dict[str, list[Ready[Outgoing]]] = {}
+    for message in outgoing:
+        ready = Ready(messages.encode(message.message), None, message)
+        if message.is_exclusive and message.listener is not None:
+            assert message.pid is not None, "an exclusive message names a process"
+            news.setdefault(message.pid, []).append(ready)
+        else:
+            yield (ready,)
+    for several in news.values():
+        yield from into_messages(several)
 
 
 def is_congested(session: Session) -> bool:

@@ -264,7 +264,8 @@ class AmqpTransport:
         """Something has come to our own queue: answers, news, or a hint for us alone."""
         try:
             if delivery.kind in ("notify", "task.invoke", "task.resume"):
-                self._take_message(messages.decode(delivery.body))
+                for message in messages.decode_several(delivery.body):
+                    self._take_message(message)
             else:
                 self._requests.answered(envelope.decode_responses(delivery.body))
                 self._compare_clocks(delivery.headers.get(NOW_HEADER))

@@ -1,11 +1,20 @@
 """Bodies of durable functions: something that can be resumed until it ends."""
 
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from resonate_sdk.errors import UsageError
+from resonate_sdk.ops import Op
+
+_is_in_workflow = ContextVar("_is_in_workflow", default=False)
+
+
+def is_in_workflow() -> bool:
+    """Whether the calling code is the body of a durable function, which must not block."""
+    return _is_in_workflow.get()
 
 
 class Yielded(Struct, frozen=True):
@@ -54,6 +63,7 @@ class GeneratorBody:
 
     def resume(self, outcome: Returned | Raised | None) -> BodyStep:
         """Run to the next yield."""
+        token = _is_in_workflow.set(True)
         try:
             match outcome:
                 case None:
@@ -66,6 +76,8 @@ class GeneratorBody:
             return Returned(stop.value)
         except BaseException as error:  # noqa: BLE001  # the body's own errors are its outcome
             return Raised(error)
+        finally:
+            _is_in_workflow.reset(token)
 
     def close(self) -> None:
         """Close the generator; what it does about that has no effect any more."""
@@ -77,6 +89,8 @@ class GeneratorBody:
 
 def called(returned: Any, name: str) -> Body | Returned | Raised:
     """See what kind of function it was by what calling it returned."""
+    if isinstance(returned, Op):
+        return Returned(returned)  # a mistake, but not that of an async function
     if isinstance(returned, Generator):
         return GeneratorBody(returned)  # pyright: ignore[reportUnknownArgumentType]  # of any type
     if hasattr(returned, "__await__"):

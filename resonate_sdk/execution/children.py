@@ -1,7 +1,6 @@
 """The promises that a function makes: their ids, tags, deadlines and parameters."""
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 from msgspec import Struct
@@ -63,16 +62,9 @@ class Lineage(Struct, frozen=True):
         )
 
 
-def child_id(command: Command, given: Options, lineage: Lineage) -> str:
-    """The id of the promise that a command makes.
-
-    Detached executions are named after the first root, so that a chain of them does not grow ids.
-    """
-    if given.id is not None:
-        return given.id
-    if command.kind == "detached":
-        return f"{lineage.prefix}.d{blake2b(command.id.encode(), digest_size=8).hexdigest()}"
-    return command.id
+def child_id(command: Command, given: Options) -> str:
+    """The id of the promise that a command makes."""
+    return command.id if given.id is None else given.id
 
 
 def child_request(
@@ -89,7 +81,7 @@ def child_request(
     Raises:
         EncodeError: an argument of a remote call cannot be stored.
     """
-    id = child_id(command, given, lineage)
+    id = child_id(command, given)
     param = EMPTY
     match command.kind:
         case "rpc" | "detached":
@@ -120,8 +112,8 @@ def _tags(
         return {
             **common,
             tags.SCOPE: tags.SCOPE_LOCAL,
-            tags.ORIGIN: lineage.origin,
-            tags.BRANCH: lineage.branch,
+            tags.ORIGIN: origin,
+            tags.BRANCH: branch,
         }
     common |= {tags.SCOPE: tags.SCOPE_GLOBAL, tags.PREFIX: lineage.prefix}
     match command.kind:
@@ -138,19 +130,23 @@ def _tags(
 
 
 def _deadline_ms(command: Command, given: Options, lineage: Lineage, now_ms: int) -> int:
-    if command.kind == "sleep":
-        if command.until is not None:
-            wanted = round(command.until * 1000)
-        else:
-            wanted = now_ms + round((command.seconds or 0) * 1000)
-        return max(0, min(wanted, lineage.deadline_ms))
-    if given.timeout_s is not None:
-        wanted = now_ms + round(given.timeout_s * 1000)
-    elif command.kind == "detached":
-        wanted = now_ms + limits.PROMISE_TIMEOUT_MS_DEFAULT
-    else:
-        return lineage.deadline_ms
-    return wanted if command.kind == "detached" else min(wanted, lineage.deadline_ms)
+    match command.kind:
+        case "sleep" | "promise":  # their own arguments say when, an option does not
+            wanted_ms = _after_ms(now_ms, command.seconds)
+            if command.until is not None:
+                wanted_ms = round(command.until * 1000)
+        case "run" | "rpc":
+            wanted_ms = _after_ms(now_ms, given.timeout_s)
+        case "detached":
+            wanted_ms = _after_ms(now_ms, given.timeout_s)
+            return now_ms + limits.PROMISE_TIMEOUT_MS_DEFAULT if wanted_ms is None else wanted_ms
+    return lineage.deadline_ms if wanted_ms is None else max(0, min(wanted_ms, lineage.deadline_ms))
+
+
+def _after_ms(now_ms: int, seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    return now_ms + round(min(seconds * 1000, limits.INSTANT_MS_MAX - now_ms))
 
 
 def _version(command: Command, given: Options, registry: Registry) -> int:

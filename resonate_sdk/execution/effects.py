@@ -75,9 +75,14 @@ class Done(Struct, frozen=True):
 
 
 class Suspended(Struct, frozen=True):
-    """Nothing can go on here until one of these promises settles."""
+    """Nothing can go on here until one of these promises settles.
+
+    Attributes:
+        is_more_begun: whether others are pending, whose results will be needed later.
+    """
 
     awaited: tuple[str, ...]
+    is_more_begun: bool = False
 
 
 class Failed(Struct, frozen=True):

@@ -1,7 +1,9 @@
 """The state machine of a pass."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct
@@ -41,12 +43,15 @@ from resonate_sdk.execution.effects import (
 )
 from resonate_sdk.execution.nodes import Activation, Node
 from resonate_sdk.failures import decode_failure, encode_failure
-from resonate_sdk.ops import Call, Command, Invocation, Op, Promise
+from resonate_sdk.ops import Blocked, Call, Command, Invocation, Op, Promise
 from resonate_sdk.options import Options
-from resonate_sdk.protocol import tags
+from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.registry import Registry
 from resonate_sdk.retry import Exponential, Never, RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 
 class Environment(Struct, frozen=True, kw_only=True):
@@ -67,10 +72,17 @@ class Environment(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True):
-    """How far a pass has come: what it asks for now, and how it ended if it has."""
+    """How far a pass has come.
+
+    Attributes:
+        effects: what it asks for now.
+        outcome: how it ended, if it has.
+        is_ready: bodies can go on at once: functions that were begun must not wait for them.
+    """
 
     effects: tuple[Effect, ...]
     outcome: Outcome | None
+    is_ready: bool = False
 
 
 class Execution:
@@ -111,12 +123,14 @@ class Execution:
         self._timers: dict[int, Activation] = {}
         self._numbers = 0
         self._effects: list[Effect] = []
+        self._has_begun_call = False
         self._outcome: Outcome | None = None
 
         node = Node(root.id, Any, is_joined=False)
         node.record = root
         self._nodes[root.id] = node
         self._root = Activation(node, callee, args, kwargs, given, version)
+        node.activation = self._root
         self._lineages[root.id] = Lineage.of_root(root)
         self._begin(self._root)
 
@@ -130,15 +144,17 @@ class Execution:
             self._in_flight -= 1
             self._take(event)
         while self._outcome is None:
-            while self._ready and self._outcome is None:
-                activation, outcome = self._ready.popleft()
-                self._resume(activation, outcome)
-            if not self._call_alone():
-                break
-        if self._outcome is None and not self._in_flight:
-            self._outcome = self._suspended()
+            if self._ready:
+                if self._has_begun_call:
+                    break
+                self._resume(*self._ready.popleft())
+            elif not self._call_alone():
+                if self._in_flight:
+                    break
+                self._stand_still()
         effects, self._effects = tuple(self._effects), []
-        return Progress(effects, self._outcome)
+        self._has_begun_call = False
+        return Progress(effects, self._outcome, self._outcome is None and bool(self._ready))
 
     def records(self) -> dict[str, PromiseRecord]:
         """Every promise that is known by now, for another pass."""
@@ -158,6 +174,7 @@ class Execution:
         if not isinstance(effect, CallFunction):
             return False
         self._effects.clear()
+        self._has_begun_call = False
         self._in_flight -= 1
         self._take(FunctionCalled(effect.number, call_function(effect.call)))
         return True
@@ -186,6 +203,7 @@ class Execution:
         self._numbers += 1
         self._calls[self._numbers] = activation
         self._ask(CallFunction(self._numbers, call))
+        self._has_begun_call = True
 
     def _scope(self, activation: Activation) -> Scope:
         record = activation.node.record
@@ -203,7 +221,8 @@ class Execution:
             tags=record.tags,
             idempotency_key=record.tags.get(tags.IDEMPOTENCY_KEY),
         )
-        return Scope(info, self._environment.registry, self._environment.dependencies)
+        environment = self._environment
+        return Scope(info, lineage.prefix, environment.registry, environment.dependencies)
 
     def _called(self, activation: Activation, outcome: Returned | Raised) -> None:
         if isinstance(outcome, Raised):
@@ -236,36 +255,41 @@ class Execution:
 
     def _child(self, activation: Activation, command: Command, given: Options) -> Node | Raised:
         """The promise of a command: known, being made, or to be made now."""
-        environment = self._environment
         lineage = self._lineages[activation.node.id]
-        id = child_id(command, given, lineage)
+        if activation.scope is not None:
+            activation.scope.unused.pop(command.id, None)
+        id = child_id(command, given)
         node = self._nodes.get(id)
         if node is not None:
             activation.children[id] = node
             return node
-        try:
-            request = child_request(
-                command,
-                given,
-                lineage,
-                environment.codec,
-                environment.registry,
-                environment.default_target,
-                environment.now_ms(),
-            )
-        except (EncodeError, ValueError) as error:
-            return Raised(error)
         is_free = command.kind == "detached" or (command.kind == "promise" and given.id is not None)
         node = Node(id, result_type(command, given), is_joined=not is_free)
+        record = self._cache.get(id)
+        if record is None:
+            try:
+                create = CreateChild(self._request(command, given, lineage))
+            except (EncodeError, ValueError) as error:
+                return Raised(error)
+            self._ask(create)
         self._nodes[id] = node
         activation.children[id] = node
         self._made_by[id] = activation, command, given
-        record = self._cache.get(id)
-        if record is None:
-            self._ask(CreateChild(request))
-        else:
+        if record is not None:
             self._learn(node, record)
         return node
+
+    def _request(self, command: Command, given: Options, lineage: Lineage) -> PromiseCreate:
+        environment = self._environment
+        return child_request(
+            command,
+            given,
+            lineage,
+            environment.codec,
+            environment.registry,
+            environment.default_target,
+            environment.now_ms(),
+        )
 
     def _promise(self, id: str) -> Node:
         node = self._nodes.get(id)
@@ -281,13 +305,18 @@ class Execution:
         elif node.record is None:
             node.creation_waiters.append(activation)
         else:
-            self._ready.append((activation, Returned(Promise[Any](node.id))))
+            self._ready.append((activation, Returned(self._made(node))))
+
+    def _made(self, node: Node) -> Promise[Any]:
+        return Promise(node.id, _View(self, node))
 
     def _await(self, activation: Activation, node: Node | Raised) -> None:
         if isinstance(node, Raised):
             self._ready.append((activation, node))
-        elif node.is_settled:
-            self._ready.append((activation, self._result(node)))
+            return
+        node.is_awaited = True
+        if node.is_settled:
+            self._ready.append((activation, self.result(node)))
         else:
             activation.awaiting = node
             node.waiters.append(activation)
@@ -300,7 +329,7 @@ class Execution:
         node.record = record
         if is_news:
             for activation in node.creation_waiters:
-                self._ready.append((activation, Returned(Promise[Any](node.id))))
+                self._ready.append((activation, Returned(self._made(node))))
             node.creation_waiters.clear()
         if node.is_settled:
             waiters, node.waiters = node.waiters, []
@@ -310,8 +339,11 @@ class Execution:
             self._run_here(node, record)
 
     def _continue(self, activation: Activation, node: Node) -> None:
-        if activation.outcome is None:
-            self._ready.append((activation, self._result(node)))
+        if activation.is_blocked:
+            activation.attempt -= 1  # it is the same attempt, come to the same place again
+            self._begin(activation)
+        elif activation.outcome is None:
+            self._ready.append((activation, self.result(node)))
         else:
             self._join(activation)
 
@@ -330,7 +362,8 @@ class Execution:
         )
         self._begin(node.activation)
 
-    def _result(self, node: Node) -> Returned | Raised:
+    def result(self, node: Node) -> Returned | Raised:
+        """What a settled promise gives to those who wait for it."""
         record = node.record
         assert record is not None, "only a settled promise has a result"
         codec = self._environment.codec
@@ -344,6 +377,9 @@ class Execution:
     def _ended(self, activation: Activation, outcome: Returned | Raised) -> None:
         """A body has ended: try again, wait for its children, or settle its promise."""
         if isinstance(outcome, Raised):
+            if isinstance(outcome.error, Blocked):
+                self._block(activation, self._promise(outcome.error.promise_id))
+                return
             if not isinstance(outcome.error, Exception):
                 self._outcome = Failed(outcome.error)
                 return
@@ -358,7 +394,30 @@ class Execution:
             outcome = Raised(_returned_op(activation.callee.name, repr(outcome.value)))
         activation.outcome = outcome
         activation.close()
+        self._warn_of_unused(activation)
         self._join(activation)
+
+    def _block(self, activation: Activation, node: Node) -> None:
+        """An attempt cannot go on without a result: begin it again when that is there."""
+        activation.close()
+        activation.is_blocked = True
+        self._await(activation, node)
+        if node.is_settled:  # meanwhile, while a plain function was looking
+            self._ready.pop()
+            self._continue(activation, node)
+
+    def _warn_of_unused(self, activation: Activation) -> None:
+        assert activation.scope is not None, "a function that ended had a context"
+        for unused in activation.scope.unused.values():
+            name = unused.command.name or unused.command.id
+            logger.warning(
+                "%s was never started: forgotten `yield`? promise_id=%s at=%s:%d",
+                f"{unused.command.kind} {name}",
+                activation.node.id,
+                unused.file,
+                unused.line,
+            )
+        activation.scope.unused.clear()
 
     def _join(self, activation: Activation) -> None:
         """Settle the promise once every promise that the function started is settled."""
@@ -407,17 +466,57 @@ class Execution:
             return None
         return delay_s
 
-    def _suspended(self) -> Suspended:
-        """Nothing can go on: name what the parked bodies wait for."""
-        awaited = dict.fromkeys(
+    def _stand_still(self) -> None:
+        """Nothing can go on here: suspend, or tell a function that it waits for what waits for it."""
+        frontier = dict.fromkeys(
             activation.awaiting.id
             for activation in self._activations
             if activation.awaiting is not None
             and not activation.awaiting.is_settled
             and activation.awaiting.activation is None
         )
-        assert awaited, "a pass that is neither done nor waiting for anything is stuck"
-        return Suspended(tuple(awaited))
+        if frontier:
+            # The rest is awaited when one of these has settled.
+            awaited = tuple(islice(frontier, limits.AWAITED_PER_SUSPEND_MAX))
+            is_more_begun = any(
+                node.activation is None and not node.is_settled and node.id not in frontier
+                for node in self._nodes.values()
+            )
+            self._outcome = Suspended(awaited, is_more_begun)
+            return
+        for activation in reversed(self._activations):
+            awaited = activation.awaiting
+            if awaited is not None and activation.outcome is None:
+                awaited.waiters.remove(activation)
+                error = Raised(_waits_for_itself(activation.node.id, awaited.id))
+                if activation.body is None:
+                    self._ended(activation, error)
+                else:
+                    self._ready.append((activation, error))
+                return
+        raise AssertionError("a pass that is neither done nor waiting for anything is stuck")
+
+
+class _View:
+    """A promise as its `result()` and `done()` show it."""
+
+    def __init__(self, execution: Execution, node: Node) -> None:
+        self._execution = execution
+        self._node = node
+
+    @property
+    def is_settled(self) -> bool:
+        return self._node.is_settled
+
+    def result(self) -> Any:
+        if not self._node.is_settled:
+            raise Blocked(self._node.id)
+        self._node.is_awaited = True
+        match self._execution.result(self._node):
+            case Returned(value=value):
+                return value
+            case Raised(error=error):
+                raise error
 
 
 def call_function(call: Callable[[], Any]) -> Returned | Raised:
@@ -436,6 +535,10 @@ def _cannot_wait_for(found: object) -> UsageError:
     elif callable(found):
         advice = f"did you mean ctx.run({getattr(found, '__name__', 'f')}, ...)?"
     return UsageError(f"a durable function cannot wait for {found!r}: {advice}")
+
+
+def _waits_for_itself(id: str, awaited: str) -> UsageError:
+    return UsageError(f"{id!r} waits for {awaited!r}, which cannot end before {id!r} does")
 
 
 def _is_op(value: object) -> bool:

@@ -1,5 +1,6 @@
 """What a pass knows of each promise it met, and of each function it runs."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ from resonate_sdk.context import Context, Scope
 from resonate_sdk.execution.bodies import Body, Raised, Returned
 from resonate_sdk.options import Options
 from resonate_sdk.protocol.records import PromiseRecord
+
+logger = logging.getLogger(__name__)
 
 
 class Node:
@@ -19,6 +22,7 @@ class Node:
         waiters: activations that wait for it to settle.
         creation_waiters: activations that wait for it to exist.
         is_joined: whether the function that made it waits for it at its end.
+        is_awaited: whether a function has waited for it, and so has seen how it ended.
         result_type: what its value is decoded into.
     """
 
@@ -26,6 +30,7 @@ class Node:
         "activation",
         "creation_waiters",
         "id",
+        "is_awaited",
         "is_joined",
         "record",
         "result_type",
@@ -37,6 +42,7 @@ class Node:
         self.id = id
         self.result_type = result_type
         self.is_joined = is_joined
+        self.is_awaited = False
         self.record: PromiseRecord | None = None
         self.activation: Activation | None = None
         self.waiters: list[Activation] = []
@@ -47,6 +53,11 @@ class Node:
         """Whether the record says so."""
         return self.record is not None and self.record.state != "pending"
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is settled without a value."""
+        return self.record is not None and self.record.state not in ("pending", "resolved")
+
 
 class Activation:
     """One run of a function: attempts, its body, and the promises it made.
@@ -55,6 +66,7 @@ class Activation:
         node: the promise it will settle.
         children: promises that the present attempt has met, in order; settled ones may be gone.
         awaiting: what its body waits for.
+        is_blocked: whether it waits in `Promise.result()`: its attempt must be begun again.
         outcome: how its body ended, when it has; it may still wait for its children.
     """
 
@@ -66,6 +78,7 @@ class Activation:
         "callee",
         "children",
         "given",
+        "is_blocked",
         "kwargs",
         "node",
         "outcome",
@@ -94,6 +107,7 @@ class Activation:
         self.body: Body | None = None
         self.children: dict[str, Node] = {}
         self.awaiting: Node | None = None
+        self.is_blocked = False
         self.outcome: Returned | Raised | None = None
 
     def begin_attempt(self, scope: Scope) -> Callable[[], Any]:
@@ -101,8 +115,14 @@ class Activation:
         self.attempt += 1
         self.scope = scope
         self.body = None
-        self.children = {}
+        # What an earlier attempt began goes on, and is waited for at the end as well.
+        self.children = {
+            id: child
+            for id, child in self.children.items()
+            if child.is_joined and not child.is_settled
+        }
         self.awaiting = None
+        self.is_blocked = False
         self.outcome = None
         context = Context(scope)
         return lambda: self.callee.func(context, *self.args, **self.kwargs)
@@ -118,8 +138,10 @@ class Activation:
     def unjoined(self) -> Node | None:
         """The last promise, of those still pending, that its end must wait for."""
         while self.children:
-            child = next(reversed(self.children.values()))
+            id, child = self.children.popitem()
             if child.is_joined and not child.is_settled:
+                self.children[id] = child
                 return child
-            del self.children[child.id]
+            if child.is_joined and child.has_failed and not child.is_awaited:
+                logger.warning("a promise that nobody awaited failed promise_id=%s", id)
         return None

@@ -31,7 +31,7 @@ def into_messages(ready: Sequence[Ready[Ticket]]) -> Iterator[list[Ready[Ticket]
         run_size = sum(len(item.encoded) + 1 for item in run)
         is_full = (
             len(message) + len(run) > limits.ENVELOPES_PER_MESSAGE_MAX
-            or size + run_size > limits.MESSAGE_BYTES_MAX
+            or size + run_size + 1 > limits.MESSAGE_BYTES_MAX
         )
         if message and is_full:
             yield message

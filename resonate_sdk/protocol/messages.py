@@ -1,7 +1,7 @@
 """What the server sends unasked: hints for workers and news for listeners.
 
 A hint is never the truth: it says that a task may be acquired at a version. Losing or repeating
-one is harmless.
+one is harmless. What goes to the queue of one process may come as an array.
 """
 
 import msgspec
@@ -62,6 +62,7 @@ Hint = Invoke | Resume
 Message = Invoke | Resume | Notify
 
 _decoder = msgspec.json.Decoder(Message)
+_array_decoder = msgspec.json.Decoder(list[Message])
 encode = msgspec.json.Encoder().encode
 
 
@@ -72,3 +73,14 @@ def decode(body: bytes) -> Message:
         msgspec.DecodeError: it is not JSON, or has no known form.
     """
     return _decoder.decode(body)
+
+
+def decode_several(body: bytes) -> list[Message]:
+    """Read a message, or an array of them.
+
+    Raises:
+        msgspec.DecodeError: as `decode`.
+    """
+    if body.lstrip()[:1] == b"[":
+        return _array_decoder.decode(body)
+    return [_decoder.decode(body)]

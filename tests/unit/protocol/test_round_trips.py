@@ -131,6 +131,8 @@ def test_data_that_does_not_fit_kind_and_status_is_refused(kind: str, status: in
 @given(strategies.messages)
 def test_a_message_is_read_as_it_was_written(message: Message):
     assert messages.decode(messages.encode(message)) == message
+    assert messages.decode_several(messages.encode(message)) == [message]
+    assert messages.decode_several(messages.encode([message, message])) == [message, message]
 
 
 def test_every_kind_has_the_data_of_its_answer():

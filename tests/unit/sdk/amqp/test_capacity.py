@@ -1,5 +1,7 @@
 """C17: the broker delivers what fits, no slot stays empty, nothing is hoarded."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -10,6 +12,7 @@ from resonate_sdk.amqp.capacity import (
     UNSTARTED_MS_MAX,
     WITHHELD_MS_MAX,
     Ack,
+    Action,
     Cancel,
     Capacity,
     Consume,
@@ -174,7 +177,7 @@ class Broker(RuleBasedStateMachine):
         self.unanswered = set[int]()
         self.apply(self.capacity.begin(0))
 
-    def apply(self, actions) -> None:
+    def apply(self, actions: Sequence[Action]) -> None:
         for action in actions:
             match action:
                 case Start(tag=tag):

@@ -1,0 +1,35 @@
+"""What a handle waits for."""
+
+from concurrent.futures import Future
+from typing import Any
+
+
+class Result(Future[Any]):
+    """Is completed with a call that gives the value, which is made by the thread that asks for it.
+
+    Values may be of classes of the user's, which run code of their own when they are made. That
+    must not happen on the thread that keeps the leases.
+    """
+
+    def __init__(self) -> None:
+        """Wait."""
+        super().__init__()
+        self._value: tuple[Any] | None = None
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the value; the error that there is instead is raised."""
+        if self._value is None:
+            make = super().result(timeout)
+            self._value = (make(),)
+        return self._value[0]
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the end; the error, if there is no value."""
+        error = super().exception(timeout)
+        if error is not None:
+            return error
+        try:
+            self.result()
+        except Exception as error:  # noqa: BLE001  # it is returned
+            return error
+        return None

@@ -1,0 +1,279 @@
+"""Any program of calls, in any order of events, with any crashes, gives what plain recursion gives.
+
+The server is a dictionary; every targeted promise is a task that somebody works on, pass by pass.
+A crash is a pass that is dropped where it stands: what it asked for and was not carried out is
+lost, what was carried out stays.
+"""
+
+import random
+from collections import Counter
+from typing import Literal
+
+from hypothesis import given, settings, strategies as st
+from msgspec import Struct
+
+from resonate_sdk import Never
+from resonate_sdk.execution.effects import Done, SettleChild, Suspended
+from resonate_sdk.protocol import tags as tag
+from tests.unit.sdk.execution.scripted import World
+
+PASSES_MAX = 2_000
+
+
+class Step(Struct, frozen=True):
+    """One call of a program.
+
+    Attributes:
+        kind: how it is called.
+        is_awaited_late: invocations are awaited at the end, the others at once or never.
+        program: what is called.
+    """
+
+    kind: Literal["run", "begin_run", "rpc", "begin_rpc"]
+    is_awaited_late: bool
+    program: "Program"
+
+
+class Program(Struct, frozen=True):
+    """What a function does: its calls, then a value or a failure."""
+
+    value: int
+    is_failing: bool
+    steps: tuple[Step, ...]
+
+
+def programs():
+    leaves = st.builds(
+        Program, value=st.integers(0, 9), is_failing=st.booleans(), steps=st.just(())
+    )
+
+    def with_steps(inner):
+        step = st.builds(
+            Step,
+            kind=st.sampled_from(["run", "begin_run", "rpc", "begin_rpc"]),
+            is_awaited_late=st.booleans(),
+            program=inner,
+        )
+        return st.builds(
+            Program,
+            value=st.integers(0, 9),
+            is_failing=st.booleans(),
+            steps=st.lists(step, min_size=1, max_size=4).map(tuple),
+        )
+
+    return st.recursive(leaves, with_steps, max_leaves=12)
+
+
+class ProgramError(Exception):
+    pass
+
+
+def plainly(program: Program) -> int:
+    """The oracle: the same program as plain recursion."""
+    total = program.value
+    late = []
+    for step in program.steps:
+        if step.kind.startswith("begin"):
+            if step.is_awaited_late:
+                late.append(step.program)
+            continue
+        total = 3 * total + value_of(step.program)
+    for awaited in late:
+        total = 3 * total + value_of(awaited)
+    if program.is_failing:
+        raise ProgramError(str(total))
+    return total
+
+
+def value_of(program):
+    try:
+        return plainly(program)
+    except ProgramError as error:
+        return -int(str(error))
+
+
+def interpret(ctx, program):
+    total = program.value
+    late = []
+    for step in program.steps:
+        func = interpret if step.program.steps else leaf
+        argument = step.program if step.kind in ("run", "begin_run") else pack(step.program)
+        op = getattr(ctx, step.kind)(func, argument).options(retry_policy=Never())
+        if step.kind.startswith("begin"):
+            promise = yield op
+            if step.is_awaited_late:
+                late.append(promise)
+            continue
+        total = 3 * total + (yield from settled(op))
+    for promise in late:
+        total = 3 * total + (yield from settled(promise))
+    if program.is_failing:
+        raise ProgramError(str(total))
+    return total
+
+
+def settled(op):
+    try:
+        return (yield op)
+    except ProgramError as error:
+        return -int(str(error))
+
+
+def leaf(ctx, program):
+    if program.is_failing:
+        raise ProgramError(str(program.value))
+    return program.value
+
+
+def pack(program):
+    """As plain data, so that it can be an argument of a remote call."""
+    steps = [[step.kind, step.is_awaited_late, pack(step.program)] for step in program.steps]
+    return [program.value, program.is_failing, steps]
+
+
+def unpack(data):
+    value, is_failing, steps = data
+    return Program(
+        value, is_failing, tuple(Step(kind, late, unpack(inner)) for kind, late, inner in steps)
+    )
+
+
+class Cluster:
+    """Works on every task there is, in an order and with crashes drawn from a seed."""
+
+    def __init__(self, program, seed, crash_probability):
+        self.random = random.Random(seed)
+        self.crash_probability = crash_probability
+        self.world = World(retry_policy=Never())
+        self.world.register(interpret)
+        self.world.register(leaf)
+        self.program = program
+        self.waiting_for = {}  # suspended tasks, and what wakes them
+        self.start("x").close()
+
+    def work(self):
+        """Until nothing can go on."""
+        due = {"x"}
+        for _ in range(PASSES_MAX):
+            if not due:
+                return
+            id = self.random.choice(sorted(due))
+            due.discard(id)
+            if not self.run_pass(id):
+                due.add(id)  # its lease runs out
+            due |= self.awake() | self.unstarted()
+        raise AssertionError("it goes on for ever")
+
+    def awake(self):
+        """Suspended tasks of which something awaited has settled."""
+        server = self.world.server
+        awake = {
+            id
+            for id, awaited in self.waiting_for.items()
+            if any(server.state(other) != "pending" for other in awaited)
+        }
+        for id in awake:
+            del self.waiting_for[id]
+        return awake
+
+    def unstarted(self):
+        server = self.world.server
+        return {
+            id
+            for id, record in server.promises.items()
+            if tag.TARGET in record.tags and record.state == "pending"
+        } - self.waiting_for.keys()
+
+    def start(self, id):
+        server = self.world.server
+        if id == "x":
+            return self.world.start(interpret, self.program, id=id, is_preloaded=self.preloads())
+        call = server.call(id)
+        func = self.world.registry.by_name(call["func"]).callee.func
+        program = unpack(call["args"][0])
+        return self.world.start(func, program, id=id, is_preloaded=self.preloads())
+
+    def preloads(self):
+        return self.random.random() < 0.5
+
+    def run_pass(self, id):
+        """One pass of a task; False if it crashes."""
+        server = self.world.server
+        if server.state(id) != "pending":
+            return True
+        execution = self.start(id)
+        asked = []
+        progress = execution.advance()
+        while progress.outcome is None:
+            if self.random.random() < self.crash_probability:
+                execution.close()
+                return False
+            asked += progress.effects
+            assert asked, "a pass that goes on has asked for something"
+            self.random.shuffle(asked)
+            count = self.random.randint(1, len(asked))
+            events = [self.carry_out(effect) for effect in asked[:count]]
+            del asked[:count]
+            progress = execution.advance(events)
+        match progress.outcome:
+            case Done(state=state, value=value):
+                self.check_children_are_settled(id)
+                server.settle(id, state, value)
+            case Suspended(awaited=awaited):
+                assert len(set(awaited)) == len(awaited)
+                assert id not in awaited
+                execution.close()
+                self.waiting_for[id] = awaited
+            case other:
+                raise AssertionError(other)
+        return True
+
+    def carry_out(self, effect):
+        if isinstance(effect, SettleChild):
+            self.check_children_are_settled(effect.id)
+        return self.world.carry_out(effect)
+
+    def check_children_are_settled(self, id):
+        server = self.world.server
+        pending = [
+            other
+            for other, record in server.promises.items()
+            if other != id and record.tags[tag.PARENT] == id and record.state == "pending"
+        ]
+        assert pending == [], f"{id} settles above pending children"
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    program=programs(),
+    seed=st.integers(0, 2**32 - 1),
+    crash_probability=st.sampled_from([0.0, 0.1, 0.5]),
+)
+def test_it_gives_what_plain_recursion_gives(program, seed, crash_probability):
+    cluster = Cluster(program, seed, crash_probability)
+    cluster.work()
+
+    server = cluster.world.server
+    assert server.state("x") == ("rejected" if program.is_failing else "resolved")
+    if program.is_failing:
+        assert server.value("x")["message"] == str(-value_of(program))
+    else:
+        assert server.value("x") == plainly(program)
+    assert [id for id in server.promises if server.state(id) == "pending"] == []
+    settled = Counter(id for id, _ in server.settled)
+    assert max(settled.values()) == 1, "nothing is settled twice"
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(program=programs(), seed=st.integers(0, 2**32 - 1))
+def test_its_promises_do_not_depend_on_order_and_crashes(program, seed):
+    calm, stormy = Cluster(program, 0, 0.0), Cluster(program, seed, 0.3)
+    calm.work()
+    stormy.work()
+
+    assert calm.world.server.promises.keys() == stormy.world.server.promises.keys()
+    for id, record in calm.world.server.promises.items():
+        other = stormy.world.server.promises[id]
+        assert (record.state, record.tags) == (other.state, other.tags)
+        if record.state == "resolved":
+            assert record.value == other.value

@@ -1,0 +1,193 @@
+"""Where a client connects: arguments first, then the environment."""
+
+import pytest
+
+from resonate_sdk import Poller, RemoteStore, UsageError
+from resonate_sdk.configuration import check_url, configure
+
+URL = "amqp://user:secret@broker:5672/"
+
+
+def make_configuration(environment=None, **keywords):
+    names = ("url", "namespace", "group", "pid", "prefix", "store", "task_source")
+    given = {name: keywords.pop(name, None) for name in names}
+    assert not keywords
+    return configure(**given, environment=environment or {})
+
+
+def test_without_anything_there_is_no_broker():
+    found = make_configuration()
+
+    assert found.url is None
+    assert (found.namespace, found.group, found.prefix) == ("resonate", "default", "")
+
+
+def test_a_process_has_a_name_that_no_other_has():
+    names = {make_configuration().pid for _ in range(50)}
+
+    assert len(names) == 50
+
+
+@pytest.mark.parametrize(
+    ("variable", "field", "text"),
+    [
+        ("RESONATE_URL", "url", URL),
+        ("RESONATE_NAMESPACE", "namespace", "shop"),
+        ("RESONATE_GROUP", "group", "billing"),
+        ("RESONATE_PID", "pid", "worker-1"),
+        ("RESONATE_PREFIX", "prefix", "test"),
+    ],
+)
+def test_the_environment_answers_what_arguments_leave_open(variable, field, text):
+    assert getattr(make_configuration({variable: text}), field) == text
+
+
+@pytest.mark.parametrize(
+    ("field", "variable", "given"),
+    [
+        ("url", "RESONATE_URL", "amqps://other/"),
+        ("namespace", "RESONATE_NAMESPACE", "other"),
+        ("group", "RESONATE_GROUP", "other"),
+        ("pid", "RESONATE_PID", "other"),
+        ("prefix", "RESONATE_PREFIX", "other"),
+        ("prefix", "RESONATE_PREFIX", ""),
+    ],
+)
+def test_arguments_win_over_the_environment(field, variable, given):
+    environment = {variable: "amqp://environment/" if field == "url" else "environment"}
+
+    assert getattr(make_configuration(environment, **{field: given}), field) == given
+
+
+def test_an_empty_variable_is_none():
+    names = ("URL", "NAMESPACE", "GROUP", "PID", "PREFIX")
+    found = make_configuration({f"RESONATE_{name}": "" for name in names})
+
+    assert found.url is None
+    assert (found.namespace, found.group, found.prefix) == ("resonate", "default", "")
+    assert found.pid
+
+
+def test_the_first_sdks_spelling_names_broker_and_group():
+    found = make_configuration(
+        store=RemoteStore(url=URL), task_source=Poller(url=URL, group="service-foo")
+    )
+
+    assert (found.url, found.group) == (URL, "service-foo")
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"store": RemoteStore(url=URL)},
+        {"task_source": Poller(url=URL, group="g")},
+        {"store": RemoteStore(), "task_source": Poller(url=URL)},
+        {"url": URL, "store": RemoteStore(url=URL)},
+    ],
+    ids=["store", "poller", "one of both", "the same twice"],
+)
+def test_the_broker_may_be_named_in_one_place_only(keywords):
+    assert make_configuration(**keywords).url == URL
+
+
+def test_store_and_poller_without_a_url_take_that_of_the_environment():
+    found = make_configuration(
+        {"RESONATE_URL": URL}, store=RemoteStore(), task_source=Poller(group="g")
+    )
+
+    assert (found.url, found.group) == (URL, "g")
+
+
+# Contradictions
+
+CONTRADICTIONS = pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"url": URL, "store": RemoteStore(url="amqp://other/")}, "must name the same broker"),
+        (
+            {"store": RemoteStore(url=URL), "task_source": Poller(url="amqp://other/")},
+            "must name the same broker",
+        ),
+        ({"group": "a", "task_source": Poller(url=URL, group="b")}, "must name the same group"),
+        ({"store": RemoteStore()}, "need url='amqp://...', or RESONATE_URL"),
+        ({"task_source": Poller(group="a")}, "need url='amqp://...', or RESONATE_URL"),
+    ],
+    ids=["url and store", "store and poller", "groups", "store without url", "poller without url"],
+)
+
+
+@CONTRADICTIONS
+def test_contradictions_are_refused_with_what_to_write(keywords, message):
+    with pytest.raises(UsageError, match=message):
+        make_configuration(**keywords)
+
+
+def test_passwords_are_not_repeated_in_messages():
+    with pytest.raises(UsageError) as caught:
+        make_configuration(url=URL, store=RemoteStore(url="amqp://user:hidden@other/"))
+
+    assert "secret" not in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"namespace": "Upper"}, "a namespace is 1 to 32 of a-z, 0-9, _ and -, found 'Upper'"),
+        ({"namespace": "x" * 33}, "a namespace is"),
+        ({"group": "no spaces"}, "groups and process ids are 1 to 64 letters.*'no spaces'"),
+        ({"pid": "a/b"}, "groups and process ids are"),
+        ({"group": "x" * 65}, "groups and process ids are"),
+        ({"group": "newline\n"}, "groups and process ids are"),
+    ],
+)
+def test_names_that_no_queue_could_have_are_refused(keywords, message):
+    with pytest.raises(UsageError, match=message):
+        make_configuration(**keywords)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"store": URL}, "store= takes a RemoteStore, found str"),
+        ({"task_source": "service-foo"}, "task_source= takes a Poller, found str"),
+        ({"store": Poller()}, "store= takes a RemoteStore, found Poller"),
+    ],
+)
+def test_things_of_the_wrong_type_are_refused(keywords, message):
+    with pytest.raises(UsageError, match=message):
+        make_configuration(**keywords)
+
+
+# URLs of other kinds
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8001", "https://localhost:8001"])
+@pytest.mark.parametrize("place", ["url", "store", "task_source", "environment"])
+def test_an_http_url_gets_one_sentence_that_says_what_to_write(url, place):
+    scheme = url.split(":")[0]
+    keywords = {
+        "url": {"url": url},
+        "store": {"store": RemoteStore(url=url)},
+        "task_source": {"task_source": Poller(url=url)},
+        "environment": {"environment": {"RESONATE_URL": url}},
+    }[place]
+
+    with pytest.raises(UsageError) as caught:
+        make_configuration(**keywords)
+
+    sentence = str(caught.value)
+    assert f"speaks AMQP, not '{scheme}'" in sentence
+    assert "amqp://user:password@host:5672/" in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("url", ["localhost:5672", "redis://localhost", "AMQP//x", "amqp:/x"])
+def test_any_other_url_is_refused_as_well(url):
+    with pytest.raises(UsageError, match="speaks AMQP"):
+        check_url(url)
+
+
+@pytest.mark.parametrize("url", [URL, "amqps://broker/vhost"])
+def test_amqp_urls_are_taken(url):
+    check_url(url)

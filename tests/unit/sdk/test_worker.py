@@ -1,0 +1,950 @@
+"""From a hint to the end of a pass: acquired, fenced, given back, and silent once it is lost."""
+
+import asyncio
+import logging
+import threading
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from resonate_sdk.call_envelope import encode_call
+from resonate_sdk.codec import Codec
+from resonate_sdk.errors import TransportError
+from resonate_sdk.execution.execution import Environment
+from resonate_sdk.heartbeat import Leases
+from resonate_sdk.protocol import responses, tags as tag
+from resonate_sdk.protocol.messages import HintData, Invoke
+from resonate_sdk.protocol.records import TaskRecord, TaskRef, Value
+from resonate_sdk.protocol.requests import (
+    CreateAction,
+    PromiseGet,
+    SettleAction,
+    TaskAcquire,
+    TaskFence,
+    TaskFulfill,
+    TaskGet,
+    TaskRelease,
+    TaskSuspend,
+)
+from resonate_sdk.protocol.responses import Answer, Nothing, Redirected, TaskData
+from resonate_sdk.registry import Registry
+from resonate_sdk.retry import Never
+from resonate_sdk.tasks import Tasks
+from resonate_sdk.worker import Worker
+from tests.unit.sdk import virtual_time
+from tests.unit.sdk.wire import (
+    Wire,
+    fence_refusal,
+    fenced,
+    granted,
+    make_record,
+    promise,
+    refusal,
+)
+
+CODEC = Codec()
+OK = Answer(responses.OK, Nothing())
+UNREACHABLE = TransportError("no answer", may_be_carried_out=True)
+LEASE_S = 15.0
+
+
+def make_root(func="main", args=(), id="x", **changes):
+    tags = {tag.TARGET: "amqp://any@g", tag.SCOPE: "global"}
+    tags |= dict.fromkeys((tag.ORIGIN, tag.BRANCH, tag.PARENT, tag.PREFIX), id)
+    changes = {"tags": tags, "param": encode_call(CODEC, func, 1, args, {}), **changes}
+    return make_record(id, **changes)
+
+
+class Server:
+    """Answers as a server does to a single worker; single reactions can be overruled.
+
+    Attributes:
+        overrules: by kind of request: a reaction, or a list of reactions to be used up.
+        promises: the children, by id.
+    """
+
+    def __init__(self, root, version=1):
+        self.root = root
+        self.version = version
+        self.overrules = {}
+        self.promises = {}
+
+    def __call__(self, request):
+        reactions = self.overrules.get(type(request))
+        if isinstance(reactions, list):
+            reaction = reactions.pop(0) if reactions else self._react(request)
+        else:
+            reaction = reactions or self._react(request)
+        return reaction(request) if callable(reaction) else reaction
+
+    def _react(self, request):
+        match request:
+            case TaskAcquire():
+                self.version = request.version + 1
+                return granted(self.root, self.version, self.promises.values())
+            case TaskFence(action=CreateAction(data=create)):
+                record = make_record(
+                    create.id,
+                    tags=create.tags,
+                    param=create.param,
+                    timeout_at_ms=create.timeout_at_ms,
+                )
+                return fenced(request, self.promises.setdefault(create.id, record))
+            case TaskFence(action=SettleAction(data=settle)):
+                record = replace(self.promises[settle.id], state=settle.state, value=settle.value)
+                self.promises[settle.id] = record
+                return fenced(request, record)
+            case TaskFulfill(action=action):
+                settle = action.data
+                return promise(replace(self.root, state=settle.state, value=settle.value))
+            case TaskSuspend() | TaskRelease():
+                return OK
+            case TaskGet():
+                return refusal(404)
+            case PromiseGet():
+                return promise(self.root)
+            case _:
+                raise AssertionError(request)
+
+
+class Slot:
+    """Takes down what becomes of it."""
+
+    def __init__(self):
+        self.events = []
+        self.is_left = asyncio.Event()
+
+    def answered(self):
+        self.events.append("answered")
+
+    def free(self):
+        self.events.append("free")
+        self.is_left.set()
+
+
+class Bench:
+    """A worker on a wire, in virtual time.
+
+    Attributes:
+        settled: promises that it says are settled.
+        suspended: promises of which it says that a pass has ended without that.
+    """
+
+    def __init__(self, wire: Any, tasks, registry):
+        self.wire = wire
+        self.registry = registry
+        self.settled = []
+        self.suspended = []
+        self.leases = Leases(wire, "me", round(LEASE_S * 1000))
+        environment = Environment(
+            registry=registry,
+            dependencies={},
+            codec=CODEC,
+            default_target="amqp://any@g",
+            retry_policy=Never(),
+            now_ms=lambda: 0,
+        )
+        self.worker = Worker(
+            wire,
+            environment,
+            self.leases,
+            pid="me",
+            lease_ms=round(LEASE_S * 1000),
+            threads=2,
+            on_settled=self.settled.append,
+            on_suspended=self.suspended.append,
+        )
+        self.worker.start(tasks)
+
+    def hint(self, id="x", version=0):
+        slot = Slot()
+        data = HintData(task=TaskRef(id=id, version=version))
+        self.worker.on_hint(Invoke(data=data), slot)
+        return slot
+
+    def kinds(self):
+        return [request.kind for request in self.wire.sent]
+
+
+class NearWire(Wire):
+    """A server inside this process: what needs no waiting is answered on the thread that asks."""
+
+    def __init__(self, react):
+        super().__init__(react)
+        self.threads = set()
+
+    def answer_at_once(self, requests):
+        self.threads.add(threading.current_thread())
+        self.sent += requests
+        return [self.react(request) for request in requests]
+
+
+@asynccontextmanager
+async def make_bench(server, *functions, wire=Wire):
+    registry = Registry()
+    for func in functions:
+        registry.add(func)
+    async with asyncio.TaskGroup() as group:
+        bench = Bench(wire(server), Tasks(group), registry)
+        yield bench
+        await asyncio.sleep(0)
+        bench.worker._threads.shutdown(wait=False)
+
+
+def in_virtual_time(test):
+    @wraps(test)
+    def run(*args, **kwargs):
+        virtual_time.run(test(*args, **kwargs))
+
+    return run
+
+
+def leaf(ctx, value=None):
+    return value
+
+
+def main(ctx):
+    first = yield ctx.run(leaf, 1)
+    return first + 1
+
+
+def waiting(ctx):
+    return (yield (yield ctx.promise(id="answer")))
+
+
+# The good case
+
+
+@in_virtual_time
+async def test_a_hint_is_acquired_run_and_fulfilled():
+    server = Server(make_root())
+    async with make_bench(server, main, leaf) as bench:
+        slot = bench.hint(version=6)
+        await asyncio.sleep(1)
+
+    assert bench.kinds() == [
+        "task.acquire",
+        "task.fence",
+        "task.fence",
+        "task.fulfill",
+    ]
+    acquire, *_, fulfill = bench.wire.sent
+    assert (acquire.id, acquire.version, acquire.pid, acquire.lease_ms) == ("x", 6, "me", 15_000)
+    assert CODEC.decode(fulfill.action.data.value) == 2
+    assert slot.events == ["answered", "free"]
+    assert [record.state for record in bench.settled] == ["resolved"]
+    assert not bench.leases.holds("x")
+
+
+@in_virtual_time
+async def test_every_write_carries_the_version_of_the_grant_not_that_of_the_hint():
+    """C9: nobody but the acquirer knows it."""
+    server = Server(make_root())
+    server.overrules[TaskAcquire] = granted(make_root(), version=41)
+    async with make_bench(server, main, leaf) as bench:
+        bench.hint(version=3)
+        await asyncio.sleep(1)
+
+    assert {request.version for request in bench.wire.sent[1:]} == {41}
+
+
+@in_virtual_time
+async def test_nothing_that_needs_the_version_is_sent_before_the_grant():
+    """C9: no guessed version outside of a chain."""
+    server = Server(make_root())
+    server.overrules[TaskAcquire] = lambda request: None
+    async with make_bench(server, main, leaf) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+        assert bench.kinds() == ["task.acquire"]
+        assert bench.wire.sent[0].version == 0
+        ((_, answering),) = bench.wire.unanswered
+        answering.set_result(refusal(404))
+
+
+@in_virtual_time
+async def test_the_lease_is_kept_while_the_pass_goes_on():
+    held = []
+
+    def long(ctx):
+        held.append(bench.leases.holds("x"))
+
+    async with make_bench(Server(make_root("long")), long) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert held == [True]
+    assert not bench.leases.holds("x")
+
+
+# Suspension
+
+
+@in_virtual_time
+async def test_a_pass_that_cannot_go_on_suspends_its_task():
+    async with make_bench(Server(make_root("waiting")), waiting) as bench:
+        slot = bench.hint()
+        await asyncio.sleep(1)
+
+    (suspend,) = bench.wire.of(TaskSuspend)
+    assert [action.data.awaited for action in suspend.actions] == ["answer"]
+    assert {action.data.awaiter for action in suspend.actions} == {"x"}
+    assert bench.suspended == ["x"]
+    assert slot.events == ["answered", "free"]
+    assert not bench.leases.holds("x")
+
+
+@in_virtual_time
+async def test_a_redirect_replays_at_once_with_what_has_settled():
+    server = Server(make_root("waiting"))
+    done = make_record("answer", "resolved", value=CODEC.encode(7))
+    server.overrules[TaskSuspend] = Answer(responses.REDIRECT, Redirected(preload=(done,)))
+    async with make_bench(server, waiting) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert bench.kinds() == ["task.acquire", "task.fence", "task.suspend", "task.fulfill"]
+    assert CODEC.decode(bench.wire.sent[-1].action.data.value) == 7
+
+
+@in_virtual_time
+async def test_a_redirect_brings_all_that_has_settled_not_only_what_was_awaited():
+    """One replay per child would make a fan-out quadratic."""
+    count = 30
+
+    def fan_out(ctx):
+        promises = []
+        for _ in range(count):
+            promises.append((yield ctx.begin_rpc("bar")))
+        total = 0
+        for child in promises:
+            total += yield child
+        return total
+
+    def redirect(request):
+        awaited = {action.data.awaited for action in request.actions}
+        children = [
+            replace(record, state="resolved", value=CODEC.encode(1))
+            for record in server.promises.values()
+            if request.preload or record.id in awaited
+        ]
+        return Answer(responses.REDIRECT, Redirected(preload=tuple(children)))
+
+    server = Server(make_root("fan_out"))
+    server.overrules[TaskSuspend] = redirect
+    async with make_bench(server, fan_out) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert CODEC.decode(bench.wire.sent[-1].action.data.value) == count
+    assert len(bench.wire.of(TaskSuspend)) == 1
+
+
+@pytest.mark.parametrize(("is_more_begun", "preload"), [(True, True), (False, False)])
+@in_virtual_time
+async def test_only_a_suspension_that_leaves_something_out_asks_for_a_preload(
+    is_more_begun, preload
+):
+    """The server looks for it, which costs as much as all the children there are."""
+
+    def main(ctx):
+        if is_more_begun:
+            yield ctx.begin_rpc("bar")
+        yield ctx.rpc("bar")
+
+    async with make_bench(Server(make_root()), main) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    (suspend,) = bench.wire.of(TaskSuspend)
+    assert suspend.preload is preload
+
+
+@in_virtual_time
+async def test_a_refused_suspension_does_not_run_the_function_in_circles():
+    """For instance 422: what the body waits for does not exist, or nobody may wait for it."""
+    runs = []
+
+    def impatient(ctx):
+        runs.append(1)
+        return (yield (yield ctx.promise(id="answer")))
+
+    server = Server(make_root("impatient"))
+    server.overrules[TaskSuspend] = refusal(422, "no promise 'answer'")
+    async with make_bench(server, impatient) as bench:
+        for n in range(100):  # the server sends a hint for every task that is given back
+            if len(bench.wire.of(TaskRelease)) < n:
+                break
+            bench.hint(version=n)
+            await asyncio.sleep(0.01)
+        assert len(runs) <= 4, "given back ever later, and rejected in the end"
+        await _let_end(bench)
+
+
+async def _let_end(bench):
+    """Whatever still waits ends now."""
+    await bench.worker.stop(0)
+    await asyncio.sleep(60)
+
+
+# Refused and repeated acquisitions
+
+
+@pytest.mark.parametrize("reaction", [refusal(404), refusal(500), refusal(400), UNREACHABLE])
+@in_virtual_time
+async def test_a_hint_whose_task_is_not_granted_is_dropped(reaction):
+    server = Server(make_root())
+    server.overrules[TaskAcquire] = reaction
+    async with make_bench(server, main, leaf) as bench:
+        slot = bench.hint()
+        await asyncio.sleep(60)
+
+    assert set(bench.kinds()) <= {"task.acquire", "task.get"}
+    assert slot.events == ["answered", "free"]
+
+
+def task(**changes):
+    fields: dict[str, Any] = {
+        "id": "x",
+        "state": "acquired",
+        "version": 1,
+        "resumes": 0,
+        "pid": "me",
+    }
+    return Answer(responses.OK, TaskData(task=TaskRecord(**{**fields, **changes})))
+
+
+@in_virtual_time
+async def test_a_refused_acquisition_that_had_worked_at_the_first_try_goes_on():
+    """C13: acquired by our own pid at the version we expect."""
+    server = Server(make_root())
+    server.overrules |= {
+        TaskAcquire: refusal(409),
+        TaskGet: task(version=4),
+        PromiseGet: promise(make_root()),
+    }
+    async with make_bench(server, main, leaf) as bench:
+        bench.hint(version=3)
+        await asyncio.sleep(1)
+
+    assert bench.kinds()[-1] == "task.fulfill"
+    assert {request.version for request in bench.wire.of(TaskFence)} == {4}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        task(pid="another", version=4),
+        task(version=5),
+        task(version=3),
+        task(state="pending", version=4, pid=None),
+        task(state="suspended", version=4, pid=None),
+        task(state="fulfilled", version=4, pid=None),
+        refusal(404),
+        refusal(500),
+        UNREACHABLE,
+    ],
+)
+@in_virtual_time
+async def test_a_refused_acquisition_that_is_not_ours_is_dropped(found):
+    server = Server(make_root())
+    server.overrules |= {TaskAcquire: refusal(409), TaskGet: found}
+    async with make_bench(server, main, leaf) as bench:
+        slot = bench.hint(version=3)
+        await asyncio.sleep(60)
+
+    assert bench.wire.of(TaskFence) == []
+    assert slot.events[-1] == "free"
+
+
+@in_virtual_time
+async def test_a_stale_hint_beside_a_good_one_does_not_start_a_second_pass():
+    """What the good one has acquired must not be taken for the stale one's first try."""
+    runs, may_end = [], threading.Event()
+
+    def once(ctx):
+        runs.append(1)
+        assert may_end.wait(30)
+
+    server = Server(make_root("once"))
+    server.overrules[TaskAcquire] = lambda request: (
+        granted(make_root("once"), 8) if request.version == 7 else refusal(409)
+    )
+    server.overrules[TaskGet] = lambda _: None
+    async with make_bench(server, once) as bench:
+        bench.hint(version=3)  # sent again, or late
+        await _turns()
+        bench.hint(version=7)
+        await _turns()
+        for _, answering in bench.wire.unanswered:
+            answering.set_result(task(version=8))
+        await _turns()
+        may_end.set()
+        await asyncio.sleep(1)
+
+    assert runs == [1]
+
+
+async def _turns():
+    """Let everything happen that needs no time."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@in_virtual_time
+async def test_a_hint_that_comes_twice_starts_one_pass():
+    runs = []
+
+    def once(ctx):
+        runs.append(1)
+
+    server = Server(make_root("once"))
+    server.overrules |= {
+        TaskAcquire: [granted(make_root("once")), refusal(409)],
+        TaskGet: task(),
+        PromiseGet: promise(make_root("once")),
+    }
+    async with make_bench(server, once) as bench:
+        bench.hint()
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert runs == [1]
+
+
+@in_virtual_time
+async def test_a_root_that_is_settled_already_is_not_run():
+    runs = []
+
+    def once(ctx):
+        runs.append(1)
+
+    server = Server(make_root("once", state="rejected_timedout"))
+    async with make_bench(server, once) as bench:
+        slot = bench.hint()
+        await asyncio.sleep(1)
+
+    assert runs == []
+    assert slot.events[-1] == "free"
+
+
+# The lease is lost
+
+
+@pytest.mark.parametrize("status", [409, 404])
+@in_virtual_time
+async def test_a_refused_fence_ends_the_pass_in_silence(status, caplog):
+    server = Server(make_root())
+    server.overrules[TaskFence] = refusal(status)
+    with caplog.at_level(logging.WARNING):
+        async with make_bench(server, main, leaf) as bench:
+            slot = bench.hint()
+            await asyncio.sleep(1)
+
+    assert bench.kinds() == ["task.acquire", "task.fence"]
+    assert slot.events[-1] == "free"
+    assert not bench.leases.holds("x")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("request_type", [TaskFulfill, TaskSuspend, TaskRelease])
+@in_virtual_time
+async def test_a_refusal_at_the_end_is_taken_in_silence(request_type, caplog):
+    func = "waiting" if request_type is TaskSuspend else "main"
+    server = Server(make_root(func))
+    server.overrules[request_type] = refusal(409)
+    if request_type is TaskRelease:
+        server.overrules[TaskFence] = UNREACHABLE
+    with caplog.at_level(logging.WARNING):
+        async with make_bench(server, main, waiting, leaf) as bench:
+            bench.hint()
+            await asyncio.sleep(60)
+
+    assert bench.wire.sent[-1].kind == request_type.kind
+    assert caplog.records == []
+
+
+@in_virtual_time
+async def test_a_lease_that_the_heartbeat_finds_lost_ends_the_pass_and_closes_its_body():
+    closed = []
+
+    def main(ctx):
+        try:
+            yield ctx.run(slow)
+            yield ctx.run(slow)
+        finally:
+            closed.append(1)
+
+    def slow(ctx):
+        if ctx.id == "x.1":
+            loop.call_soon_threadsafe(bench.leases._held["x", 1])
+
+    loop = asyncio.get_running_loop()
+    async with make_bench(Server(make_root()), main) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert closed == [1]
+    assert "task.fulfill" not in bench.kinds()
+    assert "task.release" not in bench.kinds()
+    assert bench.suspended == ["x"]
+
+
+# Trouble with the server
+
+
+@pytest.mark.parametrize("reaction", [UNREACHABLE, refusal(500), refusal(400)])
+@in_virtual_time
+async def test_trouble_in_the_middle_gives_the_task_back_and_settles_nothing(reaction):
+    seen = []
+
+    def main(ctx):
+        try:
+            yield ctx.run(leaf)
+        except Exception as error:
+            seen.append(error)
+            raise
+
+    server = Server(make_root())
+    server.overrules[TaskFence] = reaction
+    async with make_bench(server, main) as bench:
+        slot = bench.hint()
+        await asyncio.sleep(60)
+        await _let_end(bench)
+
+    assert bench.kinds() == ["task.acquire", "task.fence", "task.release"]
+    assert seen == []
+    assert slot.events[-1] == "free"
+
+
+@pytest.mark.parametrize("status", [400, 404])
+@in_virtual_time
+async def test_a_refused_action_inside_a_fence_that_held_gives_the_task_back(status):
+    server = Server(make_root())
+    server.overrules[TaskFence] = lambda request: fence_refusal(request, status)
+    async with make_bench(server, main, leaf) as bench:
+        bench.hint()
+        await asyncio.sleep(60)
+        await _let_end(bench)
+
+    assert bench.kinds() == ["task.acquire", "task.fence", "task.release"]
+
+
+@pytest.mark.parametrize("stops", [False, True])
+@in_virtual_time
+async def test_trouble_in_two_places_at_once_gives_the_task_back_as_well(stops):
+    def main(ctx):
+        for _ in range(5):
+            yield ctx.begin_run(waiting)
+
+    server = Server(make_root())
+    server.overrules[TaskFence] = lambda request: (
+        refusal(500) if len(bench.wire.of(TaskFence)) > 3 else server._react(request)
+    )
+    async with make_bench(server, main) as bench:
+        bench.hint()
+        await asyncio.sleep(0.5)
+        if stops:
+            await bench.worker.stop(30)
+        await asyncio.sleep(60)
+
+    assert bench.kinds().count("task.release") == 1
+    assert bench.kinds()[-1] == "task.release"
+
+
+@in_virtual_time
+async def test_after_the_first_trouble_nothing_durable_is_done_any_more():
+    """The breaker: also when the body catches whatever reaches it."""
+
+    def stubborn(ctx):
+        for _ in range(5):
+            try:
+                yield ctx.run(leaf)
+            except BaseException:  # noqa: BLE001  # that is the point
+                pass
+
+    server = Server(make_root("stubborn"))
+    server.overrules[TaskFence] = UNREACHABLE
+    async with make_bench(server, stubborn) as bench:
+        bench.hint()
+        await asyncio.sleep(60)
+        await _let_end(bench)
+
+    assert len(bench.wire.of(TaskFence)) == 1
+
+
+@in_virtual_time
+async def test_a_release_that_fails_does_not_matter():
+    server = Server(make_root())
+    server.overrules |= {TaskFence: UNREACHABLE, TaskRelease: UNREACHABLE}
+    async with make_bench(server, main, leaf) as bench:
+        slot = bench.hint()
+        await asyncio.sleep(60)
+        await _let_end(bench)
+
+    assert slot.events[-1] == "free"
+    assert not bench.leases.holds("x")
+
+
+# What cannot ever run, and what cannot run here
+
+
+@in_virtual_time
+async def test_arguments_that_do_not_fit_reject_the_promise():
+    def typed(ctx, number: int):
+        return number
+
+    async with make_bench(Server(make_root("typed", ["seven"])), typed) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    (fulfill,) = bench.wire.of(TaskFulfill)
+    data = CODEC.decode(fulfill.action.data.value)
+    assert fulfill.action.data.state == "rejected"
+    assert data["name"] == "DecodeError"
+    assert "argument 'number' of typed" in data["message"]
+
+
+@pytest.mark.parametrize(
+    "param", [{"data": "not base64"}, {"data": "W10="}, {"data": "eyJmdW5jIjogMX0="}]
+)
+@in_virtual_time
+async def test_a_parameter_that_is_no_call_rejects_the_promise(param):
+    async with make_bench(Server(make_root(param=Value(**param))), main) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    (fulfill,) = bench.wire.of(TaskFulfill)
+    assert CODEC.decode(fulfill.action.data.value)["name"] == "DecodeError"
+
+
+@in_virtual_time
+async def test_an_unknown_function_is_given_back_ever_later_and_rejected_in_the_end():
+    server = Server(make_root("unknown"))
+    async with make_bench(server, main) as bench:
+        held_for = []
+        for version in range(12):
+            if bench.wire.of(TaskFulfill):
+                break
+            began = asyncio.get_running_loop().time()
+            await bench.hint(version=version).is_left.wait()
+            held_for.append(asyncio.get_running_loop().time() - began)
+
+    assert held_for[:4] == pytest.approx([1, 2, 4, 8], abs=0.3)
+    assert len(held_for) == 10
+    (fulfill,) = bench.wire.of(TaskFulfill)
+    data = CODEC.decode(fulfill.action.data.value)
+    assert data["name"] == "FunctionNotFoundError"
+    assert "unknown" in data["message"]
+
+
+@in_virtual_time
+async def test_a_function_that_becomes_known_is_run():
+    def late(ctx):
+        return "known"
+
+    server = Server(make_root("late"))
+    async with make_bench(server, main) as bench:
+        bench.hint()
+        await asyncio.sleep(2)
+        bench.registry.add(late)
+        bench.hint(version=1)
+        await asyncio.sleep(2)
+
+    assert bench.wire.sent[-1].kind == "task.fulfill"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+@in_virtual_time
+async def test_what_is_no_exception_gives_the_task_back_and_does_not_run_in_circles(error):
+    runs = []
+
+    def leaving(ctx):
+        runs.append(1)
+        raise error
+
+    async with make_bench(Server(make_root("leaving")), leaving) as bench:
+        for n in range(100):  # the server sends a hint for every task that is given back
+            if len(bench.wire.of(TaskRelease)) < n:
+                break
+            bench.hint(version=n)
+            await asyncio.sleep(0.01)
+        assert not bench.wire.of(TaskFulfill)
+        assert len(runs) <= 4, "it stops the worker, or is given back ever later"
+        await _let_end(bench)
+
+
+@in_virtual_time
+async def test_trouble_of_our_own_gives_the_task_back_as_well(caplog):
+    """Whatever goes wrong in the machinery: the task must not hang until its lease runs out."""
+
+    class Broken:
+        def next(self, attempt):
+            raise RuntimeError("a policy of the user's that fails")
+
+    def flaky(ctx):
+        raise ValueError("x")
+
+    def main(ctx):
+        yield ctx.run(flaky).options(retry_policy=Broken())
+
+    async with make_bench(Server(make_root()), main) as bench:
+        bench.hint()
+        await asyncio.sleep(60)
+        await _let_end(bench)
+
+    assert bench.kinds()[-1] in ("task.release", "task.fulfill")
+
+
+# Threads
+
+
+@in_virtual_time
+async def test_no_line_of_the_users_runs_on_the_event_loop():
+    threads = {}
+
+    def note(what):
+        threads[what] = threading.current_thread()
+
+    @dataclass
+    class Order:
+        number: int
+
+        def __post_init__(self):
+            note("argument")
+
+    def decorated(func):
+        @wraps(func)
+        def wrapper(ctx, *args):
+            note("decorator")
+            return func(ctx, *args)
+
+        return wrapper
+
+    @decorated
+    def main(ctx, order: Order):
+        note("generator")
+        try:
+            yield ctx.run(leaf)
+            yield (yield ctx.promise(id="answer"))
+        finally:
+            note("finally")
+
+    def leaf(ctx):
+        note("function")
+
+    root = make_root("main", [{"number": 7}])
+    async with make_bench(Server(root), main) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    loop_thread = threading.current_thread()
+    assert threads.keys() == {"argument", "decorator", "generator", "finally", "function"}
+    assert [what for what, thread in threads.items() if thread is loop_thread] == []
+
+
+# A server so near that nothing is waited for
+
+
+@in_virtual_time
+async def test_steps_are_written_by_the_thread_that_runs_them():
+    async with make_bench(Server(make_root()), main, wire=NearWire) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert bench.kinds() == ["task.acquire", "task.fence", "task.fence", "task.fulfill"]
+    assert CODEC.decode(bench.wire.sent[-1].action.data.value) == 2
+    (thread,) = bench.wire.threads
+    assert thread is not threading.current_thread()
+
+
+@in_virtual_time
+async def test_a_step_begins_after_the_one_before_is_written():
+    written = []
+
+    def step(ctx):
+        written.append([r.action.data.id for r in bench.wire.of(TaskFence)])
+
+    def main(ctx):
+        yield ctx.run(step)
+        yield ctx.run(step)
+
+    async with make_bench(Server(make_root()), main, wire=NearWire) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert written == [["x.1"], ["x.1", "x.1", "x.2"]]
+
+
+@in_virtual_time
+async def test_a_lease_that_is_lost_ends_the_pass_in_silence_there_as_well():
+    server = Server(make_root())
+    server.overrules[TaskFence] = refusal(409)
+    async with make_bench(server, main, wire=NearWire) as bench:
+        bench.hint()
+        await asyncio.sleep(1)
+
+    assert bench.kinds() == ["task.acquire", "task.fence"]
+    assert not bench.leases.holds("x")
+
+
+@in_virtual_time
+async def test_a_stop_is_noticed_between_two_steps_there_as_well():
+    enough, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def endless(ctx):
+        while True:
+            yield ctx.run(leaf)
+            if len(bench.wire.sent) > 10:
+                loop.call_soon_threadsafe(enough.set)
+
+    async with make_bench(Server(make_root("endless")), endless, wire=NearWire) as bench:
+        bench.hint()
+        await enough.wait()
+        await bench.worker.stop(30)
+
+    assert bench.wire.sent[-1].kind == "task.release"
+
+
+# The end
+
+
+@in_virtual_time
+async def test_a_stopping_worker_gives_back_what_is_between_two_steps():
+    enough, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def endless(ctx):
+        while True:
+            if (yield ctx.run(leaf, ctx.id)) and len(bench.wire.sent) > 10:
+                loop.call_soon_threadsafe(enough.set)
+
+    server = Server(make_root("endless"))
+    async with make_bench(server, endless) as bench:
+        bench.hint()
+        await enough.wait()
+        await bench.worker.stop(30)
+
+    assert bench.wire.sent[-1].kind == "task.release"
+    assert bench.suspended == ["x"]
+    assert not bench.leases.holds("x")
+
+
+@in_virtual_time
+async def test_a_stopping_worker_gives_back_what_it_is_being_granted():
+    server = Server(make_root())
+    server.overrules[TaskAcquire] = lambda request: None
+    async with make_bench(server, main, leaf) as bench:
+        bench.hint()
+        await asyncio.sleep(0.01)
+        stopping = asyncio.ensure_future(bench.worker.stop(30))  # noqa: TID251  # awaited below
+        await asyncio.sleep(0.01)
+        ((_, answering),) = bench.wire.unanswered
+        answering.set_result(granted(make_root(), 1))
+        await stopping
+        await asyncio.sleep(1)
+
+    assert bench.kinds() == ["task.acquire", "task.release"]
