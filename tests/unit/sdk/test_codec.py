@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
+import attrs
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -263,8 +265,6 @@ def test_an_annotation_brings_a_type_back(value, type, way):
 
 
 def test_pydantic_models_come_back():
-    pydantic = pytest.importorskip("pydantic")
-
     class Model(pydantic.BaseModel):
         number: int
         inner: list["Model"] = []
@@ -279,7 +279,6 @@ def test_pydantic_models_come_back():
 
 
 def test_attrs_classes_come_back():
-    attrs = pytest.importorskip("attrs")
     cls = attrs.make_class("Thing", {"number": attrs.field(type=int)})
 
     assert round_trip(cls(1)) == {"number": 1}
