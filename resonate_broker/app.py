@@ -19,6 +19,7 @@ from resonate_broker.driver import Driver
 from resonate_broker.kernel.system import Limits, System
 from resonate_broker.link import Link
 from resonate_broker.operations import register_operations
+from resonate_sdk.amqp.lenient import read_leniently
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.session import SessionLostError
 from resonate_sdk.protocol.topology import Names
@@ -76,6 +77,7 @@ class Server:
             StartError: RabbitMQ cannot be reached or refuses what a server needs.
         """
         silence_libraries()
+        read_leniently()
         await self._check(stop)
         if stop.is_set():
             return
@@ -90,6 +92,7 @@ class Server:
                 await asyncio.wait((kernel, stopping), return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
                 await self._drain()
+                kernel.cancel()  # it ends by itself, unless something never came to an end
                 self._link.stop()
 
     async def _check(self, stop: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
 from resonate_sdk.protocol.topology import Names, server_topology
 
@@ -21,6 +22,9 @@ RECONNECT_S_MIN = 0.1
 RECONNECT_S_MAX = 5.0
 LISTEN_INTERVAL_S = 0.5
 STOP_TIMEOUT_S = 5.0
+
+# It goes nowhere; that the broker confirms it says that it takes messages.
+PROBE = Publication(exchange="", routing_key="", body=b"", is_mandatory=False, is_persistent=False)
 
 
 class Link:
@@ -144,14 +148,21 @@ class Link:
             raise SessionLostError(await session.lost())
 
     async def _listen(self, session: Session) -> None:
-        """Keep track of since when no heartbeat has been waiting unheard."""
+        """Keep track of since when no heartbeat has been waiting unheard.
+
+        Under an alarm the broker takes no messages, heartbeats neither: then nothing is heard.
+        """
+        taken = session.publisher.publish(PROBE)
         while not session.is_lost:
+            is_taking = taken.done()
+            if is_taking:
+                taken = session.publisher.publish(PROBE)
             try:
                 count = await session.count(self._names.heartbeat)
             except SessionLostError as error:
                 session.lose(str(error))
                 return
-            if count is None or count.ready > 0 or self._api.has_beats:
+            if not is_taking or count is None or count.ready > 0 or self._api.has_beats:
                 self._guard.heard_since_ms = None
             elif self._guard.heard_since_ms is None:
                 self._guard.heard_since_ms = self._store_now_ms()

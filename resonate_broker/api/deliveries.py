@@ -13,18 +13,22 @@ class Incoming:
     Attributes:
         delivery: what arrived.
         consumer: through which it is acknowledged.
+        reply_to: where its answers go; None if nobody waits for them.
         is_array: whether its answers travel as an array.
         items: its requests, well formed or not.
         next: the first one that has not been handed to the kernel.
         open: how many have no answer yet.
     """
 
-    __slots__ = ("_chains", "consumer", "delivery", "is_array", "items", "next", "open")
+    __slots__ = ("_chains", "consumer", "delivery", "is_array", "items", "next", "open", "reply_to")
 
-    def __init__(self, delivery: Delivery, consumer: Consumer, body: Body) -> None:
+    def __init__(
+        self, delivery: Delivery, consumer: Consumer, reply_to: str | None, body: Body
+    ) -> None:
         """A delivery of which nothing has been done."""
         self.delivery = delivery
         self.consumer = consumer
+        self.reply_to = reply_to
         self.is_array = body.is_array
         self.items: Sequence[Decoded | Malformed] = body.items
         self.next = 0

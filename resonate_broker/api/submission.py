@@ -61,7 +61,8 @@ class SubmissionApi:
         """A message of requests has come."""
         self._acknowledgers.setdefault(consumer, Acknowledger(consumer)).arrived(delivery.tag)
         waiting = self._beats if consumer.queue == self._names.heartbeat else self._waiting
-        waiting.append(Incoming(delivery, consumer, decode_body(delivery.body)))
+        reply_to = self._reply_to(delivery)
+        waiting.append(Incoming(delivery, consumer, reply_to, decode_body(delivery.body)))
 
     @property
     def has_beats(self) -> bool:
@@ -99,9 +100,9 @@ class SubmissionApi:
                 link = incoming.link(item.chain)
                 if link is not None:
                     link.fail()
-                if self._may_reply(incoming):
+                if incoming.reply_to is not None:
                     completed = Completed(Answer(responses.MALFORMED, reason), 0)
-                    self._reply(incoming, kind, correlation_id, completed)
+                    self._reply(incoming, incoming.reply_to, kind, correlation_id, completed)
                     self._done_one(incoming)
                 else:
                     self._bury(incoming, item.raw, reason)
@@ -114,19 +115,25 @@ class SubmissionApi:
                 return self._system.submit(sqe, urgent=isinstance(request, TaskHeartbeat))
 
     def _completed(self, incoming: Incoming, item: Decoded, completed: Completed) -> None:
-        if self._may_reply(incoming):
-            self._reply(incoming, item.kind, item.head.correlation_id, completed)
+        if incoming.reply_to is not None:
+            reply_to, correlation_id = incoming.reply_to, item.head.correlation_id
+            self._reply(incoming, reply_to, item.kind, correlation_id, completed)
         if completed.crash is None:
             self._done_one(incoming)
         else:
             self._bury(incoming, item.raw, completed.crash)
 
     def _reply(
-        self, incoming: Incoming, kind: str, correlation_id: str, completed: Completed
+        self,
+        incoming: Incoming,
+        reply_to: str,
+        kind: str,
+        correlation_id: str,
+        completed: Completed,
     ) -> None:
         self._replies.add(
             Reply(
-                reply_to=incoming.delivery.reply_to or "",
+                reply_to=reply_to,
                 is_array=incoming.is_array,
                 amqp_correlation_id=incoming.delivery.correlation_id,
                 kind=kind,
@@ -142,10 +149,15 @@ class SubmissionApi:
         if incoming.open == 0 and acknowledger is not None:
             acknowledger.done(incoming.delivery.tag)
 
-    def _may_reply(self, incoming: Incoming) -> bool:
-        """Whether there is somebody to answer; we publish to no queue but those of clients."""
-        reply_to = incoming.delivery.reply_to
-        return reply_to is not None and self._names.may_reply_to(reply_to)
+    def _reply_to(self, delivery: Delivery) -> str | None:
+        """Where somebody waits for answers; we publish to no queue but those of clients."""
+        reply_to = delivery.reply_to
+        if not reply_to:
+            return None
+        if not self._names.may_reply_to(reply_to):
+            logger.warning("reply address is not allowed and was ignored reply_to=%s", reply_to)
+            return None
+        return reply_to
 
     def _bury(self, incoming: Incoming, item: bytes, reason: str) -> None:
         """Keep a request that could not be carried out where an operator finds it.

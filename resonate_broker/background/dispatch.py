@@ -36,7 +36,7 @@ class Window:
         probed_at_ms: when it was counted, on the clock of the store.
         greeted_at_ms: when a worker of the group last said hello.
         passed_at_ms: the youngest hint whose task has been acquired was sent then.
-        queued_count: how many tasks we have queued, ever.
+        queued_count: how many batches have queued tasks of the group, ever.
     """
 
     __slots__ = (
@@ -152,6 +152,9 @@ class Dispatch:
         """
         self._windows = windows
         self._wake_top_up = wake_top_up
+        self._queued: dict[
+            str, int
+        ] = {}  # groups of which a batch under way queues tasks, and when
 
     def decided(self, state: WorkingState) -> None:
         """Dispatch what became pending, and keep the timers of all that changed in step."""
@@ -163,11 +166,18 @@ class Dispatch:
             rules.set_timer(state, promise)
         state.take_changed()
 
-    def handed_over(self, outgoing: Sequence[Outgoing]) -> None:
-        """Count the hints that go out."""
+    def committed(self, outgoing: Sequence[Outgoing]) -> None:
+        """Count the hints that go out, and see to the tasks that are queued: now they are stored."""
         for message in outgoing:
             if message.listener is None and not message.is_exclusive:
                 self._windows.of(message.group).hand_over()
+        for group, now_ms in self._queued.items():
+            window = self._windows.of(group)
+            window.queued_count += 1
+            window.has_queued = True
+            self._windows.want(group)
+            self._wake_top_up(now_ms + TOP_UP_GATHER_MS)
+        self._queued.clear()
 
     def _note_acquisition(self, before: Promise | None, after: Promise, now_ms: int) -> None:
         if before is None or before.task is None or after.task is None:
@@ -229,12 +239,8 @@ class Dispatch:
         return _put_task(state, promise, replace(task, retry_at_ms=again_at_ms))
 
     def _queue(self, group: str, now_ms: int) -> None:
-        window = self._windows.of(group)
-        window.queued_count += 1
-        if not window.has_queued:
-            window.has_queued = True
-            self._windows.want(group)
-            self._wake_top_up(now_ms + TOP_UP_GATHER_MS)
+        self._windows.of(group).has_queued = True  # nobody overtakes it
+        self._queued[group] = now_ms
 
     def _may_send(self, state: WorkingState, promise: Promise) -> bool:
         if _target(promise).cast == "uni":

@@ -68,8 +68,8 @@ class Dispatcher(Protocol):
         """Add to the working state what follows from the changes of one coroutine."""
         ...
 
-    def handed_over(self, outgoing: Sequence[Outgoing]) -> None:
-        """The batch is durable and its messages go out."""
+    def committed(self, outgoing: Sequence[Outgoing]) -> None:
+        """The batch is durable and its messages, if there are any, go out."""
         ...
 
 

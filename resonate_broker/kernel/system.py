@@ -458,8 +458,8 @@ class System:
         for timer in batch.state.armed:
             self.wake(SWEEP, timer.due_at_ms)
         outgoing = batch.state.outgoing()
+        self._dispatcher.committed(outgoing)
         if outgoing:
-            self._dispatcher.handed_over(outgoing)
             self._effect(Publish(outgoing), self._published)
         for member in batch.members:
             if member.coroutine.is_done:

@@ -59,6 +59,7 @@ class Publisher:
         self._writer = writer
         self._count = 0
         self._prefix = f"{secrets.token_hex(6)}-"
+        self._failure: Exception | None = None
 
     @property
     def unconfirmed(self) -> int:
@@ -83,6 +84,9 @@ class Publisher:
         confirmation: asyncio.Future[Any] = loop.create_future()
         confirmation.add_done_callback(lambda done: _translate(done, confirmed))
         confirmed.add_done_callback(_retrieve)
+        if self._failure is not None:
+            confirmed.set_exception(self._failure)
+            return confirmed
 
         # aiormq matches confirms by the number of the message, and returns by its id.
         self._count += 1
@@ -98,7 +102,8 @@ class Publisher:
         return confirmed
 
     def fail(self, error: Exception) -> None:
-        """The broker will say nothing more: give up what it has not confirmed."""
+        """The broker will say nothing more: give up what it has not confirmed, and all to come."""
+        self._failure = error
         for confirmation in tuple(self.channel.confirmations.values()):
             if not confirmation.done():
                 confirmation.add_done_callback(_retrieve)

@@ -138,12 +138,21 @@ class Session:
 
         Args:
             queue: which one.
-            on_delivery: called with each message, in order; must not block.
+            on_delivery: called with each message, in order; must not block. What it raises ends
+                the session, and the message comes again, as often as its queue allows.
         """
+
+        def deliver(consumer: Consumer, delivery: Delivery) -> None:
+            try:
+                on_delivery(consumer, delivery)
+            except Exception as error:
+                logger.exception("a message could not be taken queue=%s", queue)
+                self.lose(f"a message of {queue} could not be taken: {describe(error)}")
+
         async with _calling(f"consume {queue}"):
             channel = await _data_channel(self._consuming, confirms=False)
             self.watch(channel, queue)
-            return Consumer(channel, self._acks, queue, on_delivery)
+            return Consumer(channel, self._acks, queue, deliver)
 
     async def consume(
         self, queue: str, on_delivery: OnDelivery, *, prefetch: int | None

@@ -3,6 +3,7 @@
 Whoever declares an object uses exactly these arguments; others are refused by the broker.
 """
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Literal
 from zlib import crc32
@@ -26,6 +27,7 @@ PLAIN_KEYS = ("promise.*", "task.*", "schedule.*", "debug.*", "invoke", "hello")
 NOW_HEADER = "resonate-now"  # of an answer: the instant it was decided at, epoch ms
 REASON_HEADER = "resonate-reason"  # of a dead letter: why nobody could carry it out
 DIRECT_REPLY_PREFIX = "amq.rabbitmq.reply-to."
+ERLANG_PIDS = (b"\x83X", b"\x83g")  # how a process begins in the external format of Erlang
 
 
 class Exchange(Struct, frozen=True, kw_only=True):
@@ -111,7 +113,21 @@ class Names(Struct, frozen=True):
 
     def may_reply_to(self, queue: str) -> bool:
         """Whether the server may publish to a queue that a client named for its answers."""
-        return queue.startswith((DIRECT_REPLY_PREFIX, f"{self.namespace}.reply."))
+        if queue.startswith(DIRECT_REPLY_PREFIX):
+            return _is_direct_reply_token(queue.removeprefix(DIRECT_REPLY_PREFIX))
+        return queue.startswith(f"{self.namespace}.reply.")
+
+
+def _is_direct_reply_token(token: str) -> bool:
+    """Whether it looks like what the broker makes of direct reply-to.
+
+    RabbitMQ 3.10 closes the connection of whoever publishes to a token that it cannot decode.
+    """
+    try:
+        process, _ = (b64decode(part, validate=True) for part in token.split("."))
+    except ValueError:
+        return False
+    return process.startswith(ERLANG_PIDS)
 
 
 def server_topology(names: Names, partitions: int) -> Topology:

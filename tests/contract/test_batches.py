@@ -101,10 +101,10 @@ class CheckedDispatch:
         )
         self._before, self._sent = after, len(sent)
 
-    def handed_over(self, outgoing: Sequence[Outgoing]) -> None:
-        self.dispatch.handed_over(outgoing)
+    def committed(self, outgoing: Sequence[Outgoing]) -> None:
+        self.dispatch.committed(outgoing)
 
-    def committed(self, changes: Changes, stored: Snapshot) -> None:
+    def written(self, changes: Changes, stored: Snapshot) -> None:
         """A batch is durable: the store has what was decided."""
         assert stored == invariants.apply(self._stored, changes)
         assert changes or stored == self._stored
@@ -168,7 +168,7 @@ class StoreAIO:
             await transaction.commit(changes)
         except ConflictError as error:
             return StoreFailed("aborted", str(error))
-        self._checked.committed(changes, await self._store.snapshot())
+        self._checked.written(changes, await self._store.snapshot())
         return Written()
 
     async def _due(self, limit: int) -> Due:

@@ -40,7 +40,7 @@ def dispatch(*changed: Promise, dispatching: Dispatching | None = None) -> Worki
     for promise in changed:
         state.put(promise)
         dispatching.dispatch.decided(state)
-    dispatching.dispatch.handed_over(state.outgoing())
+    dispatching.dispatch.committed(state.outgoing())
     return state
 
 
@@ -257,7 +257,7 @@ def test_news_take_no_room():
     dispatching = Dispatching(size=1)
     news = make_news(make_promise(state="resolved"), "amqp://any@g")
 
-    dispatching.dispatch.handed_over([news])
+    dispatching.dispatch.committed([news])
 
     assert dispatching.windows.of("g").room(1) == 1
 
@@ -485,7 +485,7 @@ def test_a_queued_task_that_changes_keeps_its_turn():
 
 def test_a_queued_task_stays_queued_while_there_is_no_room():
     dispatching = Dispatching(size=1)
-    dispatching.dispatch.handed_over([make_outgoing()])
+    dispatching.dispatch.committed([make_outgoing()])
     queued = make_promise("t", task=make_task(queued_at_ms=NOW - 500))
     state = make_state(queued)
 

@@ -155,10 +155,8 @@ def test_a_group_whose_tasks_could_not_be_read_is_still_known_to_wait():
     assert runs.windows.of("g").has_queued
 
 
-def test_a_task_that_is_queued_while_the_queue_is_read_is_not_forgotten():
-    """The reading may have missed it, and nobody else will say that it waits."""
-    runs, body = make_waiting()
-    runs.send(body, probed())
+def queue_task(runs: Runs) -> None:
+    """A batch under way queues a task of the group."""
     state = make_state(named=["t"])
     state.put(make_promise("t", task=make_task()))
     runs.dispatching.dispatch.decided(state)
@@ -166,14 +164,34 @@ def test_a_task_that_is_queued_while_the_queue_is_read_is_not_forgotten():
     assert task is not None
     assert task.queued_at_ms == NOW
 
+
+def test_a_task_that_is_stored_while_the_queue_is_read_is_not_forgotten():
+    """The reading may have missed it, and nobody else will say that it waits."""
+    runs, body = make_waiting()
+    queue_task(runs)
+    runs.send(body, probed())
+    runs.dispatching.dispatch.committed(())
+
     runs.send(body, ())
 
     assert runs.windows.of("g").has_queued
 
 
+def test_a_task_that_is_stored_after_the_queue_was_read_is_not_forgotten():
+    runs, body = make_waiting()
+    queue_task(runs)
+    runs.send(body, probed())
+    runs.send(body, ())
+
+    runs.dispatching.dispatch.committed(())
+
+    assert runs.windows.of("g").has_queued
+    assert runs.windows.has_wanted
+
+
 def test_hints_that_are_sent_while_the_queue_is_counted_take_room():
     runs, body = make_waiting(size=10)
-    runs.dispatching.dispatch.handed_over([make_outgoing(), make_outgoing()])
+    runs.dispatching.dispatch.committed([make_outgoing(), make_outgoing()])
 
     assert runs.send(body, probed(ready=3)) == ReadQueued("g", 5)
 

@@ -80,7 +80,7 @@ class NoDispatch:
         self.decided_count += 1
         state.take_changed()
 
-    def handed_over(self, outgoing: Sequence[Outgoing]) -> None:
+    def committed(self, outgoing: Sequence[Outgoing]) -> None:
         self.handed.extend(outgoing)
 
 
