@@ -114,7 +114,7 @@ def test_a_promise_past_its_deadline_has_timed_out(resonate, id):
 
 
 def test_what_the_server_refuses_is_refused(resonate, id):
-    tags = [part for n in range(63) for part in ("--tags", f"k{n}=v")]
+    tags = [part for n in range(64) for part in ("--tags", f"k{n}=v")]
 
     result = resonate("promises", "create", id, "-t", "1h", *tags)
 
