@@ -15,11 +15,12 @@ from resonate_sdk.execution.effects import (
     Event,
     FunctionCalled,
     Outcome,
+    Progress,
     SettleChild,
     StartTimer,
     TimerFired,
 )
-from resonate_sdk.execution.execution import Execution, Progress, call_function
+from resonate_sdk.execution.execution import Execution, call_function
 from resonate_sdk.holder import Holder, LeaseLostError
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import CreateAction, PromiseSettle, Request, SettleAction

@@ -92,3 +92,17 @@ class Failed(Struct, frozen=True):
 
 
 Outcome = Done | Suspended | Failed
+
+
+class Progress(Struct, frozen=True):
+    """How far a pass has come.
+
+    Attributes:
+        effects: what it asks for now.
+        outcome: how it ended, if it has.
+        is_ready: bodies can go on at once: functions that were begun must not wait for them.
+    """
+
+    effects: tuple[Effect, ...]
+    outcome: Outcome | None
+    is_ready: bool = False

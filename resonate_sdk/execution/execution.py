@@ -11,13 +11,8 @@ from msgspec import Struct
 from resonate_sdk.callee import Callee
 from resonate_sdk.codec import Codec
 from resonate_sdk.context import Info, Scope
-from resonate_sdk.errors import (
-    EncodeError,
-    FunctionNotFoundError,
-    NonRetryable,
-    RetryAfter,
-    UsageError,
-)
+from resonate_sdk.errors import EncodeError, FunctionNotFoundError
+from resonate_sdk.execution.attempts import retry_delay_s
 from resonate_sdk.execution.bodies import Raised, Returned, Yielded, called
 from resonate_sdk.execution.children import (
     Lineage,
@@ -36,20 +31,22 @@ from resonate_sdk.execution.effects import (
     Failed,
     FunctionCalled,
     Outcome,
+    Progress,
     SettleChild,
     StartTimer,
     Suspended,
     TimerFired,
 )
+from resonate_sdk.execution.mistakes import cannot_wait_for, returned_op, waits_for_itself
 from resonate_sdk.execution.nodes import Activation, Node
 from resonate_sdk.failures import decode_failure, encode_failure
-from resonate_sdk.ops import Blocked, Call, Command, Invocation, Op, Promise
+from resonate_sdk.ops import Blocked, Call, Command, Invocation, Promise
 from resonate_sdk.options import Options
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.registry import Registry
-from resonate_sdk.retry import Exponential, Never, RetryPolicy
+from resonate_sdk.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -69,20 +66,6 @@ class Environment(Struct, frozen=True, kw_only=True):
     default_target: str
     retry_policy: RetryPolicy | None
     now_ms: Callable[[], int]
-
-
-class Progress(Struct, frozen=True):
-    """How far a pass has come.
-
-    Attributes:
-        effects: what it asks for now.
-        outcome: how it ended, if it has.
-        is_ready: bodies can go on at once: functions that were begun must not wait for them.
-    """
-
-    effects: tuple[Effect, ...]
-    outcome: Outcome | None
-    is_ready: bool = False
 
 
 class Execution:
@@ -251,7 +234,7 @@ class Execution:
             case Promise():
                 self._await(activation, self._promise(op.id))
             case _:
-                self._ready.append((activation, Raised(_cannot_wait_for(op))))
+                self._ready.append((activation, Raised(cannot_wait_for(op))))
 
     def _child(self, activation: Activation, command: Command, given: Options) -> Node | Raised:
         """The promise of a command: known, being made, or to be made now."""
@@ -383,15 +366,22 @@ class Execution:
             if not isinstance(outcome.error, Exception):
                 self._outcome = Failed(outcome.error)
                 return
-            delay_s = self._retry_delay_s(activation, outcome.error)
+            environment = self._environment
+            delay_s = retry_delay_s(
+                outcome.error,
+                activation,
+                environment.retry_policy,
+                now_ms=environment.now_ms(),
+                deadline_ms=self._lineages[activation.node.id].deadline_ms,
+            )
             if delay_s is not None:
                 activation.close()
                 self._numbers += 1
                 self._timers[self._numbers] = activation
                 self._ask(StartTimer(self._numbers, delay_s))
                 return
-        elif _is_op(outcome.value):
-            outcome = Raised(_returned_op(activation.callee.name, repr(outcome.value)))
+        elif (mistake := returned_op(activation.callee.name, outcome.value)) is not None:
+            outcome = Raised(mistake)
         activation.outcome = outcome
         activation.close()
         self._warn_of_unused(activation)
@@ -443,29 +433,6 @@ class Execution:
         except EncodeError as error:
             return Done("rejected", encode_failure(codec, error))
 
-    def _retry_delay_s(self, activation: Activation, error: Exception) -> float | None:
-        given = activation.given
-        if (
-            isinstance(error, NonRetryable | UsageError)
-            or getattr(error, "retryable", True) is False
-        ):
-            return None
-        if given.non_retryable and isinstance(error, given.non_retryable):
-            return None
-        policy = given.retry_policy or self._environment.retry_policy
-        if policy is None:
-            is_workflow = activation.callee.is_generator or activation.body is not None
-            policy = Never() if is_workflow else Exponential()
-        delay_s = policy.next(activation.attempt)
-        if delay_s is None:
-            return None
-        if isinstance(error, RetryAfter):
-            delay_s = error.delay
-        deadline_ms = self._lineages[activation.node.id].deadline_ms
-        if self._environment.now_ms() + delay_s * 1000 > deadline_ms:
-            return None
-        return delay_s
-
     def _stand_still(self) -> None:
         """Nothing can go on here: suspend, or tell a function that it waits for what waits for it."""
         frontier = dict.fromkeys(
@@ -488,7 +455,7 @@ class Execution:
             awaited = activation.awaiting
             if awaited is not None and activation.outcome is None:
                 awaited.waiters.remove(activation)
-                error = Raised(_waits_for_itself(activation.node.id, awaited.id))
+                error = Raised(waits_for_itself(activation.node.id, awaited.id))
                 if activation.body is None:
                     self._ended(activation, error)
                 else:
@@ -525,25 +492,3 @@ def call_function(call: Callable[[], Any]) -> Returned | Raised:
         return Returned(call())
     except BaseException as error:  # noqa: BLE001  # the function's own errors are its outcome
         return Raised(error)
-
-
-def _cannot_wait_for(found: object) -> UsageError:
-    advice = "yield what ctx.run, ctx.rpc, ctx.sleep or another method of ctx returned"
-    if hasattr(found, "send") or hasattr(found, "__await__"):
-        name = getattr(found, "__name__", "f")
-        advice = f"did you mean ctx.run({name}, ...)?"
-    elif callable(found):
-        advice = f"did you mean ctx.run({getattr(found, '__name__', 'f')}, ...)?"
-    return UsageError(f"a durable function cannot wait for {found!r}: {advice}")
-
-
-def _waits_for_itself(id: str, awaited: str) -> UsageError:
-    return UsageError(f"{id!r} waits for {awaited!r}, which cannot end before {id!r} does")
-
-
-def _is_op(value: object) -> bool:
-    return isinstance(value, Op)
-
-
-def _returned_op(name: str, op: str) -> UsageError:
-    return UsageError(f"{name} returned {op} instead of its value: write `return (yield ...)`")
