@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ SCHEMA_VERSION = 1
 PRELOAD_ROWS_MAX = 20_000
 AWAITERS_PER_LOAD_MAX = 1_000
 SEARCH_ROWS_MAX = 10_000
+
+Row = TypeVar("Row")
 
 _QUERIES = load_queries("resonate_store.sqlite")
 _encode = msgspec.json.Encoder().encode
@@ -152,18 +154,21 @@ class SqliteStore:
             raise RejectedError(f"{self.path}: {error}") from error
 
     def _write(self, changes: Changes) -> None:
-        self._write_each("insert_promise", (_insert_row(p) for p in changes.created))
-        self._write_each("update_promise", (_update_row(p) for p in changes.updated))
-        self._write_each("insert_callback", map(_pair, changes.callbacks_added))
-        self._write_each("delete_callback", map(_pair, changes.callbacks_consumed))
-        self._write_each("insert_listener", map(_pair, changes.listeners_added))
-        self._write_each("delete_listener", map(_pair, changes.listeners_told))
-        self._write_each("delete_timer_unless_owed", map(_pair, changes.timers_told))
-        self._write_each("delete_timer", map(_pair, changes.timers_disarmed))
-        self._write_each("insert_timer", map(_pair, changes.timers_armed))
+        self._write_each("insert_promise", _insert_row, changes.created)
+        self._write_each("update_promise", _update_row, changes.updated)
+        self._write_each("insert_callback", _pair, changes.callbacks_added)
+        self._write_each("delete_callback", _pair, changes.callbacks_consumed)
+        self._write_each("insert_listener", _pair, changes.listeners_added)
+        self._write_each("delete_listener", _pair, changes.listeners_told)
+        self._write_each("delete_timer_unless_owed", _pair, changes.timers_told)
+        self._write_each("delete_timer", _pair, changes.timers_disarmed)
+        self._write_each("insert_timer", _pair, changes.timers_armed)
 
-    def _write_each(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        self._connection.executemany(_QUERIES[query], rows)
+    def _write_each(
+        self, query: str, to_row: Callable[[Row], tuple[Any, ...]], rows: Sequence[Row]
+    ) -> None:
+        if rows:
+            self._connection.executemany(_QUERIES[query], map(to_row, rows))
 
     def _rows(self, query: str, *parameters: str | int) -> sqlite3.Cursor:
         return self._connection.execute(_QUERIES[query], parameters)
