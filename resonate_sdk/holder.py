@@ -1,5 +1,8 @@
 """What the holder of a task may ask: everything is fenced by the version it acquired."""
 
+import asyncio
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from resonate_sdk.ask import ask, refusal
@@ -57,7 +60,12 @@ class Granted(Struct, frozen=True, kw_only=True):
 
 
 class Holder:
-    """Speaks for this process about a task that it holds, or wants to."""
+    """Speaks for this process about a task that it holds, or wants to.
+
+    Attributes:
+        version: at which it holds the task; 0 while it does not.
+        on_wanted: called when something waits for the grant.
+    """
 
     def __init__(self, transport: Transport, id: str, origin: str, pid: str) -> None:
         """Speak about a task.
@@ -70,6 +78,10 @@ class Holder:
         """
         self.id = id
         self.version = 0
+        self.on_wanted: Callable[[], None] = _ignore
+        self._is_answered = asyncio.Event()
+        self._refusal: ResonateError | None = None
+        self._fulfilling: asyncio.Future[Answer] | None = None
         self._transport = transport
         self._origin = origin
         self._pid = pid
@@ -79,17 +91,44 @@ class Holder:
         """Speak about a task that was granted."""
         root = granted.root
         holder = Holder(transport, root.id, root.tags.get(tags.ORIGIN, root.id), pid)
-        holder.version = granted.task.version
+        holder.grant(granted.task.version)
         return holder
 
-    async def acquire(self, version: int, lease_ms: int) -> Granted | None:
+    @property
+    def has_fulfilled_early(self) -> bool:
+        """Whether the result has travelled behind the acquisition."""
+        return self._fulfilling is not None
+
+    def grant(self, version: int) -> None:
+        """The task is ours: let requests go that waited for its version."""
+        assert version > 0, "acquiring a task counts its version up"
+        self.version = version
+        self._is_answered.set()
+
+    def refuse(self, error: ResonateError) -> None:
+        """The task is not ours: requests that wait for its version must not go."""
+        self._refusal = error
+        self._is_answered.set()
+
+    async def acquire(
+        self, version: int, lease_ms: int, done: Done | None = None
+    ) -> Granted | None:
         """Acquire the task; None if somebody else has it, or nobody needs it.
+
+        Args:
+            version: at which it is pending.
+            lease_ms: how long it is ours without a heartbeat.
+            done: the result, if it is there already: it travels in the same message, and `fulfill`
+                says what became of it.
 
         Raises:
             ResonateError: no answer came, or the server refuses for another reason.
         """
         request = TaskAcquire(id=self.id, version=version, pid=self._pid, lease_ms=lease_ms)
-        answer = await self._ask(request)
+        if done is None:
+            answer = await self._ask(request)
+        else:
+            answer = await self._ask_chained(request, self._fulfill_request(version + 1, done))
         if isinstance(answer.data, TaskGranted):
             return Granted.by(answer.data)
         if answer.status in (responses.CONFLICT, responses.NOT_FOUND):
@@ -122,9 +161,14 @@ class Holder:
         """Create or settle another promise.
 
         Raises:
-            LeaseLostError: the task is not ours any more.
+            LeaseLostError: the task is not ours any more, or was not granted.
             ResonateError: no answer came, or the action itself was refused.
         """
+        if self.version == 0:
+            self.on_wanted()
+            await self._is_answered.wait()
+        if self._refusal is not None:
+            raise self._refusal
         return self.fenced(await self._ask(self.fence_request(action)))
 
     def fence_request(self, action: CreateAction | SettleAction) -> TaskFence:
@@ -147,10 +191,11 @@ class Holder:
             LeaseLostError: the task is not ours any more.
             ResonateError: no answer came.
         """
-        settle = PromiseSettle(id=self.id, state=done.state, value=done.value)
-        answer = await self._ask_as_holder(
-            TaskFulfill(id=self.id, version=self.version, action=SettleAction(data=settle))
-        )
+        answer = None if self._fulfilling is None else await self._fulfilling
+        if answer is None or not answer.is_ok:
+            # A chain that was carried out twice is refused the second time, although its first
+            # item was granted: whether the task is ours is decided here.
+            answer = await self._ask_as_holder(self._fulfill_request(self.version, done))
         assert isinstance(answer.data, PromiseData), "a fulfilled task shows its promise"
         return answer.data.promise
 
@@ -185,7 +230,33 @@ class Holder:
         """
         await self._ask_as_holder(TaskRelease(id=self.id, version=self.version))
 
+    def _fulfill_request(self, version: int, done: Done) -> TaskFulfill:
+        settle = PromiseSettle(id=self.id, state=done.state, value=done.value)
+        return TaskFulfill(id=self.id, version=version, action=SettleAction(data=settle))
+
+    async def _ask_chained(self, acquire: TaskAcquire, fulfill: TaskFulfill) -> Answer:
+        """Acquire, and fulfill at a version that nobody has granted yet.
+
+        Outside of a chain that would settle the promise also when somebody else has acquired it.
+        """
+        acquiring, fulfilling = (
+            self._transport.request(request, origin=self._origin, chain=self.id, timeout_s=None)
+            for request in (acquire, fulfill)
+        )
+        fulfilling.add_done_callback(_retrieve)
+        try:
+            answer = await acquiring
+        except ResonateError:
+            fulfilling.cancel()
+            raise
+        if answer.is_ok:
+            self._fulfilling = fulfilling
+            return answer
+        fulfilling.cancel()
+        return await self._ask(acquire) if answer.status in responses.RETRYABLE else answer
+
     async def _ask_as_holder(self, request: Request) -> Answer:
+        assert self.version > 0, "only who was granted a task speaks as its holder"
         answer = await self._ask(request)
         self._check_held(answer)
         return answer
@@ -200,3 +271,13 @@ class Holder:
     async def _ask(self, request: Request) -> Answer:
         # However long the server is away: the lease does not run out while it cannot hear us.
         return await ask(self._transport, request, origin=self._origin, timeout_s=None)
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""
+
+
+def _retrieve(fulfilling: "asyncio.Future[Answer]") -> None:
+    """An error that nobody waits for any more is no news."""
+    if not fulfilling.cancelled():
+        fulfilling.exception()

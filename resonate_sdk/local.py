@@ -13,7 +13,7 @@ from resonate_sdk.protocol.envelope import encode_request, join
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.requests import Hello, Request
 from resonate_sdk.protocol.responses import Answer
-from resonate_sdk.transport import Receiver
+from resonate_sdk.transport import Arrival, Receiver
 
 if TYPE_CHECKING:
     pass
@@ -147,6 +147,8 @@ class LocalTransport:
 
 
 class _LocalSlot:
+    arrival = Arrival()
+
     def __init__(self, transport: LocalTransport) -> None:
         self._transport = transport
 

@@ -15,12 +15,14 @@ class Registered(Struct, frozen=True, kw_only=True):
 
     Attributes:
         options: what its calls begin with.
+        overlap: whether it may start while its task is being acquired.
     """
 
     name: str
     version: int
     callee: Callee
     options: Options = NO_OPTIONS
+    overlap: bool = True
 
 
 class Registry:
@@ -38,6 +40,7 @@ class Registry:
         name: str | None = None,
         version: int = 1,
         options: Options = NO_OPTIONS,
+        overlap: bool = True,
     ) -> Registered:
         """Register a function.
 
@@ -55,7 +58,9 @@ class Registry:
             raise RegistrationError(f"version {version} of {name}: versions begin at 1")
         if version in self._by_name.get(name, ()):
             raise RegistrationError(f"function {name} version {version} is registered already")
-        registered = Registered(name=name, version=version, callee=describe(func), options=options)
+        registered = Registered(
+            name=name, version=version, callee=describe(func), options=options, overlap=overlap
+        )
         self._by_name.setdefault(name, {})[version] = registered
         self._by_func[_key(func)] = registered
         return registered

@@ -80,6 +80,7 @@ class Resonate:
         registry: Registry | None = None,
         dependencies: Mapping[str, Any] | None = None,
         autostart: bool = True,
+        overlap: bool = True,
     ) -> None:
         """Make a client; nothing is connected before it is needed.
 
@@ -104,6 +105,9 @@ class Resonate:
             registry: functions, shared with other clients.
             dependencies: what functions get from `ctx.get_dependency`.
             autostart: serve calls soon after the last registration, without `start()`.
+            overlap: start fresh executions while their tasks are being acquired, which is faster.
+                Now and then another worker gets the task: then what the function wrote elsewhere
+                is written twice, as after a crash; its promise is settled once in any case.
 
         Raises:
             UsageError: arguments contradict each other.
@@ -150,6 +154,7 @@ class Resonate:
             lease_ms=round(lease_s * 1000),
             threads=workers or min(WORKERS_MAX, cpus + WORKERS_BESIDE_CPUS),
             slots=max_concurrent_tasks,
+            overlap=overlap,
         )
         self.promises = Promises(self._call, self._codec)
 
@@ -213,6 +218,7 @@ class Resonate:
         retry_policy: RetryPolicy | None = None,
         non_retryable_exceptions: tuple[type[Exception], ...] = (),
         timeout: Seconds | None = None,
+        overlap: bool = True,
     ) -> "Registrar": ...
     @overload
     def register(
@@ -225,6 +231,7 @@ class Resonate:
         retry_policy: RetryPolicy | None = None,
         non_retryable_exceptions: tuple[type[Exception], ...] = (),
         timeout: Seconds | None = None,
+        overlap: bool = True,
     ) -> Function[..., Any]: ...
     def register(
         self,
@@ -236,6 +243,7 @@ class Resonate:
         retry_policy: RetryPolicy | None = None,
         non_retryable_exceptions: tuple[type[Exception], ...] = (),
         timeout: Seconds | None = None,
+        overlap: bool = True,
     ) -> Any:
         """Make a function durable: `@resonate.register`, `@resonate.register(...)`, or a call.
 
@@ -246,6 +254,9 @@ class Resonate:
             retry_policy: when a failed attempt is repeated.
             non_retryable_exceptions: exceptions after which none is.
             timeout: seconds until the deadline of its executions.
+            overlap: whether it may start while its task is being acquired, which is part of
+                running at least once: now and then another worker runs it as well. With False it
+                starts only when nobody else holds the task.
 
         Raises:
             RegistrationError: the name and version are taken, or there is no name.
@@ -256,7 +267,7 @@ class Resonate:
             retry_policy=retry_policy,
             non_retryable_exceptions=non_retryable_exceptions or None,
         )
-        registrar = Registrar(self, name, version, given)
+        registrar = Registrar(self, name, version, given, overlap)
         return registrar if func is None else registrar(func)
 
     @overload
@@ -518,9 +529,18 @@ class Resonate:
             )
         return registered
 
-    def add(self, func: Callable[..., Any], name: str | None, version: int, given: Options) -> Any:
+    def add(
+        self,
+        func: Callable[..., Any],
+        name: str | None,
+        version: int,
+        given: Options,
+        overlap: bool,
+    ) -> Any:
         """Register a function; `register` is the way to call it."""
-        registered = self._registry.add(func, name=name, version=version, options=given)
+        registered = self._registry.add(
+            func, name=name, version=version, options=given, overlap=overlap
+        )
         if self._autostart:
             self._runtime.subscribe(AUTOSTART_S)
         return Function[Any, Any](self, registered)
@@ -541,12 +561,15 @@ class Resonate:
 class Registrar:
     """Registers the function it is called with; what `@resonate.register(...)` stands for."""
 
-    def __init__(self, client: Resonate, name: str | None, version: int, given: Options) -> None:
+    def __init__(
+        self, client: Resonate, name: str | None, version: int, given: Options, overlap: bool
+    ) -> None:
         """Made by `register`."""
         self._client = client
         self._name = name
         self._version = version
         self._given = given
+        self._overlap = overlap
 
     @overload
     def __call__(
@@ -560,7 +583,7 @@ class Registrar:
     def __call__(self, func: Callable[Concatenate[Any, P], T], /) -> Function[P, T]: ...
     def __call__(self, func: Callable[..., Any], /) -> Any:
         """Register a function."""
-        return self._client.add(func, self._name, self._version, self._given)
+        return self._client.add(func, self._name, self._version, self._given, self._overlap)
 
 
 def _either(task_source: Poller | None, message_source: Poller | None) -> Poller | None:

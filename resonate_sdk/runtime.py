@@ -49,6 +49,7 @@ class Runtime:
         lease_ms: int,
         threads: int,
         slots: int,
+        overlap: bool = True,
     ) -> None:
         """Prepare everything; nothing runs before it is needed.
 
@@ -60,6 +61,7 @@ class Runtime:
             lease_ms: how long a lease lasts without a heartbeat.
             threads: how many functions may run at a time.
             slots: how many executions may be under way at a time.
+            overlap: whether fresh executions start while their tasks are being acquired.
         """
         self._transport = transport
         self._pid = pid
@@ -74,6 +76,7 @@ class Runtime:
             pid=pid,
             lease_ms=lease_ms,
             threads=threads,
+            overlap=overlap,
             on_settled=self._watches.settle,
             on_suspended=self._keep_watching,
         )

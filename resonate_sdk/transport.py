@@ -4,14 +4,36 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
 
 
+class Arrival(Struct, frozen=True, kw_only=True):
+    """What a transport knows about the way of a hint.
+
+    Attributes:
+        is_redelivered: whether somebody has, perhaps, had it before.
+        is_dead_lettered: whether it was meant for somebody else, who did not take it.
+        server_now_ms: the server's clock when the hint got its slot, estimated, epoch ms; None if
+            that is not known.
+    """
+
+    is_redelivered: bool = False
+    is_dead_lettered: bool = False
+    server_now_ms: int | None = None
+
+
 class Slot(Protocol):
     """The place in this process that a hint takes up while its execution runs."""
+
+    @property
+    def arrival(self) -> Arrival:
+        """How the hint has come."""
+        ...
 
     def answered(self) -> None:
         """The server has answered the attempt to acquire the task: the hint is used up."""

@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from functools import partial
 
 from resonate_sdk.call_envelope import decode_call
+from resonate_sdk.early_pass import Departure, EarlyPass, MustWaitError
 from resonate_sdk.errors import DecodeError, FunctionNotFoundError, ResonateError
 from resonate_sdk.execution.effects import Done, Failed, Suspended
 from resonate_sdk.execution.execution import Environment, Execution
 from resonate_sdk.failures import encode_failure
 from resonate_sdk.heartbeat import Leases
 from resonate_sdk.holder import Granted, Holder, LeaseLostError
+from resonate_sdk.overlap import StartedTasks, may_overlap
 from resonate_sdk.pass_driver import PassDriver, StoppingError
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
-from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.records import PromiseRecord, TaskRef
 from resonate_sdk.tasks import Tasks
 from resonate_sdk.threads import DaemonThreads
 from resonate_sdk.transport import ImmediateTransport, Slot, Transport
@@ -42,6 +44,7 @@ class Worker:
         pid: str,
         lease_ms: int,
         threads: int,
+        overlap: bool = True,
         on_settled: Callable[[PromiseRecord], None],
         on_suspended: Callable[[str], None],
     ) -> None:
@@ -54,6 +57,7 @@ class Worker:
             pid: the name of this process.
             lease_ms: how long a lease lasts without a heartbeat.
             threads: how many functions may run at a time.
+            overlap: whether bodies may start while their tasks are being acquired.
             on_settled: told of each promise that a pass has settled.
             on_suspended: told of each promise whose pass ended without that.
         """
@@ -68,8 +72,11 @@ class Worker:
         self._at_once = (
             transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
         )
+        self._overlap = overlap and self._at_once is None
         self._tasks: Tasks | None = None
         self._drivers = set[PassDriver]()
+        self._started = StartedTasks()
+        self._departure: Departure | None = None
         self._failures = Counter[str]()  # consecutive ones, by task
         self._under_way = 0  # hints and executions that the stop waits for
         self._is_stopping = False
@@ -132,19 +139,52 @@ class Worker:
     async def _run_hint(self, hint: Hint, slot: Slot) -> None:
         try:
             with self._counted():
-                granted = await self._acquire(hint, slot)
-                if granted is not None:
-                    await self._run_granted(granted)
+                ref, promise = hint.data.task, hint.data.promise
+                origin = ref.id if promise is None else promise.tags.get(tags.ORIGIN, ref.id)
+                holder = Holder(self._transport, ref.id, origin, self._pid)
+                if self._started.add(ref) and self._may_overlap(hint, slot):
+                    await self._run_early(hint, slot, holder)
+                else:
+                    granted = await self._acquire(ref, slot, holder)
+                    if granted is not None:
+                        await self._run_granted(granted)
         finally:
             slot.free()
 
-    async def _acquire(self, hint: Hint, slot: Slot) -> Granted | None:
-        """Acquire the task of a hint; None if it is not for us."""
+    def _may_overlap(self, hint: Hint, slot: Slot) -> bool:
+        return self._overlap and not self._is_stopping and may_overlap(hint, slot.arrival)
+
+    async def _run_early(self, hint: Hint, slot: Slot, holder: Holder) -> None:
+        """Begin the first pass of a fresh execution, and acquire its task meanwhile."""
         ref, promise = hint.data.task, hint.data.promise
-        origin = ref.id if promise is None else promise.tags.get(tags.ORIGIN, ref.id)
-        holder = Holder(self._transport, ref.id, origin, self._pid)
+        assert promise is not None, "a pass can begin only with its promise"
+        assumed = Granted(
+            task=TaskRef(id=ref.id, version=ref.version + 1), root=promise, preload=()
+        )
+        driver = PassDriver(holder, self._own_tasks, self._threads, self._at_once)
+        if self._departure is None or self._departure.has_left.is_set():
+            self._departure = Departure()
+        early = EarlyPass(assumed, holder, driver, self._departure)
+        self._drivers.add(driver)
+        self._own_tasks.spawn(early.run(partial(self._prepare, assumed, {}, is_early=True)))
         try:
-            granted = await holder.acquire(ref.version, self._lease_ms)
+            granted = await self._acquire(ref, slot, holder, early)
+            if granted is not None:
+                await self._run_granted(granted, early)
+        finally:
+            early.give_up()
+            await early.outcome()
+            self._drivers.discard(driver)
+
+    async def _acquire(
+        self, ref: TaskRef, slot: Slot, holder: Holder, early: EarlyPass | None = None
+    ) -> Granted | None:
+        """Acquire the task of a hint; None if it is not for us."""
+        try:
+            done = None if early is None else await early.hold_back()
+            granted = await holder.acquire(ref.version, self._lease_ms, done)
+            if granted is None and early is not None:
+                early.give_up()
             if granted is None and not self._leases.holds(ref.id):
                 granted = await holder.adopt(ref.version + 1)
         except ResonateError as error:
@@ -154,16 +194,26 @@ class Worker:
             slot.answered()
         return granted
 
-    async def _run_granted(self, granted: Granted) -> None:
-        """Run the passes of an acquired task until it is not ours any more."""
+    async def _run_granted(self, granted: Granted, early: EarlyPass | None = None) -> None:
+        """Run the passes of an acquired task until it is not ours any more.
+
+        Args:
+            granted: the task.
+            early: its first pass, if that has begun.
+        """
         task = granted.task
         if self._leases.holds_at(task.id, task.version):
             return  # the same grant, told twice
         if granted.root.state != "pending":
             self._on_settled(granted.root)  # and the server has ended its task
             return
-        holder = Holder.of(self._transport, granted, self._pid)
-        driver = PassDriver(holder, self._own_tasks, self._threads, self._at_once)
+        if early is not None and self._is_stopping and not early.has_fulfilled:
+            early.give_up()  # the rest of it would be begun only now
+        if early is not None and early.take(granted):
+            holder, driver = early.holder, early.driver
+        else:
+            holder = Holder.of(self._transport, granted, self._pid)
+            driver = PassDriver(holder, self._own_tasks, self._threads, self._at_once)
         self._drivers.add(driver)
         self._leases.add(
             task.id,
@@ -174,14 +224,16 @@ class Worker:
             driver.stop()
         try:
             with self._counted():
-                await self._run_or_give_back(granted, holder, driver)
+                await self._run_or_give_back(granted, holder, driver, early)
         finally:
             self._leases.remove(task.id, task.version)
             self._drivers.discard(driver)
 
-    async def _run_or_give_back(self, granted: Granted, holder: Holder, driver: PassDriver) -> None:
+    async def _run_or_give_back(
+        self, granted: Granted, holder: Holder, driver: PassDriver, early: EarlyPass | None
+    ) -> None:
         try:
-            await self._run_passes(granted, holder, driver)
+            await self._run_passes(granted, holder, driver, early)
             self._failures.pop(holder.id, None)
             return
         except LeaseLostError as error:
@@ -204,10 +256,14 @@ class Worker:
         )
         self._on_suspended(holder.id)
 
-    async def _run_passes(self, granted: Granted, holder: Holder, driver: PassDriver) -> None:
+    async def _run_passes(
+        self, granted: Granted, holder: Holder, driver: PassDriver, early: EarlyPass | None
+    ) -> None:
         known = {record.id: record for record in granted.preload}
+        begun = None if early is None else await early.outcome()
         while True:
-            outcome, met = await driver.drive(partial(self._prepare, granted, known))
+            outcome, met = begun or await driver.drive(partial(self._prepare, granted, known))
+            begun = None
             match outcome:
                 case Done() as done:
                     self._on_settled(await holder.fulfill(done))
@@ -221,16 +277,21 @@ class Worker:
                 case Failed(cause=cause):
                     raise ResonateError(f"{type(cause).__name__}: {cause}") from cause
 
-    def _prepare(self, granted: Granted, known: dict[str, PromiseRecord]) -> Execution | Done:
+    def _prepare(
+        self, granted: Granted, known: dict[str, PromiseRecord], *, is_early: bool = False
+    ) -> Execution | Done:
         """Find the function and its arguments; what cannot ever run is rejected.
 
         Raises:
             FunctionNotFoundError: another worker of the group may know the function.
+            MustWaitError: the function does not run before its task is acquired.
         """
         codec = self._environment.codec
         try:
             call = decode_call(codec, granted.root.param)
             registered = self._environment.registry.by_name(call.func, call.version)
+            if is_early and not registered.overlap:
+                raise MustWaitError(f"{registered.name} was registered with overlap=False")
             args, kwargs = registered.callee.coerce(call.args, call.kwargs)
         except DecodeError as error:
             logger.warning("arguments do not fit task_id=%s reason=%s", granted.task.id, error)

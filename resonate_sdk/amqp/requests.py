@@ -107,9 +107,15 @@ class Requests:
         """Take what is to be sent, in order; what nobody waits for any more is left out."""
         ready, self._ready = self._ready, []
         taken: list[Ready[Ticket]] = []
+        broken = set[str]()
         for waiting in ready:
-            if waiting.ticket.answer.done():
+            answer, chain = waiting.ticket.answer, waiting.chain
+            if chain in broken:
+                self._fail(waiting.ticket, "an earlier item of its chain was not carried out")
+            if answer.done():
                 self._open.pop(waiting.ticket.id, None)
+                if chain is not None and not _is_ok(answer):
+                    broken.add(chain)
                 continue
             waiting.ticket.was_published = True
             taken.append(Ready(waiting.encoded, waiting.chain, waiting.ticket))
@@ -169,3 +175,7 @@ class Requests:
         if ticket.was_published:
             reason += "; it may still be carried out"
         ticket.answer.set_exception(TransportError(reason, may_be_carried_out=ticket.was_published))
+
+
+def _is_ok(answer: "asyncio.Future[Answer]") -> bool:
+    return not answer.cancelled() and answer.exception() is None and answer.result().is_ok

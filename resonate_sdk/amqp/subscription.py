@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -21,28 +21,47 @@ from resonate_sdk.amqp.session import AMQP_ERRORS, Session, SessionLostError, de
 from resonate_sdk.protocol import messages, topology
 from resonate_sdk.protocol.messages import Hint, Notify
 from resonate_sdk.protocol.topology import Names
-from resonate_sdk.transport import Receiver
+from resonate_sdk.transport import Arrival, Receiver
 
 logger = logging.getLogger(__name__)
 
 STICKY_PREFETCH = 16
 CHANGE_TIMEOUT_S = 10.0
+DEATH_HEADER = "x-death"  # the broker's note on a message that has left another queue
 
 
 class Subscription:
     """One worker's share of its group's hints, over any number of sessions."""
 
-    def __init__(self, names: Names, group: str, pid: str, slots: int, receiver: Receiver) -> None:
-        """Take nothing yet."""
+    def __init__(
+        self,
+        names: Names,
+        group: str,
+        pid: str,
+        slots: int,
+        receiver: Receiver,
+        server_now_ms: Callable[[], int | None],
+    ) -> None:
+        """Take nothing yet.
+
+        Args:
+            names: of the queues.
+            group: whose hints are taken.
+            pid: the name of this process.
+            slots: how many executions may be under way at a time.
+            receiver: gets the hints.
+            server_now_ms: the server's clock, if it is known.
+        """
         self.capacity = Capacity(slots)
         self._names = names
         self._group = group
         self._pid = pid
         self._receiver = receiver
+        self._server_now_ms = server_now_ms
         self._session: Session | None = None
         self._shared: Consumer | None = None
         self._sticky: Consumer | None = None
-        self._hints: dict[int, Hint] = {}
+        self._hints: dict[int, tuple[Hint, Delivery]] = {}
         self._changes = asyncio.Queue[Cancel | Consume]()
         self._look: asyncio.TimerHandle | None = None
 
@@ -84,11 +103,11 @@ class Subscription:
             return
         self._apply(self.capacity.end())
 
-    def offer(self, hint: Hint) -> None:
+    def offer(self, hint: Hint, delivery: Delivery) -> None:
         """Take a hint that came for this process alone, if a slot is free; it is sent again."""
         for action in self.capacity.delivered_sticky(0):
             if isinstance(action, Start):
-                self._receiver.on_hint(hint, _Slot(self, None, 0))
+                self._receiver.on_hint(hint, _Slot(self, self._arrival(delivery), None, 0))
 
     async def _change(self, shared: Consumer, action: Cancel | Consume) -> None:
         try:
@@ -107,7 +126,7 @@ class Subscription:
         if hint is None:
             shared.ack(delivery.tag)
             return
-        self._hints[delivery.tag] = hint
+        self._hints[delivery.tag] = hint, delivery
         self._apply(self.capacity.delivered(delivery.tag, self._now_ms()))
 
     def _delivered_sticky(self, sticky: Consumer, delivery: Delivery) -> None:
@@ -120,7 +139,8 @@ class Subscription:
                 case PassOn(tag=tag):
                     sticky.reject(tag, requeue=False)
                 case Start(tag=tag):
-                    self._receiver.on_hint(hint, _Slot(self, self._session, tag, sticky))
+                    arrival = self._arrival(delivery)
+                    self._receiver.on_hint(hint, _Slot(self, arrival, self._session, tag, sticky))
                 case _:
                     raise AssertionError(f"{action} for a sticky hint")
 
@@ -147,7 +167,9 @@ class Subscription:
             return  # there is nobody to tell: the next session begins anew
         match action:
             case Start(tag=tag):
-                self._receiver.on_hint(self._hints.pop(tag), _Slot(self, self._session, tag))
+                hint, delivery = self._hints.pop(tag)
+                slot = _Slot(self, self._arrival(delivery), self._session, tag)
+                self._receiver.on_hint(hint, slot)
             case Ack(tag=tag):
                 self._shared.ack(tag)
             case Requeue(tag=tag):
@@ -157,6 +179,13 @@ class Subscription:
                 self._changes.put_nowait(action)
             case PassOn():
                 raise AssertionError("only sticky hints are passed on")
+
+    def _arrival(self, delivery: Delivery) -> Arrival:
+        return Arrival(
+            is_redelivered=delivery.is_redelivered,
+            is_dead_lettered=DEATH_HEADER in delivery.headers,
+            server_now_ms=self._server_now_ms(),
+        )
 
     def _look_later(self) -> None:
         if self._look is not None:
@@ -177,15 +206,17 @@ class Subscription:
 class _Slot:
     """The place of one execution."""
 
-    __slots__ = ("_is_answered", "_session", "_sticky", "_subscription", "_tag")
+    __slots__ = ("_is_answered", "_session", "_sticky", "_subscription", "_tag", "arrival")
 
     def __init__(
         self,
         subscription: Subscription,
+        arrival: Arrival,
         session: Session | None,
         tag: int,
         sticky: Consumer | None = None,
     ) -> None:
+        self.arrival = arrival
         self._subscription = subscription
         self._session = session
         self._tag = tag

@@ -13,6 +13,7 @@ from resonate_sdk.amqp.consumer import Consumer, Delivery
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.requests import Requests, Ticket
+from resonate_sdk.amqp.server_clock import ServerClock
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
 from resonate_sdk.amqp.subscription import Subscription
 from resonate_sdk.clock import now_ms
@@ -62,6 +63,7 @@ class AmqpTransport:
         self._is_stopped = asyncio.Event()
         self._trouble = "no connection to the broker"
         self._is_flush_scheduled = False
+        self._server_clock = ServerClock()
         self._has_warned_of_clock = False
         self._welcomes = 0
 
@@ -98,7 +100,12 @@ class AmqpTransport:
         assert self._receiver is not None, "the transport runs"
         if self._subscription is None:
             self._subscription = Subscription(
-                self._names, self._group, self._pid, slots, self._receiver
+                self._names,
+                self._group,
+                self._pid,
+                slots,
+                self._receiver,
+                lambda: self._server_clock.now_ms(_loop_ms()),
             )
         self._is_subscribed.set()
 
@@ -265,25 +272,28 @@ class AmqpTransport:
         try:
             if delivery.kind in ("notify", "task.invoke", "task.resume"):
                 for message in messages.decode_several(delivery.body):
-                    self._take_message(message)
+                    self._take_message(message, delivery)
             else:
                 self._requests.answered(envelope.decode_responses(delivery.body))
                 self._compare_clocks(delivery.headers.get(NOW_HEADER))
         except msgspec.DecodeError as error:
             logger.warning("a message could not be read kind=%s reason=%s", delivery.kind, error)
 
-    def _take_message(self, message: messages.Message) -> None:
+    def _take_message(self, message: messages.Message, delivery: Delivery) -> None:
         assert self._receiver is not None, "messages come after the start"
         match message:
             case Notify(data=data):
                 self._receiver.on_notify(data.promise)
             case Invoke() | Resume():
                 if self._subscription is not None:
-                    self._subscription.offer(message)
+                    self._subscription.offer(message, delivery)
 
     def _compare_clocks(self, server_now_ms: object) -> None:
         """Deadlines are made with our clock and decided by the database's: they should agree."""
-        if not isinstance(server_now_ms, int) or self._has_warned_of_clock:
+        if not isinstance(server_now_ms, int):
+            return
+        self._server_clock.learn(server_now_ms, _loop_ms())
+        if self._has_warned_of_clock:
             return
         ahead_ms = now_ms() - server_now_ms
         if abs(ahead_ms) > limits.CLOCK_SKEW_WARN_MS:
@@ -306,6 +316,11 @@ class AmqpTransport:
                 await self._is_stopped.wait()
         except TimeoutError:
             pass
+
+
+def _loop_ms() -> int:
+    """The clock of the loop, which is never set."""
+    return round(asyncio.get_running_loop().time() * 1000)
 
 
 async def _or_lose(session: Session, work: Coroutine[Any, Any, None]) -> None:

@@ -3,26 +3,16 @@
 import asyncio
 import logging
 import threading
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from resonate_sdk.call_envelope import encode_call
-from resonate_sdk.codec import Codec
-from resonate_sdk.errors import TransportError
-from resonate_sdk.execution.execution import Environment
-from resonate_sdk.heartbeat import Leases
-from resonate_sdk.protocol import responses, tags as tag
-from resonate_sdk.protocol.messages import HintData, Invoke
-from resonate_sdk.protocol.records import TaskRecord, TaskRef, Value
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import (
-    CreateAction,
     PromiseGet,
-    SettleAction,
     TaskAcquire,
     TaskFence,
     TaskFulfill,
@@ -30,191 +20,22 @@ from resonate_sdk.protocol.requests import (
     TaskRelease,
     TaskSuspend,
 )
-from resonate_sdk.protocol.responses import Answer, Nothing, Redirected, TaskData
-from resonate_sdk.registry import Registry
-from resonate_sdk.retry import Never
-from resonate_sdk.tasks import Tasks
-from resonate_sdk.worker import Worker
-from tests.unit.sdk import virtual_time
-from tests.unit.sdk.wire import (
-    Wire,
-    fence_refusal,
-    fenced,
-    granted,
-    make_record,
-    promise,
-    refusal,
+from resonate_sdk.protocol.responses import Answer, Redirected
+from tests.unit.sdk.bench import (
+    CODEC,
+    UNREACHABLE,
+    NearWire,
+    Server,
+    in_virtual_time,
+    leaf,
+    main,
+    make_bench,
+    make_root,
+    task,
+    turns,
+    waiting,
 )
-
-CODEC = Codec()
-OK = Answer(responses.OK, Nothing())
-UNREACHABLE = TransportError("no answer", may_be_carried_out=True)
-LEASE_S = 15.0
-
-
-def make_root(func="main", args=(), id="x", **changes):
-    tags = {tag.TARGET: "amqp://any@g", tag.SCOPE: "global"}
-    tags |= dict.fromkeys((tag.ORIGIN, tag.BRANCH, tag.PARENT, tag.PREFIX), id)
-    changes = {"tags": tags, "param": encode_call(CODEC, func, 1, args, {}), **changes}
-    return make_record(id, **changes)
-
-
-class Server:
-    """Answers as a server does to a single worker; single reactions can be overruled.
-
-    Attributes:
-        overrules: by kind of request: a reaction, or a list of reactions to be used up.
-        promises: the children, by id.
-    """
-
-    def __init__(self, root, version=1):
-        self.root = root
-        self.version = version
-        self.overrules = {}
-        self.promises = {}
-
-    def __call__(self, request):
-        reactions = self.overrules.get(type(request))
-        if isinstance(reactions, list):
-            reaction = reactions.pop(0) if reactions else self._react(request)
-        else:
-            reaction = reactions or self._react(request)
-        return reaction(request) if callable(reaction) else reaction
-
-    def _react(self, request):
-        match request:
-            case TaskAcquire():
-                self.version = request.version + 1
-                return granted(self.root, self.version, self.promises.values())
-            case TaskFence(action=CreateAction(data=create)):
-                record = make_record(
-                    create.id,
-                    tags=create.tags,
-                    param=create.param,
-                    timeout_at_ms=create.timeout_at_ms,
-                )
-                return fenced(request, self.promises.setdefault(create.id, record))
-            case TaskFence(action=SettleAction(data=settle)):
-                record = replace(self.promises[settle.id], state=settle.state, value=settle.value)
-                self.promises[settle.id] = record
-                return fenced(request, record)
-            case TaskFulfill(action=action):
-                settle = action.data
-                return promise(replace(self.root, state=settle.state, value=settle.value))
-            case TaskSuspend() | TaskRelease():
-                return OK
-            case TaskGet():
-                return refusal(404)
-            case PromiseGet():
-                return promise(self.root)
-            case _:
-                raise AssertionError(request)
-
-
-class Slot:
-    """Takes down what becomes of it."""
-
-    def __init__(self):
-        self.events = []
-        self.is_left = asyncio.Event()
-
-    def answered(self):
-        self.events.append("answered")
-
-    def free(self):
-        self.events.append("free")
-        self.is_left.set()
-
-
-class Bench:
-    """A worker on a wire, in virtual time.
-
-    Attributes:
-        settled: promises that it says are settled.
-        suspended: promises of which it says that a pass has ended without that.
-    """
-
-    def __init__(self, wire: Any, tasks, registry):
-        self.wire = wire
-        self.registry = registry
-        self.settled = []
-        self.suspended = []
-        self.leases = Leases(wire, "me", round(LEASE_S * 1000))
-        environment = Environment(
-            registry=registry,
-            dependencies={},
-            codec=CODEC,
-            default_target="amqp://any@g",
-            retry_policy=Never(),
-            now_ms=lambda: 0,
-        )
-        self.worker = Worker(
-            wire,
-            environment,
-            self.leases,
-            pid="me",
-            lease_ms=round(LEASE_S * 1000),
-            threads=2,
-            on_settled=self.settled.append,
-            on_suspended=self.suspended.append,
-        )
-        self.worker.start(tasks)
-
-    def hint(self, id="x", version=0):
-        slot = Slot()
-        data = HintData(task=TaskRef(id=id, version=version))
-        self.worker.on_hint(Invoke(data=data), slot)
-        return slot
-
-    def kinds(self):
-        return [request.kind for request in self.wire.sent]
-
-
-class NearWire(Wire):
-    """A server inside this process: what needs no waiting is answered on the thread that asks."""
-
-    def __init__(self, react):
-        super().__init__(react)
-        self.threads = set()
-
-    def answer_at_once(self, requests):
-        self.threads.add(threading.current_thread())
-        self.sent += requests
-        return [self.react(request) for request in requests]
-
-
-@asynccontextmanager
-async def make_bench(server, *functions, wire=Wire):
-    registry = Registry()
-    for func in functions:
-        registry.add(func)
-    async with asyncio.TaskGroup() as group:
-        bench = Bench(wire(server), Tasks(group), registry)
-        yield bench
-        await asyncio.sleep(0)
-        bench.worker._threads.shutdown(wait=False)
-
-
-def in_virtual_time(test):
-    @wraps(test)
-    def run(*args, **kwargs):
-        virtual_time.run(test(*args, **kwargs))
-
-    return run
-
-
-def leaf(ctx, value=None):
-    return value
-
-
-def main(ctx):
-    first = yield ctx.run(leaf, 1)
-    return first + 1
-
-
-def waiting(ctx):
-    return (yield (yield ctx.promise(id="answer")))
-
+from tests.unit.sdk.wire import fence_refusal, granted, make_record, promise, refusal
 
 # The good case
 
@@ -407,17 +228,6 @@ async def test_a_hint_whose_task_is_not_granted_is_dropped(reaction):
     assert slot.events == ["answered", "free"]
 
 
-def task(**changes):
-    fields: dict[str, Any] = {
-        "id": "x",
-        "state": "acquired",
-        "version": 1,
-        "resumes": 0,
-        "pid": "me",
-    }
-    return Answer(responses.OK, TaskData(task=TaskRecord(**{**fields, **changes})))
-
-
 @in_virtual_time
 async def test_a_refused_acquisition_that_had_worked_at_the_first_try_goes_on():
     """C13: acquired by our own pid at the version we expect."""
@@ -477,22 +287,16 @@ async def test_a_stale_hint_beside_a_good_one_does_not_start_a_second_pass():
     server.overrules[TaskGet] = lambda _: None
     async with make_bench(server, once) as bench:
         bench.hint(version=3)  # sent again, or late
-        await _turns()
+        await turns()
         bench.hint(version=7)
-        await _turns()
+        await turns()
         for _, answering in bench.wire.unanswered:
             answering.set_result(task(version=8))
-        await _turns()
+        await turns()
         may_end.set()
         await asyncio.sleep(1)
 
     assert runs == [1]
-
-
-async def _turns():
-    """Let everything happen that needs no time."""
-    for _ in range(50):
-        await asyncio.sleep(0)
 
 
 @in_virtual_time

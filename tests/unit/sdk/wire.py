@@ -17,6 +17,7 @@ from resonate_sdk.protocol.responses import (
     TaskGranted,
 )
 
+NOT_ATTEMPTED = Answer(responses.CONFLICT, "not attempted")
 Reaction = Answer | Exception | None
 
 
@@ -25,32 +26,45 @@ class Wire:
 
     Attributes:
         sent: requests in the order of sending.
+        chains: the chain of each, or None.
         sent_at_s: when, on the clock of the loop.
         react: called with each request; None leaves it unanswered.
     """
 
     def __init__(self, react: Callable[[Any], Reaction]) -> None:
         self.sent: list[Any] = []
+        self.chains: list[str | None] = []
         self.sent_at_s: list[float] = []
+        self._broken = set[str]()
         self.react = react
         self.unanswered: list[tuple[Request, asyncio.Future[Answer]]] = []
 
     def request(
-        self, request: Request, *, timeout_s: float | None = 10.0, **_: Any
+        self,
+        request: Request,
+        *,
+        chain: str | None = None,
+        timeout_s: float | None = 10.0,
+        **_: Any,
     ) -> "asyncio.Future[Answer]":
         loop = asyncio.get_running_loop()
         self.sent.append(request)
+        self.chains.append(chain)
         self.sent_at_s.append(loop.time())
         future: asyncio.Future[Answer] = loop.create_future()
-        loop.call_soon(self._answer, request, future)
+        loop.call_soon(self._answer, request, chain, future)
         if timeout_s is not None:
             loop.call_later(timeout_s, self._give_up, future)
         return future
 
-    def _answer(self, request: Request, future: "asyncio.Future[Answer]") -> None:
-        reaction = self.react(request)
+    def _answer(
+        self, request: Request, chain: str | None, future: "asyncio.Future[Answer]"
+    ) -> None:
+        reaction = NOT_ATTEMPTED if chain in self._broken else self.react(request)
         if future.done():
             return
+        if chain is not None and not (isinstance(reaction, Answer) and reaction.is_ok):
+            self._broken.add(chain)
         match reaction:
             case None:
                 self.unanswered.append((request, future))

@@ -1,0 +1,87 @@
+"""Requests on their way: what is sent, what is sent again, and what must not be."""
+
+import pytest
+
+from resonate_sdk.amqp.requests import Requests
+from resonate_sdk.errors import TransportError
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.envelope import decode_responses, encode_answer
+from resonate_sdk.protocol.requests import TaskAcquire, TaskRelease
+from resonate_sdk.protocol.responses import Answer
+from tests.unit.sdk.wire import granted, make_record
+
+FIRST = TaskAcquire(id="x", version=0, pid="me", lease_ms=1)
+SECOND = TaskRelease(id="x", version=1)
+GRANTED = granted(make_record("x")).data
+
+
+def add_chain(requests):
+    return [requests.add(request, "x", "chain", None) for request in (FIRST, SECOND)]
+
+
+def assert_failed(answer):
+    assert isinstance(answer.exception(), TransportError)
+
+
+def sent(requests):
+    return [ready.ticket.kind for ready in requests.take_ready()]
+
+
+async def test_after_a_lost_connection_a_chain_is_sent_again_as_a_whole():
+    requests = Requests()
+    add_chain(requests)
+    assert sent(requests) == ["task.acquire", "task.release"]
+
+    requests.send_all_again()
+    ready = requests.take_ready()
+
+    assert [item.chain for item in ready] == ["chain", "chain"]
+    assert [item.ticket.kind for item in ready] == ["task.acquire", "task.release"]
+
+
+async def test_what_relies_on_an_item_that_is_not_sent_is_not_sent_either():
+    """C9: at a version that was guessed nothing may travel alone."""
+    requests = Requests()
+    first, second = add_chain(requests)
+    other = requests.add(SECOND, "x", None, None)
+
+    first.cancel()
+
+    assert sent(requests) == ["task.release"]
+    assert_failed(second)
+    assert not other.done()
+
+
+async def test_what_follows_an_item_that_was_given_up_is_not_sent_again():
+    requests = Requests()
+    first = requests.add(FIRST, "x", "chain", timeout_s=0)
+    second = requests.add(SECOND, "x", "chain", None)
+    sent(requests)
+    requests.send_all_again()
+
+    requests.expire(float("inf"), "no reason")
+
+    assert sent(requests) == []
+    assert_failed(first)
+    assert_failed(second)
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [
+        (Answer(responses.OK, GRANTED), ["task.release"]),
+        (Answer(responses.CONFLICT, "no"), []),
+    ],
+)
+async def test_what_follows_an_item_that_was_answered_is_sent_again_if_that_was_granted(
+    answer, again
+):
+    requests = Requests()
+    add_chain(requests)
+    (item, _) = requests.take_ready()
+    requests.send_all_again()
+
+    encoded = encode_answer("task.acquire", item.ticket.id, answer)
+    requests.answered(decode_responses(encoded))
+
+    assert sent(requests) == again
