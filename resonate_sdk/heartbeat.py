@@ -67,7 +67,8 @@ class Leases:
             async with asyncio.timeout(self._interval_s):
                 answer = await self._transport.request(TaskHeartbeat(pid=self._pid, tasks=tasks))
         except (ResonateError, TimeoutError) as error:
-            logger.warning("heartbeat was not answered tasks=%d reason=%s", len(tasks), error)
+            reason = str(error) or "no answer in time"
+            logger.warning("heartbeat was not answered tasks=%d reason=%s", len(tasks), reason)
             return
         if isinstance(answer.data, Beaten):
             for ref in answer.data.lost:

@@ -45,8 +45,12 @@ class EventLoopAIO:
         self._wake = wake
 
     def try_submit(self, sqe: AioSQE) -> bool:
-        """Take a submission, unless too many are under way."""
-        if len(self._under_way) + len(self._submitted) >= EFFECTS_MAX:
+        """Take a submission, unless too many are under way.
+
+        The steps of the one transaction always have room, however many messages wait.
+        """
+        is_full = len(self._under_way) + len(self._submitted) >= EFFECTS_MAX
+        if is_full and not isinstance(sqe.submission, Begin | Write):
             return False
         self._submitted.append(sqe)
         return True

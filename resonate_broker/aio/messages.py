@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from resonate_broker.kernel.submissions import Failed, Outgoing, Probed, Published
-from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
+from resonate_sdk.amqp.publisher import Publication, ReturnedError
 from resonate_sdk.amqp.session import Session, SessionLostError
-from resonate_sdk.protocol import envelope, messages, topology
+from resonate_sdk.protocol import envelope, limits, messages, topology
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.topology import ANY_KEY, Names
@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 UNCONFIRMED_MAX = 10_000
 WAITING_BYTES_MAX = 16 * 1024 * 1024
+CONFIRM_TIMEOUT_S = limits.PUBLISH_CONFIRM_TIMEOUT_MS / 1000
 
 Parcel = Sequence[Ready[Outgoing]]  # what travels in one message
 
@@ -73,7 +74,7 @@ class MessageSubsystem:
         return Probed(ready=count.ready, consumers=count.consumers, unconfirmed=unconfirmed)
 
     async def publish(self, outgoing: Iterable[Outgoing]) -> Published:
-        """Publish messages; returns when the broker has answered to each of them."""
+        """Publish messages; returns when the broker has answered to each of them, or should have."""
         session = self._session
         if session is None:
             return Published(())
@@ -90,9 +91,13 @@ class MessageSubsystem:
                     logger.warning("queues of a group were not made reason=%s", error)
                     break
             confirming.append((parcel, self._publish(session, parcel)))
+        if confirming:
+            await asyncio.wait(
+                [confirmed for _, confirmed in confirming], timeout=CONFIRM_TIMEOUT_S
+            )
         for parcel, confirmed in confirming:
-            if await self._is_done_with(parcel[0].ticket, confirmed):
-                told += (ready.ticket for ready in parcel if ready.ticket.listener is not None)
+            if confirmed.done() and self._is_done_with(parcel[0].ticket, confirmed):
+                told += (item.ticket for item in parcel if item.ticket.listener is not None)
         return Published(tuple(told))
 
     async def _ensure_declared(self, session: Session, group: str) -> None:
@@ -113,18 +118,18 @@ class MessageSubsystem:
         if session is self._session:
             self._unconfirmed[group] -= 1
 
-    async def _is_done_with(self, outgoing: Outgoing, confirmed: "asyncio.Future[None]") -> bool:
+    def _is_done_with(self, outgoing: Outgoing, confirmed: "asyncio.Future[None]") -> bool:
         """Whether a message need not be sent again."""
-        try:
-            await confirmed
-        except ReturnedError:
-            if outgoing.is_exclusive:
+        match confirmed.exception():
+            case None:
+                return True
+            case ReturnedError() if outgoing.is_exclusive:
                 return True  # the process is gone, and with it everybody who listened
-            self._declared.discard(outgoing.group)
-            return False
-        except (RefusedError, SessionLostError):
-            return False
-        return True
+            case ReturnedError():
+                self._declared.discard(outgoing.group)
+                return False
+            case _:
+                return False
 
     def _publication(self, parcel: Parcel) -> Publication:
         outgoing = parcel[0].ticket
@@ -159,7 +164,11 @@ def _parcels(outgoing: Iterable[Outgoing]) -> Iterator[Parcel]:
 def is_congested(session: Session) -> bool:
     """Whether the broker does not keep up, or has stopped reading because of an alarm."""
     publisher = session.publisher
-    return publisher.unconfirmed > UNCONFIRMED_MAX or publisher.waiting_bytes > WAITING_BYTES_MAX
+    return (
+        publisher.unconfirmed > UNCONFIRMED_MAX
+        or publisher.waiting_bytes > WAITING_BYTES_MAX
+        or publisher.unconfirmed_s > CONFIRM_TIMEOUT_S
+    )
 
 
 def kind_of(message: Message) -> str:

@@ -27,6 +27,8 @@ from resonate_store.store import (
 
 logger = logging.getLogger(__name__)
 
+CONFLICT_RETRY_S_MIN = 0.001
+CONFLICT_RETRY_S_MAX = 0.5
 OUTAGE_RETRY_S_MIN = 0.05
 OUTAGE_RETRY_S_MAX = 2.0
 
@@ -40,16 +42,19 @@ class StoreSubsystem:
         """Serve from a store."""
         self._store = store
         self._transaction: Transaction | None = None
+        self._failures = 0  # of transactions in a row
 
     async def begin(self, load: LoadSet) -> Loaded | StoreFailed:
         """Open the transaction of a batch; one that is still open is given up."""
         await self._give_up()
+        await self._pause()
         retry_s = OUTAGE_RETRY_S_MIN
         while True:
             try:
                 self._transaction = await self._store.begin(load)
                 break
             except ConflictError as error:
+                self._failures += 1
                 return StoreFailed("aborted", str(error))
             except UnavailableError as error:
                 if retry_s == OUTAGE_RETRY_S_MIN:
@@ -71,12 +76,14 @@ class StoreSubsystem:
             await transaction.commit(changes)
         except (ConflictError, UnavailableError) as error:
             await transaction.rollback()
+            self._failures += 1
             return StoreFailed("aborted", str(error))
         except RejectedError as error:
             await transaction.rollback()
             return StoreFailed("rejected", str(error))
         except FateUnknownError as error:
             return StoreFailed("unknown", str(error))
+        self._failures = 0
         return Written()
 
     async def read(self, submission: StoreRead) -> AioCompletion:
@@ -93,6 +100,12 @@ class StoreSubsystem:
                     return await self._store.search(tags, after, limit)
         except StoreError as error:
             return Failed(str(error))
+
+    async def _pause(self) -> None:
+        """After a failure wait a little before the next attempt, after several ever longer."""
+        if self._failures:
+            pause_s = min(CONFLICT_RETRY_S_MIN * 2**self._failures, CONFLICT_RETRY_S_MAX)
+            await asyncio.sleep(random.SystemRandom().uniform(0.0, 1.0) * pause_s)
 
     async def _give_up(self) -> None:
         transaction, self._transaction = self._transaction, None

@@ -54,7 +54,13 @@ class Acknowledger:
 
     def done(self, tag: int) -> None:
         """A delivery can be acknowledged."""
-        self._open[tag] = True
+        if tag in self._open:
+            self._open[tag] = True
+
+    def rejected(self, tag: int) -> None:
+        """A delivery cannot be acknowledged: the broker dead-letters it itself."""
+        if self._open.pop(tag, None) is not None:
+            self._consumer.reject(tag, requeue=False)
 
     def flush(self) -> None:
         """Acknowledge what is done: all before the first that is not in one go."""

@@ -14,7 +14,7 @@ from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.protocol.topology import NOW_HEADER
 
 HELD_S_MAX = 30.0
-HELD_MAX = 100_000
+HELD_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,8 @@ class Replies:
     def __init__(self) -> None:
         """Have none."""
         self._gathered: list[Reply] = []
-        self._held = deque[tuple[float, Publication]](maxlen=HELD_MAX)
+        self._held = deque[tuple[float, Publication]]()
+        self._held_bytes = 0
 
     def add(self, reply: Reply) -> None:
         """Send an answer at the next flush."""
@@ -50,11 +51,21 @@ class Replies:
     def flush(self, session: Session | None, now_s: float) -> None:
         """Hand over what was gathered, and what had to wait."""
         gathered, self._gathered = self._gathered, []
-        self._held.extend((now_s, publication) for publication in _publications(gathered))
+        for publication in _publications(gathered):
+            self._held.append((now_s, publication))
+            self._held_bytes += len(publication.body)
+        # Nobody waits so long for an answer: clients ask again.
+        while self._held_bytes > HELD_BYTES_MAX or (
+            self._held and now_s - self._held[0][0] > HELD_S_MAX
+        ):
+            self._take()
         while self._held and session is not None and not is_congested(session):
-            since_s, publication = self._held.popleft()
-            if now_s - since_s <= HELD_S_MAX:  # nobody waits so long: clients read instead
-                session.publisher.publish(publication)
+            session.publisher.publish(self._take())
+
+    def _take(self) -> Publication:
+        _, publication = self._held.popleft()
+        self._held_bytes -= len(publication.body)
+        return publication
 
 
 def _publications(replies: list[Reply]) -> Iterator[Publication]:

@@ -11,7 +11,7 @@ from resonate_broker.api.replies import Replies, Reply
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.system import Completed, Submitted, System
 from resonate_sdk.amqp.consumer import Consumer, Delivery
-from resonate_sdk.amqp.publisher import Publication
+from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.session import Session
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
@@ -164,13 +164,8 @@ class SubmissionApi:
 
         Its message is acknowledged when the broker has confirmed that.
         """
-        logger.warning(
-            "request was dead-lettered routing_key=%s reason=%s",
-            incoming.delivery.routing_key,
-            reason,
-        )
         if self._session is None:
-            return
+            return  # it comes again
         confirmed = self._session.publisher.publish(
             Publication(
                 exchange=self._names.dead_exchange,
@@ -180,12 +175,34 @@ class SubmissionApi:
                 headers={REASON_HEADER: reason[:REASON_CHARS_MAX]},
             )
         )
-        confirmed.add_done_callback(partial(self._buried, incoming))
+        confirmed.add_done_callback(partial(self._buried, self._session, incoming, reason))
 
-    def _buried(self, incoming: Incoming, confirmed: "asyncio.Future[None]") -> None:
-        if confirmed.exception() is None:
-            self._done_one(incoming)
-            self._wake()
+    def _buried(
+        self,
+        session: Session,
+        incoming: Incoming,
+        reason: str,
+        confirmed: "asyncio.Future[None]",
+    ) -> None:
+        key = incoming.delivery.routing_key
+        match confirmed.exception():
+            case None:
+                logger.warning("request was dead-lettered routing_key=%s reason=%s", key, reason)
+                self._done_one(incoming)
+            case ReturnedError():
+                session.lose("the queue of dead letters is gone")  # the next session makes it
+            case RefusedError():
+                logger.warning("the queue of dead letters is full routing_key=%s", key)
+                self._give_up(incoming)
+            case _:
+                pass  # the session is lost: the request comes again
+        self._wake()
+
+    def _give_up(self, incoming: Incoming) -> None:
+        """Leave a message to the broker, which keeps it until it can be dead-lettered."""
+        acknowledger = self._acknowledgers.get(incoming.consumer)
+        if acknowledger is not None:
+            acknowledger.rejected(incoming.delivery.tag)
 
     def _number_of(self, incoming: Incoming) -> int:
         """A number that only the requests of this delivery share."""

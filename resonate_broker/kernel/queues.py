@@ -22,10 +22,6 @@ class BoundedQueue(Generic[Item]):
         self._items.append(item)
         return True
 
-    def peek(self) -> Item | None:
-        """The oldest item, which stays."""
-        return self._items[0] if self._items else None
-
     def pop(self) -> Item:
         """Take the oldest item of a queue that is not empty."""
         return self._items.popleft()

@@ -6,6 +6,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,11 +61,20 @@ class Publisher:
         self._count = 0
         self._prefix = f"{secrets.token_hex(6)}-"
         self._failure: Exception | None = None
+        self._sent_at_s = deque[tuple[int, float]]()  # by number, oldest first
 
     @property
     def unconfirmed(self) -> int:
         """Messages that the broker has neither confirmed nor refused."""
         return len(self.channel.confirmations)
+
+    @property
+    def unconfirmed_s(self) -> float:
+        """How long the oldest of them has waited, in seconds; 0 if there is none."""
+        self._forget_confirmed()
+        if not self._sent_at_s:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._sent_at_s[0][1]
 
     @property
     def waiting_bytes(self) -> int:
@@ -93,6 +103,8 @@ class Publisher:
         message_id = f"{self._prefix}{self._count}"
         channel.delivery_tag += 1
         channel.confirmations[channel.delivery_tag] = confirmation
+        self._forget_confirmed()
+        self._sent_at_s.append((channel.delivery_tag, loop.time()))
         if publication.is_mandatory:
             channel.message_id_delivery_tag[message_id] = channel.delivery_tag
             confirmation.add_done_callback(
@@ -109,6 +121,10 @@ class Publisher:
                 confirmation.add_done_callback(_retrieve)
                 confirmation.set_exception(error)
         self.channel.confirmations.clear()
+
+    def _forget_confirmed(self) -> None:
+        while self._sent_at_s and self._sent_at_s[0][0] not in self.channel.confirmations:
+            self._sent_at_s.popleft()
 
     def _frames(self, publication: Publication, message_id: str) -> bytes:
         headers = publication.headers

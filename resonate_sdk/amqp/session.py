@@ -295,6 +295,8 @@ def describe(error: BaseException) -> str:
     """What an error of the libraries says, for people."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if "bytes expected" in str(error):
+        return "the other side has closed the connection: is it RabbitMQ?"
     if "Connection.OpenOk" in str(error):  # aiormq drops what the broker said
         return "there is no such virtual host, or this user may not use it"
     return str(error) or type(error).__name__

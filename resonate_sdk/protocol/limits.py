@@ -7,7 +7,6 @@ VERSION = "2026-04-01"
 VERSIONS_SERVED = frozenset({VERSION})
 
 ID_BYTES_MAX = 1024
-PLAIN_MESSAGE_ID_BYTES_MAX = 255  # an AMQP short string, where the id arrives as `message_id`
 NAMESPACE_PATTERN = r"[a-z0-9_-]{1,32}"
 NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"  # a group or a process id
 INSTANT_MS_MAX = 2**63 - 1

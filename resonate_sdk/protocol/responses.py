@@ -10,7 +10,6 @@ from resonate_sdk.protocol.requests import ActionHead
 OK = 200
 REDIRECT = 300  # task.suspend only: an awaited promise is settled, do not sleep
 MALFORMED = 400
-FORBIDDEN = 403
 NOT_FOUND = 404
 CONFLICT = 409
 UNPROCESSABLE = 422

@@ -314,3 +314,32 @@ async def test_of_an_array_only_the_bad_items_are_dead_lettered(client: ForeignC
     assert [(await dead.next()).body for _ in range(2)] == [b'{"bad": 1}', b"42"]
     promise = await client.promise("good")
     assert promise["state"] == "pending"
+
+
+async def test_bad_requests_do_not_stop_the_queue_although_the_queue_of_dead_letters_is_gone(
+    client: ForeignClient,
+):
+    await client.channel.queue_delete(client.names.dead_queue)
+
+    for _ in range(70):  # more than the server takes without acknowledging them
+        await client.send(b"garbage", reply_to=None)
+
+    await assert_served(client)
+    dead = await client.consume(client.names.dead_queue)  # which is there again
+    assert [(await dead.next()).body for _ in range(70)] == [b"garbage"] * 70
+
+
+async def test_bad_requests_do_not_stop_the_queue_although_the_queue_of_dead_letters_is_full(
+    client: ForeignClient,
+):
+    """A queue of the same name that takes nothing stands for one that is full."""
+    await client.channel.queue_delete(client.names.dead_queue)
+    full = await client.channel.declare_queue(
+        client.names.dead_queue, arguments={"x-max-length": 0, "x-overflow": "reject-publish"}
+    )
+    await full.bind(client.names.dead_exchange, "#")
+
+    for _ in range(70):
+        await client.send(b"garbage", reply_to=None)
+
+    await assert_served(client)

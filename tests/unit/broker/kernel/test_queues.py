@@ -43,16 +43,6 @@ def test_nothing_is_taken_of_an_empty_queue():
     assert make_queue().pop_up_to(2) == []
 
 
-def test_peek_leaves_the_oldest_item():
-    queue = make_queue("a", "b")
-
-    assert (queue.peek(), len(queue)) == ("a", 2)
-
-
-def test_peek_finds_nothing_in_an_empty_queue():
-    assert make_queue().peek() is None
-
-
 def test_room_and_length_add_up_to_the_bound():
     queue = make_queue("a")
 

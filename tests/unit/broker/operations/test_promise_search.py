@@ -17,7 +17,11 @@ def run(request: PromiseSearch, page: Page | Failed) -> tuple[list[Any], Any]:
     """What a search submits, and how it answers a page."""
     body = promise_search(request)
     submissions = [body.send(None), body.send(make_state()), body.send(None)]
-    return submissions, end(body, page)
+    try:
+        submissions.append(body.send(page))
+    except StopIteration as stop:
+        return submissions, stop.value
+    return submissions, end(body, None)
 
 
 def end(body: Generator[Any, Any, Answer], completion: object) -> Any:
@@ -82,6 +86,21 @@ def test_every_record_is_shown_after_the_deadline_rule():
 
     (record,) = answer.data.promises
     assert (record.state, record.settled_at_ms) == ("rejected_timedout", DEADLINE)
+
+
+def test_a_verdict_that_a_search_shows_is_stored():
+    """C4: whoever serves the verdict of a deadline stores it."""
+    due = make_promise("a")
+    submissions, _ = run(PromiseSearch(), page(due, make_promise("b"), now_ms=DEADLINE))
+    state = make_state(due, now_ms=DEADLINE)
+
+    first, _ = [make() for make in submissions[-1].bodies]
+    assert first.send(None) == Load(ids=("a",))
+    first.send(state)
+
+    promise = state.promise("a")
+    assert promise is not None
+    assert promise.state == "rejected_timedout"
 
 
 def test_a_page_of_which_nothing_is_left_keeps_its_cursor():
