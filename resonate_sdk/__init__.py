@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resonate_sdk.context import Context as Context, Info as Info
+    from resonate_sdk.client.handle import Handle as Handle
+    from resonate_sdk.client.resonate import Resonate as Resonate
     from resonate_sdk.errors import (
         AlreadySettledError as AlreadySettledError,
         ApplicationError as ApplicationError,
@@ -30,10 +31,9 @@ if TYPE_CHECKING:
         TransportError as TransportError,
         UsageError as UsageError,
     )
-    from resonate_sdk.function import Function as Function
-    from resonate_sdk.handle import Handle as Handle
-    from resonate_sdk.local import LocalServer as LocalServer
-    from resonate_sdk.ops import (
+    from resonate_sdk.functions.context import Context as Context, Info as Info
+    from resonate_sdk.functions.function import Function as Function
+    from resonate_sdk.functions.ops import (
         Call as Call,
         Invocation as Invocation,
         Op as Op,
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
         Workflow as Workflow,
         Yieldable as Yieldable,
     )
-    from resonate_sdk.registry import Registry as Registry
-    from resonate_sdk.resonate import Resonate as Resonate
+    from resonate_sdk.functions.registry import Registry as Registry
+    from resonate_sdk.local import LocalServer as LocalServer
     from resonate_sdk.retry import (
         Constant as Constant,
         Exponential as Exponential,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from resonate_sdk.task_sources.poller import Poller as Poller
 
 _HOMES = {
-    "resonate_sdk.context": ("Context", "Info"),
+    "resonate_sdk.functions.context": ("Context", "Info"),
     "resonate_sdk.errors": (
         "AlreadySettledError",
         "ApplicationError",
@@ -78,12 +78,12 @@ _HOMES = {
         "TransportError",
         "UsageError",
     ),
-    "resonate_sdk.function": ("Function",),
-    "resonate_sdk.handle": ("Handle",),
+    "resonate_sdk.functions.function": ("Function",),
+    "resonate_sdk.client.handle": ("Handle",),
     "resonate_sdk.local": ("LocalServer",),
-    "resonate_sdk.ops": ("Call", "Invocation", "Op", "Promise", "Workflow", "Yieldable"),
-    "resonate_sdk.registry": ("Registry",),
-    "resonate_sdk.resonate": ("Resonate",),
+    "resonate_sdk.functions.ops": ("Call", "Invocation", "Op", "Promise", "Workflow", "Yieldable"),
+    "resonate_sdk.functions.registry": ("Registry",),
+    "resonate_sdk.client.resonate": ("Resonate",),
     "resonate_sdk.retry": ("Constant", "Exponential", "Linear", "Never", "RetryPolicy"),
     "resonate_sdk.stores.remote": ("RemoteStore",),
     "resonate_sdk.targets": ("poll",),

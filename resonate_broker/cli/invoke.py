@@ -30,9 +30,9 @@ from resonate_broker.cli.promise_view import (
     promise_lines,
 )
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
-from resonate_sdk.call_envelope import encode_call
 from resonate_sdk.clock import now_ms
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.call_envelope import encode_call
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate

@@ -23,7 +23,7 @@ from resonate_broker.cli.promise_view import (
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseRecord, SettleState
 from resonate_sdk.protocol.requests import PromiseCreate, PromiseGet, PromiseSettle, Request

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from resonate_sdk.errors import UsageError
-from resonate_sdk.ops import Op
+from resonate_sdk.functions.ops import Op
 
 _is_in_workflow = ContextVar("_is_in_workflow", default=False)
 

@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from resonate_sdk.call_envelope import encode_call
-from resonate_sdk.codec import Codec
-from resonate_sdk.ops import Command
+from resonate_sdk.encoding.call_envelope import encode_call
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.ops import Command
+from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import Options
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
-from resonate_sdk.registry import Registry
 
 _CATEGORIES: Mapping[str, str] = {
     "run": "call",

@@ -8,9 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from resonate_sdk.callee import Callee
-from resonate_sdk.codec import Codec
-from resonate_sdk.context import Info, Scope
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import EncodeError, FunctionNotFoundError
 from resonate_sdk.execution.attempts import retry_delay_s
 from resonate_sdk.execution.bodies import Raised, Returned, Yielded, called
@@ -39,13 +38,14 @@ from resonate_sdk.execution.effects import (
 )
 from resonate_sdk.execution.mistakes import cannot_wait_for, returned_op, waits_for_itself
 from resonate_sdk.execution.nodes import Activation, Node
-from resonate_sdk.failures import decode_failure, encode_failure
-from resonate_sdk.ops import Blocked, Call, Command, Invocation, Promise
+from resonate_sdk.functions.callee import Callee
+from resonate_sdk.functions.context import Info, Scope
+from resonate_sdk.functions.ops import Blocked, Call, Command, Invocation, Promise
+from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import Options
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
-from resonate_sdk.registry import Registry
 from resonate_sdk.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)

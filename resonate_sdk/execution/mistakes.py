@@ -1,7 +1,7 @@
 """What a body is told that does something a durable function cannot do."""
 
 from resonate_sdk.errors import UsageError
-from resonate_sdk.ops import Op
+from resonate_sdk.functions.ops import Op
 
 
 def cannot_wait_for(found: object) -> UsageError:

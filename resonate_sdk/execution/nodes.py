@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from resonate_sdk.callee import Callee
-from resonate_sdk.context import Context, Scope
 from resonate_sdk.execution.bodies import Body, Raised, Returned
+from resonate_sdk.functions.callee import Callee
+from resonate_sdk.functions.context import Context, Scope
 from resonate_sdk.options import Options
 from resonate_sdk.protocol.records import PromiseRecord
 

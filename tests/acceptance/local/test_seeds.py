@@ -294,7 +294,7 @@ def test_the_first_snippet(make_client: MakeClient):
 
 
 def test_the_import_lines_of_the_first_sdks():
-    from resonate_sdk.resonate import Resonate as Client
+    from resonate_sdk.client.resonate import Resonate as Client
     from resonate_sdk.stores.remote import RemoteStore as Store
     from resonate_sdk.task_sources.poller import Poller as Source
 

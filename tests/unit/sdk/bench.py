@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from resonate_sdk.call_envelope import encode_call
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.call_envelope import encode_call
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import TransportError
 from resonate_sdk.execution.execution import Environment
-from resonate_sdk.heartbeat import Leases
+from resonate_sdk.functions.registry import Registry
 from resonate_sdk.protocol import responses, tags as tag
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead
 from resonate_sdk.protocol.records import TaskRecord, TaskRef
@@ -28,11 +28,11 @@ from resonate_sdk.protocol.requests import (
     TaskSuspend,
 )
 from resonate_sdk.protocol.responses import Answer, Nothing, TaskData
-from resonate_sdk.registry import Registry
 from resonate_sdk.retry import Never
-from resonate_sdk.tasks import Tasks
 from resonate_sdk.transport import Arrival
-from resonate_sdk.worker import Worker
+from resonate_sdk.worker.heartbeat import Leases
+from resonate_sdk.worker.tasks import Tasks
+from resonate_sdk.worker.worker import Worker
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.wire import Wire, fenced, granted, make_record, promise, refusal
 

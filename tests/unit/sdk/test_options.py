@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import asdict
 
 from resonate_sdk import Constant, Never, UsageError, poll
-from resonate_sdk.function import Function
+from resonate_sdk.functions.function import Function
+from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import NO_OPTIONS, make_options, seconds
-from resonate_sdk.registry import Registry
 
 ALL: dict[str, Any] = {
     "id": "i",

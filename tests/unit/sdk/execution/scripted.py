@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from resonate_sdk.callee import describe
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.execution.effects import (
     CallFunction,
     ChildChanged,
@@ -25,12 +25,12 @@ from resonate_sdk.execution.effects import (
     TimerFired,
 )
 from resonate_sdk.execution.execution import Environment, Execution, call_function
-from resonate_sdk.failures import decode_failure, encode_failure
+from resonate_sdk.functions.callee import describe
+from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import NO_OPTIONS, Options
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord, PromiseState, SettledState, Value
 from resonate_sdk.protocol.requests import PromiseCreate
-from resonate_sdk.registry import Registry
 from resonate_sdk.retry import RetryPolicy
 
 START_MS = 1_767_225_600_000  # the first instant of 2026

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from resonate_sdk import Function, Promise, UsageError
-from resonate_sdk.callee import describe
 from resonate_sdk.execution.effects import Done
-from resonate_sdk.registry import Registered
+from resonate_sdk.functions.callee import describe
+from resonate_sdk.functions.registry import Registered
 
 
 def leaf(ctx, value=None):

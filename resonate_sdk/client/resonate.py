@@ -11,26 +11,26 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from resonate_sdk.ask import refusal
-from resonate_sdk.call_envelope import encode_call
+from resonate_sdk.client.configuration import configure
+from resonate_sdk.client.connect import connect
+from resonate_sdk.client.handle import Handle, refuse_blocking
+from resonate_sdk.client.promises import Promises
+from resonate_sdk.client.result import Result
+from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
 from resonate_sdk.clock import now_ms
-from resonate_sdk.codec import Codec
-from resonate_sdk.configuration import configure
-from resonate_sdk.connect import connect
+from resonate_sdk.encoding.call_envelope import encode_call
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import FunctionNotFoundError, TransportError, UsageError
 from resonate_sdk.execution.execution import Environment
-from resonate_sdk.function import Function
-from resonate_sdk.handle import Handle, refuse_blocking
+from resonate_sdk.functions.function import Function
+from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
-from resonate_sdk.promises import Promises
 from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.addresses import Address
 from resonate_sdk.protocol.requests import PromiseCreate, PromiseGet, Request
 from resonate_sdk.protocol.responses import Answer, PromiseData
-from resonate_sdk.registry import Registered, Registry
-from resonate_sdk.result import Result
 from resonate_sdk.retry import RetryPolicy
-from resonate_sdk.runtime import AUTOSTART_S, Runtime
 from resonate_sdk.stores.remote import RemoteStore
 from resonate_sdk.task_sources.poller import Poller
 from resonate_sdk.transport import Transport

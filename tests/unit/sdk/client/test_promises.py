@@ -16,8 +16,8 @@ from resonate_sdk import (
     NotFoundError,
     UsageError,
 )
-from resonate_sdk.codec import Codec
-from resonate_sdk.promises import Promises
+from resonate_sdk.client.promises import Promises
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.protocol import responses, tags as tag
 from resonate_sdk.protocol.records import EMPTY
 from resonate_sdk.protocol.requests import (
@@ -143,7 +143,7 @@ def test_headers_and_tags_are_stored(server, promises):
     ],
 )
 def test_a_relative_deadline_counts_from_now(monkeypatch, promises, keywords, after_ms):
-    monkeypatch.setattr("resonate_sdk.promises.now_ms", lambda: 10**13)
+    monkeypatch.setattr("resonate_sdk.client.promises.now_ms", lambda: 10**13)
 
     assert promises.create("p", **keywords).timeout_at == 10**13 + after_ms
 

@@ -3,7 +3,7 @@
 import pytest
 
 from resonate_sdk import FunctionNotFoundError, RegistrationError, UsageError
-from resonate_sdk.registry import Registry
+from resonate_sdk.functions.registry import Registry
 
 
 def foo(ctx):

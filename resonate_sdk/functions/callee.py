@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from resonate_sdk.codec import convert
+from resonate_sdk.encoding.codec import convert
 from resonate_sdk.errors import DecodeError, UsageError
 
 

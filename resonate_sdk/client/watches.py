@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 from resonate_sdk.ask import ask, refusal
-from resonate_sdk.codec import Codec
+from resonate_sdk.client.result import Result
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.failures import decode_failure
 from resonate_sdk.errors import NotFoundError, ResonateError
-from resonate_sdk.failures import decode_failure
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import PromiseGet, PromiseRegisterListener
 from resonate_sdk.protocol.responses import Answer, PromiseData
-from resonate_sdk.result import Result
 from resonate_sdk.transport import Transport
 
 logger = logging.getLogger(__name__)

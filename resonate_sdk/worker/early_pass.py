@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from resonate_sdk.execution.effects import Done, Outcome
 from resonate_sdk.execution.execution import Execution
-from resonate_sdk.holder import Granted, Holder, LeaseLostError
-from resonate_sdk.pass_driver import PassDriver, Records
+from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
+from resonate_sdk.worker.pass_driver import PassDriver, Records
 
 HOLD_BACK_S = 0.001  # so long an acquisition waits for a result that can travel with it
 

@@ -3,7 +3,7 @@
 import pytest
 
 from resonate_sdk import Poller, RemoteStore, UsageError
-from resonate_sdk.configuration import check_url, configure
+from resonate_sdk.client.configuration import check_url, configure
 
 URL = "amqp://user:secret@broker:5672/"
 

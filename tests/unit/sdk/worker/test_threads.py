@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from resonate_sdk.threads import DaemonThreads
+from resonate_sdk.worker.threads import DaemonThreads
 
 WAIT_S = 20.0
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.protocol.records import Value
 
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from resonate_sdk.codec import Codec
+from resonate_sdk.client.result import Result
+from resonate_sdk.client.watches import Watches
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.failures import encode_failure
 from resonate_sdk.errors import (
     ApplicationError,
     DecodeError,
@@ -15,11 +18,8 @@ from resonate_sdk.errors import (
     ShutdownError,
     TransportError,
 )
-from resonate_sdk.failures import encode_failure
 from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import PromiseGet, PromiseRegisterListener
-from resonate_sdk.result import Result
-from resonate_sdk.watches import Watches
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.wire import Wire, make_record, promise, refusal
 

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import (
     ApplicationError,
     CanceledError,
@@ -19,7 +20,6 @@ from resonate_sdk.errors import (
     TimedOutError,
     UsageError,
 )
-from resonate_sdk.failures import decode_failure, encode_failure
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord, Value
 from tests.unit.sdk.execution import failing

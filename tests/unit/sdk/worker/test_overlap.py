@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from resonate_sdk.overlap import StartedTasks, may_overlap
 from resonate_sdk.protocol.messages import Hint, HintData, Invoke, MessageHead, Resume
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
 from resonate_sdk.transport import Arrival
+from resonate_sdk.worker.overlap import StartedTasks, may_overlap
 from tests.unit.sdk.wire import make_record
 
 NOW_MS = 1_700_000_000_000

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from resonate_sdk import Workflow
-from resonate_sdk.callee import describe
 from resonate_sdk.errors import DecodeError, UsageError
+from resonate_sdk.functions.callee import describe
 from tests.unit.sdk import annotated_elsewhere
 
 

@@ -8,8 +8,8 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
-from resonate_sdk.callee import Callee
 from resonate_sdk.errors import UsageError
+from resonate_sdk.functions.callee import Callee
 from resonate_sdk.options import Options, Seconds, make_options
 from resonate_sdk.retry import RetryPolicy
 

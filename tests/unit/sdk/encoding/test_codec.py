@@ -16,7 +16,7 @@ import pydantic
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from resonate_sdk.codec import Codec, convert
+from resonate_sdk.encoding.codec import Codec, convert
 from resonate_sdk.errors import DecodeError, EncodeError
 from resonate_sdk.protocol.records import EMPTY, Value
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from resonate_sdk.early_pass import HOLD_BACK_S
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.requests import (
     PromiseGet,
@@ -19,6 +18,7 @@ from resonate_sdk.protocol.requests import (
     TaskRelease,
 )
 from resonate_sdk.protocol.responses import Answer, Beaten
+from resonate_sdk.worker.early_pass import HOLD_BACK_S
 from tests.unit.sdk.bench import (
     CODEC,
     LEASE_S,

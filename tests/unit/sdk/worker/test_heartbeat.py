@@ -6,11 +6,11 @@ import logging
 import pytest
 
 from resonate_sdk.errors import TransportError
-from resonate_sdk.heartbeat import Leases
 from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.records import TaskRef
 from resonate_sdk.protocol.requests import TaskHeartbeat
 from resonate_sdk.protocol.responses import Answer, Beaten
+from resonate_sdk.worker.heartbeat import Leases
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.wire import Wire, refusal
 

@@ -7,22 +7,22 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
-from resonate_sdk.call_envelope import decode_call
-from resonate_sdk.early_pass import Departure, EarlyPass, MustWaitError
+from resonate_sdk.encoding.call_envelope import decode_call
+from resonate_sdk.encoding.failures import encode_failure
 from resonate_sdk.errors import DecodeError, FunctionNotFoundError, ResonateError
 from resonate_sdk.execution.effects import Done, Failed, Suspended
 from resonate_sdk.execution.execution import Environment, Execution
-from resonate_sdk.failures import encode_failure
-from resonate_sdk.heartbeat import Leases
-from resonate_sdk.holder import Granted, Holder, LeaseLostError
-from resonate_sdk.overlap import StartedTasks, may_overlap
-from resonate_sdk.pass_driver import PassDriver, StoppingError
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
-from resonate_sdk.tasks import Tasks
-from resonate_sdk.threads import DaemonThreads
 from resonate_sdk.transport import ImmediateTransport, Slot, Transport
+from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
+from resonate_sdk.worker.heartbeat import Leases
+from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
+from resonate_sdk.worker.overlap import StartedTasks, may_overlap
+from resonate_sdk.worker.pass_driver import PassDriver, StoppingError
+from resonate_sdk.worker.tasks import Tasks
+from resonate_sdk.worker.threads import DaemonThreads
 
 logger = logging.getLogger(__name__)
 

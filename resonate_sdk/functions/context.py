@@ -8,12 +8,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from msgspec import Struct
 
-from resonate_sdk.callee import Callee, describe
 from resonate_sdk.errors import FunctionNotFoundError, UsageError
-from resonate_sdk.function import Function
-from resonate_sdk.ops import Call, Command, CommandKind, Invocation
+from resonate_sdk.functions.callee import Callee, describe
+from resonate_sdk.functions.function import Function
+from resonate_sdk.functions.ops import Call, Command, CommandKind, Invocation
+from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
-from resonate_sdk.registry import Registered, Registry
 from resonate_sdk.retry import RetryPolicy
 
 P = ParamSpec("P")

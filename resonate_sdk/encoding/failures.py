@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import (
     ApplicationError,
     CanceledError,

@@ -2,7 +2,7 @@
 
 import logging
 
-from resonate_sdk.configuration import Configuration
+from resonate_sdk.client.configuration import Configuration
 from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.transport import Transport
 

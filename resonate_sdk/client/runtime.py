@@ -13,20 +13,20 @@ except ImportError:  # there is none for Windows
     from asyncio import new_event_loop
 
 from resonate_sdk.ask import ask, refusal
+from resonate_sdk.client.result import Result
+from resonate_sdk.client.watches import Watches
 from resonate_sdk.errors import ResonateError, ShutdownError
 from resonate_sdk.execution.execution import Environment
-from resonate_sdk.heartbeat import Leases
-from resonate_sdk.holder import Granted
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import CreateAction, PromiseCreate, Request, TaskCreate
 from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
-from resonate_sdk.result import Result
-from resonate_sdk.tasks import Tasks
 from resonate_sdk.transport import Slot, Transport
-from resonate_sdk.watches import Watches
-from resonate_sdk.worker import Worker
+from resonate_sdk.worker.heartbeat import Leases
+from resonate_sdk.worker.holder import Granted
+from resonate_sdk.worker.tasks import Tasks
+from resonate_sdk.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
+from resonate_sdk.functions.registry import Registered
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options
-from resonate_sdk.registry import Registered
 from resonate_sdk.retry import RetryPolicy
 
 if TYPE_CHECKING:  # so that the core, which knows functions, knows no event loop
-    from resonate_sdk.handle import Handle
+    from resonate_sdk.client.handle import Handle
 
 P = ParamSpec("P")
 T = TypeVar("T")

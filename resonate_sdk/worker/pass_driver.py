@@ -21,11 +21,11 @@ from resonate_sdk.execution.effects import (
     TimerFired,
 )
 from resonate_sdk.execution.execution import Execution, call_function
-from resonate_sdk.holder import Holder, LeaseLostError
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import CreateAction, PromiseSettle, Request, SettleAction
 from resonate_sdk.protocol.responses import Answer
-from resonate_sdk.tasks import Tasks
+from resonate_sdk.worker.holder import Holder, LeaseLostError
+from resonate_sdk.worker.tasks import Tasks
 
 TURNS_AT_ONCE_MAX = 100  # then other executions may have the thread
 AtOnce = Callable[[Sequence[Request]], Sequence[Answer]]

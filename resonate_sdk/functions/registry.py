@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from resonate_sdk.callee import Callee, describe, is_hashable
 from resonate_sdk.errors import FunctionNotFoundError, RegistrationError
+from resonate_sdk.functions.callee import Callee, describe, is_hashable
 from resonate_sdk.options import NO_OPTIONS, Options
 
 

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.clock import now_ms
-from resonate_sdk.codec import Codec
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import AlreadySettledError, UsageError
-from resonate_sdk.failures import decode_failure, encode_failure
 from resonate_sdk.options import Seconds, make_options, seconds
 from resonate_sdk.protocol import limits, records, tags as tag
 from resonate_sdk.protocol.records import PromiseState, SettleState, Value

@@ -1,0 +1,1 @@
+"""What users hold: the client, handles, promises; and the thread that serves them."""

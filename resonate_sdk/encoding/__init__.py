@@ -1,0 +1,1 @@
+"""Values and errors as they are stored."""

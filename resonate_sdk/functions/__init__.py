@@ -1,0 +1,1 @@
+"""What users write: functions, what they are called with, and what they yield."""

@@ -1,0 +1,1 @@
+"""Runs executions: acquires tasks, drives passes, keeps leases."""
