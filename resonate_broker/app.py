@@ -10,10 +10,11 @@ from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.background import TOP_UP, register_background
-from resonate_broker.background.dispatch import Dispatch, Windows
+from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.top_up import TopUp
+from resonate_broker.background.windows import Windows
 from resonate_broker.config import Config
 from resonate_broker.driver import Driver
 from resonate_broker.kernel.system import Limits, System

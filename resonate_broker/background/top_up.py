@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from resonate_broker import rules
-from resonate_broker.background.dispatch import Dispatch, Windows
+from resonate_broker.background.dispatch import Dispatch
+from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.coroutine import Body
 from resonate_broker.kernel.submissions import (
     Commit,

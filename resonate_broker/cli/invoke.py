@@ -30,9 +30,11 @@ from resonate_broker.cli.promise_view import (
     promise_lines,
 )
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_sdk.client.roots import root_request
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.options import Options
 from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
@@ -243,23 +245,11 @@ def call_request(
         CommandError: it breaks a limit.
     """
     start_at_ms = now_ms + (delay_ms or 0)
-    tags = {
-        tag.TARGET: target,
-        tag.SCOPE: tag.SCOPE_GLOBAL,
-        tag.ORIGIN: id,
-        tag.BRANCH: id,
-        tag.PARENT: id,
-        tag.PREFIX: id,
-    }
-    if delay_ms is not None:
-        tags[tag.DELAY] = str(start_at_ms)
+    delay = {} if delay_ms is None else {tag.DELAY: str(start_at_ms)}
+    given = Options(timeout_s=timeout_ms / 1000, tags=delay)
     try:
-        return PromiseCreate(
-            id=id,
-            timeout_at_ms=start_at_ms + timeout_ms,
-            param=encode_call(Codec(), func, version, args, kwargs),
-            tags=tags,
-        )
+        call = encode_call(Codec(), func, version, args, kwargs)
+        return root_request(id, call, given, default_target=target, now_ms=start_at_ms)
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
 

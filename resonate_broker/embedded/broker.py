@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from resonate_broker.background import TOP_UP, register_background
-from resonate_broker.background.dispatch import Dispatch, Windows
+from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard, void_lease
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.top_up import TopUp
+from resonate_broker.background.windows import Windows
 from resonate_broker.embedded.aio import ImmediateAIO, complete
 from resonate_broker.embedded.queues import MessageQueues, Subscriber
 from resonate_broker.kernel.batch import Chain

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from concurrent.futures import Future, TimeoutError as FutureTimeoutError
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
@@ -15,7 +16,9 @@ from resonate_sdk.client.configuration import configure
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.client.promises import Promises
+from resonate_sdk.client.registrar import Registrar
 from resonate_sdk.client.result import Result
+from resonate_sdk.client.roots import root_request
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.call_envelope import encode_call
@@ -26,9 +29,9 @@ from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
-from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.addresses import Address
-from resonate_sdk.protocol.requests import PromiseCreate, PromiseGet, Request
+from resonate_sdk.protocol.requests import PromiseGet, Request
 from resonate_sdk.protocol.responses import Answer, PromiseData
 from resonate_sdk.retry import RetryPolicy
 from resonate_sdk.stores.remote import RemoteStore
@@ -267,8 +270,8 @@ class Resonate:
             retry_policy=retry_policy,
             non_retryable_exceptions=non_retryable_exceptions or None,
         )
-        registrar = Registrar(self, name, version, given, overlap)
-        return registrar if func is None else registrar(func)
+        add = partial(self._add, name=name, version=version, options=given, overlap=overlap)
+        return Registrar(add) if func is None else add(func)
 
     @overload
     def begin_run(
@@ -480,15 +483,8 @@ class Resonate:
         if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users do
             raise UsageError(f"the id of an execution is a string, found {id!r}")
         id = self._prefixed(id)
-        timeout_ms = limits.PROMISE_TIMEOUT_MS_DEFAULT
-        if given.timeout_s is not None:
-            timeout_ms = round(given.timeout_s * 1000)
-        request = PromiseCreate(
-            id=id,
-            timeout_at_ms=now_ms() + timeout_ms,
-            param=encode_call(self._codec, name, version, args, kwargs),
-            tags={**(given.tags or {}), **self._root_tags(id, given)},
-        )
+        call = encode_call(self._codec, name, version, args, kwargs)
+        request = root_request(id, call, given, default_target=self.anycast, now_ms=now_ms())
         result, created = Result(), Future[None]()
         self._runtime.create(
             request,
@@ -498,19 +494,6 @@ class Resonate:
             result_type=given.type or result_type,
         )
         return Handle(id, result, created)
-
-    def _root_tags(self, id: str, given: Options) -> dict[str, str]:
-        tags = {
-            tag.TARGET: given.target or self.anycast,
-            tag.SCOPE: tag.SCOPE_GLOBAL,
-            tag.ORIGIN: id,
-            tag.BRANCH: id,
-            tag.PARENT: id,
-            tag.PREFIX: id,
-        }
-        if given.idempotency_key is not None:
-            tags[tag.IDEMPOTENCY_KEY] = given.idempotency_key
-        return tags
 
     def _prefixed(self, id: str) -> str:
         if not self._prefix or id.startswith(f"{self._prefix}:"):
@@ -529,18 +512,8 @@ class Resonate:
             )
         return registered
 
-    def add(
-        self,
-        func: Callable[..., Any],
-        name: str | None,
-        version: int,
-        given: Options,
-        overlap: bool,
-    ) -> Any:
-        """Register a function; `register` is the way to call it."""
-        registered = self._registry.add(
-            func, name=name, version=version, options=given, overlap=overlap
-        )
+    def _add(self, func: Callable[..., Any], **how: Any) -> Any:
+        registered = self._registry.add(func, **how)
         if self._autostart:
             self._runtime.subscribe(AUTOSTART_S)
         return Function[Any, Any](self, registered)
@@ -556,34 +529,6 @@ class Resonate:
                 f"{request.kind} was not answered within {CALL_TIMEOUT_S} s",
                 may_be_carried_out=True,
             ) from None
-
-
-class Registrar:
-    """Registers the function it is called with; what `@resonate.register(...)` stands for."""
-
-    def __init__(
-        self, client: Resonate, name: str | None, version: int, given: Options, overlap: bool
-    ) -> None:
-        """Made by `register`."""
-        self._client = client
-        self._name = name
-        self._version = version
-        self._given = given
-        self._overlap = overlap
-
-    @overload
-    def __call__(
-        self, func: Callable[Concatenate[Any, P], Generator[Any, Any, T]], /
-    ) -> Function[P, T]: ...
-    @overload
-    def __call__(
-        self, func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /
-    ) -> Function[P, T]: ...
-    @overload
-    def __call__(self, func: Callable[Concatenate[Any, P], T], /) -> Function[P, T]: ...
-    def __call__(self, func: Callable[..., Any], /) -> Any:
-        """Register a function."""
-        return self._client.add(func, self._name, self._version, self._given, self._overlap)
 
 
 def _either(task_source: Poller | None, message_source: Poller | None) -> Poller | None:

@@ -21,11 +21,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from resonate_broker import rules
-from resonate_broker.background.dispatch import Dispatch, Windows
+from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.sweep import sweep
 from resonate_broker.background.top_up import send_queued
+from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.batch import NOT_ATTEMPTED, Chain
 from resonate_broker.kernel.coroutine import Body
 from resonate_broker.kernel.entries import CQE, SQE

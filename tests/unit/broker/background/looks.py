@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from resonate_broker.background.dispatch import Dispatch, Windows
+from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.sweep import look
+from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.submissions import Commit, Load
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import limits

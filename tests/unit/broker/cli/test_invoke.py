@@ -11,10 +11,9 @@ from resonate_broker.cli.invoke import (
     complete_wait,
     read_wait_s,
 )
-from resonate_sdk import LocalServer, Resonate
+from resonate_sdk import Resonate
 from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.options import make_options
 from resonate_sdk.protocol import tags as tag
 
 NOW = 1_700_000_000_000
@@ -86,8 +85,9 @@ def test_arguments_that_say_two_things_or_nothing_are_refused(positional, json_a
 
 
 def test_a_call_is_written_as_the_sdk_writes_it():
-    with Resonate.local(server=LocalServer(closes_with_client=True)) as client:
-        expected = client._root_tags("a", make_options(target="billing"))
+    with Resonate.local() as client:
+        client.options(target="billing").begin_rpc("a", "foo", 1, "x", k=None).created()
+        expected = client.promises.get("a").tags
 
     made = request(args=[1, "x"], kwargs={"k": None}, version=2, target="amqp://any@billing")
 
