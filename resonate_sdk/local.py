@@ -35,7 +35,7 @@ class LocalServer:
             closes_with_client: whether the client that stops first stops the server, too.
 
         Raises:
-            ResonateError: another process has the file open, or it is not one of ours.
+            ResonateError: somebody has the file open, it cannot be used, or is not one of ours.
         """
         # Only local mode needs the server's code, and only here does the SDK know of it.
         from resonate_broker.embedded import EmbeddedBroker
@@ -46,7 +46,7 @@ class LocalServer:
                 ":memory:" if path is None else path, now_ms
             )
         except StoreError as error:
-            raise ResonateError(str(error)) from error
+            raise ResonateError(str(error)) from None  # it is all that the user needs
         self.closes_with_client = closes_with_client
         self.broker.start()
 

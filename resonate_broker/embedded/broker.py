@@ -1,5 +1,6 @@
 """The embedded server: ticks on the threads of its clients, and on its own when time passes."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,10 +23,14 @@ from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.messages import Message
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.sqlite import SqliteStore
+from resonate_store.store import StoreError
+
+logger = logging.getLogger(__name__)
 
 VOIDED_PER_READ = 1_000
 ALL_HEARD = 0
 
+Answers = dict[int, tuple[str, Answer]]
 OnAnswers = Callable[[Sequence[tuple[str, Answer]]], None]
 
 
@@ -40,8 +45,8 @@ class EmbeddedBroker:
             now_ms: the clock, epoch ms.
 
         Raises:
-            UnavailableError: another process holds the file.
-            SchemaError: the file is not ours.
+            UnavailableError: somebody holds the file, or it cannot be opened.
+            SchemaError: the file is not ours, or it is damaged.
         """
         self._now_ms = now_ms
         self._lock = threading.Lock()
@@ -55,7 +60,12 @@ class EmbeddedBroker:
         register_operations(self._system, partitions=1, on_group=self._greet)
         register_background(self._system, dispatch, LeaseGuard(ALL_HEARD), self._top_up)
         self._timer = _Timer(self.tick, now_ms)
-        self._void_leases()
+        self._breakdown: str | None = None  # why nothing is carried out any more
+        try:
+            self._void_leases()
+        except StoreError:
+            complete(self._store.close())
+            raise
 
     def start(self) -> None:
         """Let time pass by itself: a thread ticks when something is due."""
@@ -70,26 +80,13 @@ class EmbeddedBroker:
             on_answers: called once, before this returns, with correlation ids and answers.
         """
         items = decode_body(body).items
-        answers: dict[int, tuple[str, Answer]] = {}
-        chains: dict[str, Chain] = {}
+        answers: Answers = {}
         with self._lock:
-            for index, item in enumerate(items):
-                match item:
-                    case Malformed(correlation_id=correlation_id, chain=name, reason=reason):
-                        if name is not None:
-                            chains.setdefault(name, Chain()).link().fail()
-                        answer = Answer(responses.MALFORMED, reason)
-                        answers[index] = (correlation_id, answer)
-                    case Decoded(head=head, request=request):
-                        name = head.chain
-                        link = None if name is None else chains.setdefault(name, Chain()).link()
-                        callback = partial(_collect, answers, index, head.correlation_id)
-                        submitted = Submitted(request, link)
-                        if not self._system.submit(SQE(submitted, callback)):
-                            answer = Answer(responses.UNAVAILABLE, "overloaded, ask again")
-                            answers[index] = (head.correlation_id, answer)
-            self._run()
-        assert len(answers) == len(items), "every request is answered"
+            self._attempt(partial(self._carry_out, items, answers))
+            if self._breakdown is not None:
+                answer = Answer(responses.INTERNAL, self._breakdown)
+                for index, item in enumerate(items):
+                    answers.setdefault(index, (_correlation_id(item), answer))
         on_answers([answers[index] for index in range(len(items))])
 
     def attach(self, pid: str, group: str | None, deliver: Callable[[Message], None]) -> None:
@@ -116,15 +113,50 @@ class EmbeddedBroker:
     def tick(self) -> None:
         """Do what is due now."""
         with self._lock:
-            self._run()
+            self._attempt(self._run)
 
     def close(self) -> None:
         """Stop the clock and let the file go."""
         self._timer.stop()
         with self._lock:
             self._system.shutdown()
-            self._run()
+            self._attempt(self._run)
             complete(self._store.close())
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Take a step, unless one has failed: what it left half done must not be built upon.
+
+        What is durable is not lost: whoever opens the file next goes on from there.
+        """
+        if self._breakdown is not None:
+            return
+        try:
+            step()
+        except Exception as error:
+            logger.exception("embedded server broke down")
+            self._breakdown = (
+                "the server inside this process has stopped after a mistake of its own, "
+                f"{type(error).__name__}: {error}: start the program again, and report this"
+            )
+            self._timer.end()
+
+    def _carry_out(self, items: Sequence[Decoded | Malformed], answers: Answers) -> None:
+        chains: dict[str, Chain] = {}
+        for index, item in enumerate(items):
+            match item:
+                case Malformed(correlation_id=correlation_id, chain=name, reason=reason):
+                    if name is not None:
+                        chains.setdefault(name, Chain()).link().fail()
+                    answers[index] = (correlation_id, Answer(responses.MALFORMED, reason))
+                case Decoded(head=head, request=request):
+                    name = head.chain
+                    link = None if name is None else chains.setdefault(name, Chain()).link()
+                    callback = partial(_collect, answers, index, head.correlation_id)
+                    if not self._system.submit(SQE(Submitted(request, link), callback)):
+                        answer = Answer(responses.UNAVAILABLE, "overloaded, ask again")
+                        answers[index] = (head.correlation_id, answer)
+        self._run()
+        assert len(answers) == len(items), "every request is answered"
 
     def _run(self) -> None:
         """Tick until nothing can be done before time passes."""
@@ -151,9 +183,11 @@ class EmbeddedBroker:
         self._system.wake(TOP_UP, at_ms)
 
 
-def _collect(
-    answers: dict[int, tuple[str, Answer]], index: int, correlation_id: str, completed: Completed
-) -> None:
+def _correlation_id(item: Decoded | Malformed) -> str:
+    return item.correlation_id if isinstance(item, Malformed) else item.head.correlation_id
+
+
+def _collect(answers: Answers, index: int, correlation_id: str, completed: Completed) -> None:
     answers[index] = (correlation_id, completed.answer)
 
 
@@ -179,10 +213,14 @@ class _Timer:
             if is_sooner:
                 self._changed.notify()
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """Call back no more; the thread ends by itself, which may be this one."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()
+
+    def stop(self) -> None:
+        self.end()
         if self._thread.is_alive():
             self._thread.join()
 

@@ -1,7 +1,8 @@
 """Promises in a SQLite file that belongs to one process, or in memory."""
 
+import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +23,15 @@ from resonate_store.state import (
     Snapshot,
     Timer,
 )
-from resonate_store.store import ConflictError, RejectedError, SchemaError, UnavailableError
+from resonate_store.store import (
+    ConflictError,
+    RejectedError,
+    SchemaError,
+    StoreError,
+    UnavailableError,
+)
 
+APPLICATION_ID = int.from_bytes(b"rsn8", "big")  # in the header of every file of ours
 SCHEMA_VERSION = 1
 PRELOAD_ROWS_MAX = 20_000
 AWAITERS_PER_LOAD_MAX = 1_000
@@ -31,6 +39,8 @@ SEARCH_ROWS_MAX = 10_000
 
 Row = TypeVar("Row")
 
+_OWN_FILE = "give path= a file of its own"
+_PRIMARY_CODE = 0xFF  # what lies above tells kinds of the same error apart
 _QUERIES = load_queries("resonate_store.sqlite")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Promise).decode
@@ -50,13 +60,15 @@ class SqliteStore:
             now_ms: the clock; a transaction's instant does not run backwards if the clock does.
 
         Raises:
-            UnavailableError: another process holds the file, or it cannot be opened.
-            SchemaError: it is no database of ours, or one of another release.
+            UnavailableError: somebody holds the file, or it cannot be opened.
+            SchemaError: it is no database of ours, one of another release, or damaged.
         """
         self.path = str(path)
         self._clock = now_ms
         self._last_now_ms = 0
-        self._connection = _open(self.path)
+        self._translated = _Translated(self.path)
+        with self._translated:
+            self._connection = _open(self.path)
 
     async def begin(self, load: LoadSet) -> "SqliteTransaction":
         """Read what is named; there is nobody to lock it against.
@@ -130,13 +142,14 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Let the file go."""
-        self._connection.close()
+        with self._translated:
+            self._connection.close()
 
     def write(self, changes: Changes) -> None:
         """Write in one transaction; the way to call it is `SqliteTransaction.commit`."""
         if not changes:
             return
-        try:
+        with self._translated:
             self._connection.execute("begin immediate")
             try:
                 self._write(changes)
@@ -144,14 +157,6 @@ class SqliteStore:
             finally:
                 if self._connection.in_transaction:
                     self._connection.execute("rollback")
-        except sqlite3.IntegrityError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-                raise ConflictError(f"{self.path}: {error}") from error
-            raise RejectedError(f"{self.path}: {error}") from error
-        except sqlite3.OperationalError as error:
-            raise UnavailableError(f"{self.path}: {error}") from error
-        except sqlite3.Error as error:
-            raise RejectedError(f"{self.path}: {error}") from error
 
     def _write(self, changes: Changes) -> None:
         self._write_each("insert_promise", _insert_row, changes.created)
@@ -170,8 +175,9 @@ class SqliteStore:
         if rows:
             self._connection.executemany(_QUERIES[query], map(to_row, rows))
 
-    def _rows(self, query: str, *parameters: str | int) -> sqlite3.Cursor:
-        return self._connection.execute(_QUERIES[query], parameters)
+    def _rows(self, query: str, *parameters: str | int) -> Generator[Any]:
+        with self._translated:
+            yield from self._connection.execute(_QUERIES[query], parameters)
 
     def _promises(self, ids: Iterable[str]) -> Iterable[Promise]:
         for id in ids:
@@ -219,23 +225,10 @@ class SqliteTransaction:
 
 
 def _open(path: str) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    except sqlite3.OperationalError as error:
-        raise UnavailableError(f"cannot open {path}: {error}") from error
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if "locked" in str(error):
-            raise UnavailableError(
-                f"{path} is in use by another process: a file belongs to one process at a time"
-            ) from error
-        raise UnavailableError(f"cannot open {path}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise SchemaError(f"{path} is not a database of this system: {error}") from error
-    except SchemaError:
+    except BaseException:
         connection.close()
         raise
     return connection
@@ -245,14 +238,78 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     # One owner: the first access takes the lock, and the operating system drops it when the
     # process dies, however it dies.
     connection.execute("pragma locking_mode = exclusive")
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
+    # Nothing is written before it is certain that the file is ours, or nobody's.
+    (application_id,) = connection.execute("pragma application_id").fetchone()
     (version,) = connection.execute("pragma user_version").fetchone()
+    (objects,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    is_new = application_id == version == objects == 0
+    if application_id != APPLICATION_ID and not is_new:
+        raise SchemaError(f"{path} is another program's database: {_OWN_FILE}")
     if version not in (0, SCHEMA_VERSION):
         raise SchemaError(f"{path} has schema {version}, this release needs {SCHEMA_VERSION}")
+    if is_new:
+        connection.execute(f"pragma application_id = {APPLICATION_ID}")
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
     schema = resources.files("resonate_store.sqlite").joinpath("schema.sql").read_text()
     connection.executescript(schema)
     connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+
+
+class _Translated:
+    """Turns what SQLite raises within into errors of a store; may be entered again and again.
+
+    A class, because `@contextmanager` costs more than a microsecond at each read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _store_error(self._path, error) from error
+
+
+def _store_error(path: str, error: sqlite3.Error) -> StoreError:
+    # Errors that the module finds by itself have no code.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    if code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+        return ConflictError(f"{path}: {error}")
+    match code & _PRIMARY_CODE:
+        case sqlite3.SQLITE_NOTADB:
+            return SchemaError(f"{path} is not a database of this system: {_OWN_FILE}")
+        case sqlite3.SQLITE_CORRUPT:
+            return SchemaError(
+                f"{path} is damaged: {error}: restore it from a copy, or move it away and begin "
+                "with an empty one"
+            )
+        case sqlite3.SQLITE_BUSY:
+            return UnavailableError(
+                f"{path} cannot be used: it is open in another process, or in another client of "
+                "this one: a file belongs to one client at a time"
+            )
+        case _ if isinstance(error, sqlite3.OperationalError):
+            return UnavailableError(f"{path} cannot be used: {_obstacle(path) or error}")
+        case _:
+            return RejectedError(f"{path}: {error}")
+
+
+def _obstacle(path: str) -> str | None:
+    """What SQLite does not say when it cannot open a file, or not for writing."""
+    # The file itself is only looked at: closing it would drop the locks that SQLite has on it.
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        return "it is a folder: name a file in it"
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}"
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        return "this user may not write there"
+    return None
 
 
 def _insert_row(promise: Promise) -> tuple[Any, ...]:

@@ -1,9 +1,18 @@
 """A file of promises belongs to one process at a time (C7)."""
 
+import os
+import sqlite3
+import tempfile
+import traceback
+from contextlib import closing, contextmanager
+from pathlib import Path
+
 import pytest
 
 from resonate_sdk import LocalServer, Resonate, ResonateError
 from tests.acceptance.local.processes import script
+
+NOBODY = 65_534
 
 
 def is_one_sentence(text, path):
@@ -28,7 +37,20 @@ def test_a_second_process_gets_one_sentence_that_names_the_file(tmp_path):
         assert first.wait_for("state") == "pending", "the owner is not disturbed"
         first.wait_for("stopped")
     assert is_one_sentence(sentence, path)
-    assert "another process" in sentence
+    assert sentence.endswith(
+        "it is open in another process, or in another client of this one: "
+        "a file belongs to one client at a time"
+    )
+
+
+def test_an_error_that_nobody_catches_is_printed_without_what_lies_beneath(tmp_path):
+    path = tmp_path / "promises.db"
+    with Resonate.local(path=path), pytest.raises(ResonateError) as caught:
+        Resonate.local(path=path)
+
+    printed = "".join(traceback.format_exception(caught.value))
+    assert printed.count("Traceback") == 1
+    assert "sqlite3" not in printed
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
@@ -92,13 +114,77 @@ def test_a_file_of_another_kind_is_refused_and_left_as_it_is(tmp_path, content):
     assert path.read_bytes() == content
 
 
+def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "customers.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table customers (name text)")
+    before = path.read_bytes()
+
+    with pytest.raises(ResonateError) as caught:
+        Resonate.local(path=path)
+
+    assert is_one_sentence(str(caught.value), path)
+    assert "is another program's database: give path= a file of its own" in str(caught.value)
+    assert path.read_bytes() == before
+
+
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
     path = tmp_path / "nowhere" / "promises.db"
 
     with pytest.raises(ResonateError) as caught:
         Resonate.local(path=path)
 
-    assert str(path) in str(caught.value)
+    assert is_one_sentence(str(caught.value), path)
+    assert f"there is no folder {path.parent}" in str(caught.value)
+
+
+def test_a_folder_in_place_of_a_file_is_called_one(tmp_path):
+    with pytest.raises(ResonateError) as caught:
+        Resonate.local(path=tmp_path)
+
+    assert is_one_sentence(str(caught.value), tmp_path)
+    assert "it is a folder" in str(caught.value)
+
+
+@pytest.fixture
+def folder():
+    """A folder that every user of the machine may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+@contextmanager
+def ordinary_user():
+    """Root may write everything: be somebody else."""
+    if os.getuid() != 0:
+        yield
+        return
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize("what", ["promises", "nothing", "no file"])
+def test_a_file_that_may_not_be_written_is_said_to_be_read_only(folder, what):
+    path = folder / "promises.db"
+    if what == "promises":
+        Resonate.local(path=path).stop()
+    elif what == "nothing":
+        path.touch()
+    if what != "no file":
+        path.chmod(0o444)
+    folder.chmod(0o555)
+
+    with ordinary_user(), pytest.raises(ResonateError) as caught:
+        Resonate.local(path=path)
+    folder.chmod(0o755)
+
+    assert is_one_sentence(str(caught.value), path)
+    assert "this user may not write" in str(caught.value)
 
 
 def test_path_and_server_contradict_each_other(tmp_path):

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -12,7 +12,8 @@ from resonate_broker.embedded.broker import EmbeddedBroker
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.responses import Answer
-from resonate_store.state import Snapshot
+from resonate_store.state import LoadSet, Snapshot
+from resonate_store.store import SchemaError
 
 NOW = 1_000_000
 CALLS_MAX = 10_000
@@ -366,3 +367,106 @@ def test_at_its_close_nothing_is_under_way():
     server.broker.close()
 
     assert server.broker._system.is_done
+
+
+# When the file cannot be used
+
+
+def test_requests_that_cannot_be_read_for_are_answered_and_the_next_ones_carried_out():
+    server = Server()
+    connection = server.broker._store._connection
+    connection.set_progress_handler(lambda: 1, 1)
+
+    answers = server.ask(create("a"), create("b"), request("promise.search", tags={}))
+    server.advance(60_000)
+    connection.set_progress_handler(None, 1)
+
+    assert [answer.status >= 500 for answer in answers] == [True, True, True]
+    assert all("cannot be used: interrupted" in answer.data for answer in answers)
+    assert server.statuses(create("a")) == [200]
+
+
+def test_a_file_that_turns_out_to_be_damaged_is_let_go(tmp_path: Path):
+    path = tmp_path / "store.db"
+    Server(path).broker.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+    for _ in range(2):
+        with pytest.raises(SchemaError, match="is damaged"):
+            Server(path)
+
+
+# When we have made a mistake
+
+
+class MistakeError(Exception):
+    pass
+
+
+def break_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next transaction runs into a mistake of ours."""
+
+    def begin(load: LoadSet) -> NoReturn:
+        raise MistakeError("the first one")
+
+    monkeypatch.setattr(server.broker._store, "begin", begin)
+
+
+def test_after_a_mistake_of_ours_every_request_is_answered_with_a_sentence_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    server = Server()
+    server.ask(create("a"))
+    with monkeypatch.context() as patch:
+        break_on(server, patch)
+        first = server.ask(create("b"), request("no.such.kind"))
+
+    later = server.ask(create("c"), request("promise.get", id="a"))
+
+    assert [answer.status for answer in first] == [500, 400]
+    assert [answer.status for answer in later] == [500, 500]
+    assert len({answer.data for answer in (first[0], *later)}) == 1
+    assert "MistakeError: the first one" in later[0].data
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is MistakeError
+
+
+def test_a_broken_broker_neither_ticks_nor_prevents_its_clients_from_leaving(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    server = Server(tmp_path / "store.db")
+    messages = server.attach("w1", credit=1)
+    with monkeypatch.context() as patch:
+        break_on(server, patch)
+        server.ask(create("t", target="g"))
+
+    server.advance(60_000)
+    server.broker.add_credit("w1", 1)
+    server.broker.detach("w1")
+    server.broker.close()
+
+    assert messages == []
+    Server(tmp_path / "store.db").broker.close()
+
+
+def test_a_mistake_while_time_passes_ends_the_thread_and_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    server = Server()
+    server.broker.start()
+    thread = server.broker._timer._thread
+
+    def due(limit: int) -> NoReturn:
+        raise MistakeError("the first one")
+
+    monkeypatch.setattr(server.broker._store, "due", due)
+    server.clock.now_ms += 60_000
+    server.broker._timer.set(0)
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert server.statuses(create("a")) == [500]
+    assert "MistakeError: the first one" in caplog.text
+    server.broker.close()
