@@ -11,18 +11,21 @@ from rich.table import Table
 from resonate_sdk import Resonate
 from scripts.benchmark.cluster import Cluster, cluster
 from scripts.benchmark.workloads import Row, invoke, row
+from scripts.benchmark.yardstick import publish
 
 WARM_UP_S = 2.0
+YARDSTICK_IN_FLIGHT = 100
 
 
 def main() -> None:
     """Measure what the arguments ask for."""
     arguments = _parser().parse_args()
     with cluster() as running, Resonate.remote(group="bench-client") as client:
-        rows = [
+        rows = [_yardstick(running, arguments.rounds, arguments.seconds)]
+        rows += (
             _measure(running, client, in_flight, arguments.rounds, arguments.seconds)
             for in_flight in arguments.in_flight
-        ]
+        )
     if arguments.json:
         print(msgspec.json.encode(rows).decode())
     else:
@@ -33,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./scripts/bench",
         description="Durable no-op invocations per second (W1): client, server and worker in "
-        "three processes, with private RabbitMQ and PostgreSQL on this machine.",
+        "three processes, with private RabbitMQ and PostgreSQL on this machine; and, to compare "
+        "machines by, confirmed messages per second of plain aio-pika (publish).",
     )
     parser.add_argument("--json", action="store_true", help="print a list of rows")
     parser.add_argument(
@@ -61,6 +65,13 @@ def _measure(
     cpu_s = {name: used - before[name] for name, used in running.cpu_s().items()}
     cpu_s["client"] = time.process_time() - client_before
     return row("W1", in_flight, timings, cpu_s)
+
+
+def _yardstick(running: Cluster, rounds: int, seconds: float) -> Row:
+    before = time.process_time()
+    timings = [publish(running.url, YARDSTICK_IN_FLIGHT, seconds) for _ in range(rounds)]
+    cpu_s = {"client": time.process_time() - before}
+    return row("publish", YARDSTICK_IN_FLIGHT, timings, cpu_s)
 
 
 def _table(rows: Sequence[Row]) -> Table:
