@@ -68,11 +68,14 @@ class Session:
         self._control: AbstractChannel | None = None
         self._control_lock = asyncio.Lock()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._limits = set[asyncio.Timeout]()  # of the calls that are under way
 
     def lose(self, reason: str) -> None:
-        """End the session."""
+        """End the session, and the calls to the broker that are under way."""
         if not self._lost.done():
             self._lost.set_result(reason)
+            for limit in self._limits:
+                _cut_short(limit)
 
     @property
     def is_lost(self) -> bool:
@@ -89,7 +92,7 @@ class Session:
         Raises:
             SessionLostError: one exists with other arguments, or we may not declare it.
         """
-        async with self._control_lock, _calling("declare"):
+        async with self._control_lock, self._calling("declare"):
             channel = await self._control_channel()
             for exchange in topology.exchanges:
                 await channel.declare_exchange(
@@ -113,7 +116,7 @@ class Session:
 
     async def has_exchange(self, name: str) -> bool:
         """Whether an exchange exists."""
-        async with self._control_lock, _calling("look for an exchange"):
+        async with self._control_lock, self._calling("look for an exchange"):
             channel = await self._control_channel()
             try:
                 await channel.declare_exchange(name, passive=True)
@@ -124,7 +127,7 @@ class Session:
 
     async def count(self, queue: str) -> QueueCount | None:
         """Count what waits in a queue; None if it does not exist."""
-        async with self._control_lock, _calling("count a queue"):
+        async with self._control_lock, self._calling("count a queue"):
             data = await (await self._control_channel()).get_underlay_channel()
             try:
                 found = await data.queue_declare(queue, passive=True)
@@ -149,7 +152,7 @@ class Session:
                 logger.exception("a message could not be taken queue=%s", queue)
                 self.lose(f"a message of {queue} could not be taken: {describe(error)}")
 
-        async with _calling(f"consume {queue}"):
+        async with self._calling(f"consume {queue}"):
             channel = await _data_channel(self._consuming, confirms=False)
             self.watch(channel, queue)
             return Consumer(channel, self._acks, queue, deliver)
@@ -159,9 +162,25 @@ class Session:
     ) -> Consumer:
         """Take messages from a queue, up to `prefetch` unacknowledged; None: without any."""
         consumer = await self.consumer(queue, on_delivery)
-        async with _calling(f"consume {queue}"):
+        async with self._calling(f"consume {queue}"):
             await consumer.start(prefetch)
         return consumer
+
+    @asynccontextmanager
+    async def _calling(self, what: str) -> AsyncGenerator[None]:
+        """Bound a call to the broker, by the end of the session too; give its failures one name."""
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S) as limit:
+                self._limits.add(limit)
+                if self.is_lost:
+                    _cut_short(limit)
+                try:
+                    yield
+                finally:
+                    self._limits.discard(limit)
+        except AMQP_ERRORS as error:
+            reason = self._lost.result() if self._lost.done() else describe(error)
+            raise SessionLostError(f"could not {what}: {reason}") from error
 
     async def _control_channel(self) -> AbstractChannel:
         if self._control is None or self._control.is_closed:
@@ -275,14 +294,8 @@ async def _close(connections: Sequence[AbstractConnection]) -> None:
             logger.debug("closing a connection failed reason=%s", describe(error))
 
 
-@asynccontextmanager
-async def _calling(what: str) -> AsyncGenerator[None]:
-    """Bound a call to the broker, and give its failures one name."""
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
-            yield
-    except AMQP_ERRORS as error:
-        raise SessionLostError(f"could not {what}: {describe(error)}") from error
+def _cut_short(limit: asyncio.Timeout) -> None:
+    limit.reschedule(asyncio.get_running_loop().time())
 
 
 def shown(url: str) -> str:
