@@ -4,19 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from resonate_sdk.clock import now_ms
-from resonate_sdk.errors import ResonateError
+from resonate_sdk.errors import ResonateError, StoreError
+from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.envelope import encode_request, join
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.requests import Hello, Request
 from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.transport import Arrival, Receiver
-
-if TYPE_CHECKING:
-    pass
 
 UNUSED = "0"  # answers come in the order of the requests, nobody looks at their ids
 
@@ -39,13 +36,14 @@ class LocalServer:
         """
         # Only local mode needs the server's code, and only here does the SDK know of it.
         from resonate_broker.embedded import EmbeddedBroker
-        from resonate_store.store import StoreError
+        from resonate_store import store
 
+        self._transports = set[LocalTransport]()
         try:
             self.broker: EmbeddedBroker = EmbeddedBroker(
-                ":memory:" if path is None else path, now_ms
+                ":memory:" if path is None else path, now_ms, self._broke_down
             )
-        except StoreError as error:
+        except store.StoreError as error:
             raise ResonateError(str(error)) from None  # it is all that the user needs
         self.closes_with_client = closes_with_client
         self.broker.start()
@@ -53,6 +51,18 @@ class LocalServer:
     def close(self) -> None:
         """Stop the server and let its file go."""
         self.broker.close()
+
+    def add(self, transport: "LocalTransport") -> None:
+        """A client wants to know when the server has broken down."""
+        self._transports.add(transport)
+
+    def discard(self, transport: "LocalTransport") -> None:
+        """It does not any more."""
+        self._transports.discard(transport)
+
+    def _broke_down(self, reason: str) -> None:
+        for transport in tuple(self._transports):
+            transport.broke_down(reason)
 
 
 class LocalTransport:
@@ -80,6 +90,7 @@ class LocalTransport:
         self._loop = asyncio.get_running_loop()
         self._receiver = receiver
         self._broker.attach(self._pid, None, self._deliver)
+        self.server.add(self)
         await self._is_stopped.wait()
 
     async def subscribe(self, slots: int) -> None:
@@ -120,7 +131,16 @@ class LocalTransport:
     async def stop(self) -> None:
         """Detach from the server."""
         self._broker.detach(self._pid)
+        self.server.discard(self)
         self._is_stopped.set()
+
+    def broke_down(self, reason: str) -> None:
+        """The server carries out nothing any more; any thread may say so."""
+        assert self._loop is not None, "only a transport that runs is told"
+        assert self._receiver is not None, "only a transport that runs is told"
+        if not self._loop.is_closed():
+            error = StoreError(reason, code=responses.INTERNAL)
+            self._loop.call_soon_threadsafe(self._receiver.on_broken, error)
 
     def free(self) -> None:
         """One more hint can be taken."""

@@ -59,6 +59,10 @@ class Receiver(Protocol):
         """The connection is new: news may have been lost."""
         ...
 
+    def on_broken(self, error: Exception) -> None:
+        """The server will never answer or send anything again."""
+        ...
+
 
 class Transport(Protocol):
     """The way to one server. Everything is called on one event loop."""

@@ -155,6 +155,9 @@ class Client:
     def on_reconnect(self) -> None:
         """News may have been lost: whoever waits looks again soon."""
 
+    def on_broken(self, error: Exception) -> None:
+        """A server that is reached through RabbitMQ can be started again."""
+
 
 def talk(config: Config, conversation: Callable[[Client], Awaitable[T]]) -> T:
     """Have a conversation with the server, on an event loop of its own.

@@ -37,12 +37,18 @@ OnAnswers = Callable[[Sequence[tuple[str, Answer]]], None]
 class EmbeddedBroker:
     """A server for the clients of this process, kept in a SQLite file or in memory."""
 
-    def __init__(self, path: Path | str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        now_ms: Callable[[], int],
+        on_breakdown: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         """Open the store; the tasks that a dead owner held are up for dispatch at once.
 
         Args:
             path: the file, or `:memory:`.
             now_ms: the clock, epoch ms.
+            on_breakdown: told why, if it carries out nothing any more; must not call back.
 
         Raises:
             UnavailableError: somebody holds the file, or it cannot be opened.
@@ -60,6 +66,7 @@ class EmbeddedBroker:
         register_operations(self._system, partitions=1, on_group=self._greet)
         register_background(self._system, dispatch, LeaseGuard(ALL_HEARD), self._top_up)
         self._timer = _Timer(self.tick, now_ms)
+        self._on_breakdown = on_breakdown
         self._breakdown: str | None = None  # why nothing is carried out any more
         try:
             self._void_leases()
@@ -139,6 +146,7 @@ class EmbeddedBroker:
                 f"{type(error).__name__}: {error}: start the program again, and report this"
             )
             self._timer.end()
+            self._on_breakdown(self._breakdown)
 
     def _carry_out(self, items: Sequence[Decoded | Malformed], answers: Answers) -> None:
         chains: dict[str, Chain] = {}

@@ -168,6 +168,10 @@ class Runtime:
         """News may have been lost."""
         self._spawn(self._watches.look_at_all())
 
+    def on_broken(self, error: Exception) -> None:
+        """Nothing that is waited for will come."""
+        self._watches.fail_all(error)
+
     def _run(self, started: "Future[None]") -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(self._main(started))

@@ -45,3 +45,22 @@ def test_a_client_of_a_broken_server_can_be_stopped(broken, make_client: MakeCli
         client.promises.create("p")
 
     client.stop(5)
+
+
+@pytest.mark.timeout(5)
+def test_whoever_waits_already_is_told_at_once(
+    server: LocalServer, make_client: MakeClient, monkeypatch
+):
+    client = make_client()
+    handle = client.begin_rpc("waits", "nobody_has_it").created()
+
+    def begin(load):
+        raise KeyError("lost")
+
+    monkeypatch.setattr(server.broker._store, "begin", begin)
+    server.broker.tick()
+    with pytest.raises(StoreError):
+        client.promises.get("waits")
+
+    with pytest.raises(StoreError, match="KeyError: 'lost'"):
+        handle.result(WAIT_S)

@@ -23,6 +23,8 @@ class Receiver:
 
     def on_reconnect(self): ...
 
+    def on_broken(self, error): ...
+
 
 def make_delivery(*, is_redelivered=False, headers=None):
     return Delivery(
