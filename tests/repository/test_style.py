@@ -12,11 +12,10 @@ from tests.repository.sources import PACKAGES, ROOT, modules_of
 
 LINES_MAX = 600
 SLEEP = re.compile(r"(?<![\w.])sleep\(|\b(?:time|asyncio|anyio|trio)\.sleep\(")
-# Tests that may sleep, and why. `ctx.sleep(` is a word of the SDK and no sleep of the test.
+# Modules that may sleep, and why. `ctx.sleep(` is a word of the SDK and no sleep of the test.
 SLEEP_ALLOWED = {
     "tests/processes.py": "asks the operating system until something is so",
-    "tests/acceptance/": "programs of users do",
-    "tests/unit/sdk/": "in virtual time a sleep is over at once",
+    "tests/unit/sdk/virtual_time.py": "in virtual time a sleep is over at once",
 }
 
 

@@ -1,10 +1,9 @@
 """What the functions of a drill did, written by all processes, and gates that hold them up."""
 
 import os
-import time
 from pathlib import Path
 
-from tests.processes import POLL_SECONDS, wait_until
+from tests.processes import wait_until
 
 GATE_SECONDS = 120
 
@@ -40,8 +39,5 @@ class Journal:
 
     def pass_gate(self, name: str) -> None:
         """Wait, in a function, until the test opens the gate; unopened, it holds to the end."""
-        gate, deadline = self._folder / f"{name}.open", time.monotonic() + GATE_SECONDS
-        while not gate.exists():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"nobody opened the gate {name}")
-            time.sleep(POLL_SECONDS)
+        if not wait_until((self._folder / f"{name}.open").exists, seconds=GATE_SECONDS):
+            raise TimeoutError(f"nobody opened the gate {name}")

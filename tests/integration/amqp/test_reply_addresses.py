@@ -185,16 +185,16 @@ async def test_properties_do_not_decide_whether_a_request_is_carried_out(
 @pytest.mark.parametrize(
     "properties",
     [
-        commands.Basic.Properties(correlation_id="XXXX"),
-        commands.Basic.Properties(headers={"key": "XXXX"}),
-        commands.Basic.Properties(headers={"XXXX": "value"}),
+        commands.Basic.Properties(correlation_id="text"),
+        commands.Basic.Properties(headers={"key": "text"}),
+        commands.Basic.Properties(headers={"text": "value"}),
     ],
     ids=["correlation id", "header", "name of a header"],
 )
 async def test_text_that_is_no_utf8_in_a_property_does_not_stop_the_queue(
     client: ForeignClient, server: ServerThread, properties: commands.Basic.Properties
 ):
-    await publish_raw(client, properties, b"XXXX", b"\xff\xfe\xfd\xfc")
+    await publish_raw(client, properties, b"text", b"\xff\xfe\xfd\xfc")
 
     answer = await client.ask("promise.create", create("next"))
 

@@ -192,7 +192,7 @@ async def make_bench(server, *functions, wire=Wire, overlap=True, overlaps=True)
     async with asyncio.TaskGroup() as group:
         bench = Bench(wire(server), Tasks(group), registry, overlap)
         yield bench
-        await asyncio.sleep(0)
+        await virtual_time.turn()
         bench.worker._threads.shutdown(wait=False)
 
 
@@ -231,4 +231,4 @@ def task(**changes):
 async def turns():
     """Let everything happen that needs no time."""
     for _ in range(50):
-        await asyncio.sleep(0)
+        await virtual_time.turn()

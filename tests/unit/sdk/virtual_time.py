@@ -48,6 +48,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._waiting.working -= 1
 
 
+async def elapse(seconds: float) -> None:
+    """Let virtual time pass; at once, and nowhere else than in virtual time."""
+    assert isinstance(asyncio.get_running_loop(), VirtualTimeLoop), "this would really wait"
+    await asyncio.sleep(seconds)
+
+
+async def turn() -> None:
+    """Let everybody else have a turn of the loop, virtual or not."""
+    await asyncio.sleep(0)
+
+
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in virtual time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

@@ -9,6 +9,8 @@ import time
 
 from resonate_sdk import HandleTimeout, Resonate, ShutdownError
 
+JOIN_SECONDS_MAX = 2
+
 way = sys.argv[1]
 running = threading.Event()
 
@@ -65,11 +67,10 @@ def leave(handle):
             handle.result(0)
         except ShutdownError as error:
             tell(f"told {error}")
-        alive = [thread.name for thread in threading.enumerate() if thread.name == "resonate-io"]
-        tell(f"threads {alive}")
-        used = time.process_time()
-        time.sleep(0.5)  # a spinning thread would use it up
-        tell(f"spun {time.process_time() - used:.3f}")
+        ours = [thread for thread in threading.enumerate() if thread.name.startswith("resonate-")]
+        for thread in ours:
+            thread.join(JOIN_SECONDS_MAX)
+        tell(f"threads {[thread.name for thread in ours if thread.is_alive()]}")
 
 
 what = sys.argv[2]

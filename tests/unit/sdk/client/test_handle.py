@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from resonate_sdk import Handle, HandleTimeout, ResonateError, UsageError
+from tests.unit.sdk import virtual_time
 
 
 def make_handle(*, result=None, error=None, is_created=True):
@@ -146,7 +147,7 @@ async def test_several_coroutines_may_await_one_handle():
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         tasks = [group.create_task(wait()) for _ in range(3)]
-        await asyncio.sleep(0)
+        await virtual_time.turn()
         handle.future.set_result(7)
 
     assert [task.result() for task in tasks] == [7, 7, 7]
@@ -172,7 +173,7 @@ async def test_one_coroutine_that_gives_up_does_not_disturb_the_others():
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         patient, impatient = group.create_task(wait()), group.create_task(wait())
-        await asyncio.sleep(0)
+        await virtual_time.turn()
         impatient.cancel()
         await asyncio.wait([impatient])
         handle.future.set_result(7)

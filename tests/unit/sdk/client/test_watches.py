@@ -235,7 +235,7 @@ async def test_everything_is_looked_at_after_a_reconnect(watches, wire):
 
 async def for_seconds(watches, seconds):
     looking = asyncio.ensure_future(watches.keep_looking())  # noqa: TID251  # canceled below
-    await asyncio.sleep(seconds)
+    await virtual_time.elapse(seconds)
     looking.cancel()
     await asyncio.wait([looking])
 
@@ -279,9 +279,9 @@ def test_looking_goes_on_after_trouble_of_any_kind():
         watches = Watches(wire, CODEC, ADDRESS)
         watch(watches)
         looking = asyncio.ensure_future(watches.keep_looking())  # noqa: TID251  # canceled below
-        await asyncio.sleep(100)
+        await virtual_time.elapse(100)
         handle = watch(watches, "q")
-        await asyncio.sleep(100)
+        await virtual_time.elapse(100)
 
         assert not looking.done(), "whoever waits is looked after to the end"
         assert handle.result(0) == 7
@@ -297,9 +297,9 @@ async def test_looks_that_are_not_answered_do_not_keep_the_others_from_being_loo
 ):
     watch(watches, "p")
     looking = asyncio.ensure_future(watches.keep_looking())  # noqa: TID251  # canceled below
-    await asyncio.sleep(8)
+    await virtual_time.elapse(8)
     watch(watches, "q")
-    await asyncio.sleep(60)
+    await virtual_time.elapse(60)
     looking.cancel()
     await asyncio.wait([looking])
 
@@ -327,7 +327,7 @@ def test_an_answer_that_comes_after_all_is_harmless(caplog):
         watches = Watches(wire, CODEC, ADDRESS)
         handle = watch(watches)
         look = asyncio.ensure_future(watches.look("p"))  # noqa: TID251  # awaited below
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
         watches.fail_all(ShutdownError("stopped"))
         ((_, answering),) = wire.unanswered
         answering.set_result(promise(resolved(7)))

@@ -19,6 +19,7 @@ from resonate_sdk.protocol.requests import (
 )
 from resonate_sdk.protocol.responses import Answer, Beaten
 from resonate_sdk.worker.early_pass import HOLD_BACK_S
+from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import (
     CODEC,
     LEASE_S,
@@ -76,7 +77,7 @@ async def test_the_result_of_a_short_body_travels_behind_its_acquisition(runs):
     root = make_root("short")
     async with make_bench(Server(root), runs.short) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill"]
     acquire, fulfill = bench.wire.sent
@@ -97,7 +98,7 @@ async def test_hints_that_come_together_are_answered_together(runs):
     async with make_bench(lambda request: by_id[request.id](request), runs.short) as bench:
         for root in roots:
             bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill"] * 5
     assert len(set(bench.wire.sent_at_s)) == 1
@@ -112,7 +113,7 @@ async def test_a_body_that_cannot_begin_is_rejected_in_the_same_way():
     root = make_root("typed", ["seven"])
     async with make_bench(Server(root), typed) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill"]
     assert bench.wire.sent[1].action.data.state == "rejected"
@@ -130,7 +131,7 @@ async def test_a_refused_acquisition_leaves_no_trace(runs, func, status):
     server.overrules[TaskAcquire] = refusal(status)
     async with make_bench(server, runs.short, runs.stepping) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert runs.begun == 1
     assert runs.closed == (func == "stepping")
@@ -153,7 +154,7 @@ async def test_without_a_grant_nothing_is_done(runs, func, reaction):
     server.overrules[TaskAcquire] = reaction
     async with make_bench(server, runs.short, runs.stepping) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert set(bench.kinds()) <= {"task.acquire", "task.fulfill"}
     assert all(bench.wire.chains[1:])
@@ -174,7 +175,7 @@ async def test_a_refused_acquisition_that_had_worked_at_the_first_try_goes_on(ru
     }
     async with make_bench(server, runs.short, runs.stepping) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert runs.begun == 2
     assert bench.wire.chains[-1] is None
@@ -193,7 +194,7 @@ async def test_a_server_that_is_not_ready_is_asked_for_the_task_alone(runs):
     server.overrules[TaskAcquire] = [refusal(503)]
     async with make_bench(server, runs.short) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill", "task.acquire", "task.fulfill"]
     assert bench.wire.chains[2:] == [None, None]
@@ -211,7 +212,7 @@ async def test_a_result_that_was_not_taken_with_the_acquisition_is_sent_again(ru
     server.overrules[TaskFulfill] = [refusal(status)]
     async with make_bench(server, runs.short) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill", "task.fulfill"]
     assert bench.wire.chains[2] is None
@@ -226,7 +227,7 @@ async def test_a_result_that_is_refused_ends_the_pass_in_silence(runs):
     server.overrules[TaskFulfill] = refusal(409)
     async with make_bench(server, runs.short) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.settled == []
     assert bench.suspended == ["x"]
@@ -241,7 +242,7 @@ async def test_a_result_whose_answer_is_lost_gives_the_task_back(runs):
     server.overrules[TaskFulfill] = UNREACHABLE
     async with make_bench(server, runs.short) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill", "task.release"]
 
@@ -256,7 +257,7 @@ async def test_what_a_body_writes_waits_for_the_grant_and_carries_its_version(ru
     server.overrules[TaskAcquire] = lambda request: None
     async with make_bench(server, runs.stepping) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
         assert runs.begun == 1
         assert bench.kinds() == ["task.acquire"]
         assert bench.wire.chains == [None]
@@ -265,7 +266,7 @@ async def test_what_a_body_writes_waits_for_the_grant_and_carries_its_version(ru
 
         ((_, answering),) = bench.wire.unanswered
         answering.set_result(granted(root, version=41))
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.fence", "task.fulfill"]
     assert {request.version for request in bench.wire.sent[1:]} == {41}
@@ -279,7 +280,7 @@ async def test_a_body_that_suspends_does_so_with_the_grant():
     root = make_root("waiting")
     async with make_bench(Server(root), waiting) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.suspend"]
     assert bench.suspended == ["x"]
@@ -304,11 +305,11 @@ async def test_an_acquisition_does_not_wait_for_a_body_that_waits_for_something_
         environment = bench.worker._environment
         bench.worker._environment = replace(environment, retry_policy=Patient())
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
         assert bench.kinds() == ["task.acquire"]
         assert bench.wire.sent_at_s[0] == pytest.approx(HOLD_BACK_S)
         assert bench.leases.holds("x")
-        await asyncio.sleep(10)
+        await virtual_time.elapse(10)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill"]
     assert bench.wire.chains == [None, None]
@@ -362,7 +363,7 @@ async def test_a_grant_with_children_runs_the_body_again_from_there(runs):
     server.promises["x.1"] = child
     async with make_bench(server, runs.stepping) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill"]
     assert result(bench.wire.sent[-1]) == 42
@@ -379,7 +380,7 @@ async def test_a_grant_of_another_root_runs_the_body_again_with_that(runs):
     server = Server(replace(root, created_at_ms=5))
     async with make_bench(server, runs.stepping) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.fence", "task.fulfill"]
     assert runs.begun == runs.closed == 2
@@ -391,7 +392,7 @@ async def test_a_root_that_is_settled_already_ends_the_body(runs):
     server = Server(replace(root, state="rejected_timedout"))
     async with make_bench(server, runs.stepping) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire"]
     assert runs.closed == 1
@@ -407,7 +408,7 @@ async def test_with_a_server_inside_the_process_the_body_waits(runs):
     root = make_root("short")
     async with make_bench(Server(root), runs.short, wire=NearWire) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fulfill"]
     assert set(bench.wire.chains) == {None}
@@ -421,11 +422,11 @@ async def test_a_body_that_must_not_overlap_waits_for_the_grant(runs, options: A
     server.overrules[TaskAcquire] = lambda request: None
     async with make_bench(server, runs.stepping, **options) as bench:
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
         assert runs.begun == 0
         ((_, answering),) = bench.wire.unanswered
         answering.set_result(granted(root))
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.fence", "task.fulfill"]
     assert set(bench.wire.chains) == {None}
@@ -440,11 +441,11 @@ async def test_a_hint_that_comes_twice_starts_one_body_early(runs):
     async with make_bench(server, runs.stepping) as bench:
         bench.fresh_hint(root)
         bench.fresh_hint(root)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
         assert runs.begun == 1
         for _, answering in bench.wire.unanswered:
             answering.set_result(refusal(404))
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert runs.begun == runs.closed == 1
 
@@ -459,14 +460,14 @@ async def test_a_stopping_worker_gives_back_what_it_is_being_granted(runs):
     server.overrules[TaskAcquire] = lambda request: None
     async with make_bench(server, runs.stepping) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(0.01)
+        await virtual_time.elapse(0.01)
         stopping = asyncio.ensure_future(bench.worker.stop(30))  # noqa: TID251  # awaited below
-        await asyncio.sleep(0.01)
+        await virtual_time.elapse(0.01)
         assert bench.kinds() == ["task.acquire"]
         ((_, answering),) = bench.wire.unanswered
         answering.set_result(granted(root))
         await stopping
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds()[-1] == "task.release"
     assert not bench.wire.of(TaskFulfill)
@@ -481,9 +482,9 @@ async def test_a_worker_that_stops_without_an_answer_sends_nothing_more(runs):
     server.overrules[TaskAcquire] = lambda request: None
     async with make_bench(server, runs.stepping) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(0.01)
+        await virtual_time.elapse(0.01)
         await bench.worker.stop(1)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire"]
     assert slot.events == ["answered", "free"]
@@ -508,7 +509,7 @@ async def test_a_lease_that_is_lost_ends_the_pass_that_began_early():
     async with make_bench(server, main) as bench:
         beating = asyncio.ensure_future(bench.leases.keep_beating())  # noqa: TID251  # cancelled below
         bench.fresh_hint(root)
-        await asyncio.sleep(LEASE_S)
+        await virtual_time.elapse(LEASE_S)
         beating.cancel()
         await bench.worker.stop(0)
 
@@ -523,7 +524,7 @@ async def test_a_function_that_is_not_known_here_gives_the_task_back():
     root = make_root("unknown")
     async with make_bench(Server(root), main) as bench:
         slot = bench.fresh_hint(root)
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert bench.kinds() == ["task.acquire", "task.release"]
     assert slot.events == ["answered", "free"]

@@ -30,7 +30,7 @@ def beats(react, seconds, prepare):
         leases = Leases(wire, "me", round(LEASE_S * 1000))
         beating = asyncio.ensure_future(leases.keep_beating())  # noqa: TID251  # canceled below
         prepared = prepare(leases)
-        await asyncio.sleep(seconds)
+        await virtual_time.elapse(seconds)
         assert not beating.done(), "a heart goes on beating"
         beating.cancel()
         await asyncio.wait([beating])

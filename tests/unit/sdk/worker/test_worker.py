@@ -21,6 +21,7 @@ from resonate_sdk.protocol.requests import (
     TaskSuspend,
 )
 from resonate_sdk.protocol.responses import Answer, Redirected
+from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import (
     CODEC,
     UNREACHABLE,
@@ -45,7 +46,7 @@ async def test_a_hint_is_acquired_run_and_fulfilled():
     server = Server(make_root())
     async with make_bench(server, main, leaf) as bench:
         slot = bench.hint(version=6)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == [
         "task.acquire",
@@ -68,7 +69,7 @@ async def test_every_write_carries_the_version_of_the_grant_not_that_of_the_hint
     server.overrules[TaskAcquire] = granted(make_root(), version=41)
     async with make_bench(server, main, leaf) as bench:
         bench.hint(version=3)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert {request.version for request in bench.wire.sent[1:]} == {41}
 
@@ -80,7 +81,7 @@ async def test_nothing_that_needs_the_version_is_sent_before_the_grant():
     server.overrules[TaskAcquire] = lambda request: None
     async with make_bench(server, main, leaf) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
         assert bench.kinds() == ["task.acquire"]
         assert bench.wire.sent[0].version == 0
         ((_, answering),) = bench.wire.unanswered
@@ -96,7 +97,7 @@ async def test_the_lease_is_kept_while_the_pass_goes_on():
 
     async with make_bench(Server(make_root("long")), long) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert held == [True]
     assert not bench.leases.holds("x")
@@ -109,7 +110,7 @@ async def test_the_lease_is_kept_while_the_pass_goes_on():
 async def test_a_pass_that_cannot_go_on_suspends_its_task():
     async with make_bench(Server(make_root("waiting")), waiting) as bench:
         slot = bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     (suspend,) = bench.wire.of(TaskSuspend)
     assert [action.data.awaited for action in suspend.actions] == ["answer"]
@@ -126,7 +127,7 @@ async def test_a_redirect_replays_at_once_with_what_has_settled():
     server.overrules[TaskSuspend] = Answer(responses.REDIRECT, Redirected(preload=(done,)))
     async with make_bench(server, waiting) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.suspend", "task.fulfill"]
     assert CODEC.decode(bench.wire.sent[-1].action.data.value) == 7
@@ -159,7 +160,7 @@ async def test_a_redirect_brings_all_that_has_settled_not_only_what_was_awaited(
     server.overrules[TaskSuspend] = redirect
     async with make_bench(server, fan_out) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert CODEC.decode(bench.wire.sent[-1].action.data.value) == count
     assert len(bench.wire.of(TaskSuspend)) == 1
@@ -179,7 +180,7 @@ async def test_only_a_suspension_that_leaves_something_out_asks_for_a_preload(
 
     async with make_bench(Server(make_root()), main) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     (suspend,) = bench.wire.of(TaskSuspend)
     assert suspend.preload is preload
@@ -201,7 +202,7 @@ async def test_a_refused_suspension_does_not_run_the_function_in_circles():
             if len(bench.wire.of(TaskRelease)) < n:
                 break
             bench.hint(version=n)
-            await asyncio.sleep(0.01)
+            await virtual_time.elapse(0.01)
         assert len(runs) <= 4, "given back ever later, and rejected in the end"
         await _let_end(bench)
 
@@ -209,7 +210,7 @@ async def test_a_refused_suspension_does_not_run_the_function_in_circles():
 async def _let_end(bench):
     """Whatever still waits ends now."""
     await bench.worker.stop(0)
-    await asyncio.sleep(60)
+    await virtual_time.elapse(60)
 
 
 # Refused and repeated acquisitions
@@ -222,7 +223,7 @@ async def test_a_hint_whose_task_is_not_granted_is_dropped(reaction):
     server.overrules[TaskAcquire] = reaction
     async with make_bench(server, main, leaf) as bench:
         slot = bench.hint()
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert set(bench.kinds()) <= {"task.acquire", "task.get"}
     assert slot.events == ["answered", "free"]
@@ -239,7 +240,7 @@ async def test_a_refused_acquisition_that_had_worked_at_the_first_try_goes_on():
     }
     async with make_bench(server, main, leaf) as bench:
         bench.hint(version=3)
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds()[-1] == "task.fulfill"
     assert {request.version for request in bench.wire.of(TaskFence)} == {4}
@@ -265,7 +266,7 @@ async def test_a_refused_acquisition_that_is_not_ours_is_dropped(found):
     server.overrules |= {TaskAcquire: refusal(409), TaskGet: found}
     async with make_bench(server, main, leaf) as bench:
         slot = bench.hint(version=3)
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert bench.wire.of(TaskFence) == []
     assert slot.events[-1] == "free"
@@ -294,7 +295,7 @@ async def test_a_stale_hint_beside_a_good_one_does_not_start_a_second_pass():
             answering.set_result(task(version=8))
         await turns()
         may_end.set()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert runs == [1]
 
@@ -315,7 +316,7 @@ async def test_a_hint_that_comes_twice_starts_one_pass():
     async with make_bench(server, once) as bench:
         bench.hint()
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert runs == [1]
 
@@ -330,7 +331,7 @@ async def test_a_root_that_is_settled_already_is_not_run():
     server = Server(make_root("once", state="rejected_timedout"))
     async with make_bench(server, once) as bench:
         slot = bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert runs == []
     assert slot.events[-1] == "free"
@@ -347,7 +348,7 @@ async def test_a_refused_fence_ends_the_pass_in_silence(status, caplog):
     with caplog.at_level(logging.WARNING):
         async with make_bench(server, main, leaf) as bench:
             slot = bench.hint()
-            await asyncio.sleep(1)
+            await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence"]
     assert slot.events[-1] == "free"
@@ -366,7 +367,7 @@ async def test_a_refusal_at_the_end_is_taken_in_silence(request_type, caplog):
     with caplog.at_level(logging.WARNING):
         async with make_bench(server, main, waiting, leaf) as bench:
             bench.hint()
-            await asyncio.sleep(60)
+            await virtual_time.elapse(60)
 
     assert bench.wire.sent[-1].kind == request_type.kind
     assert caplog.records == []
@@ -390,7 +391,7 @@ async def test_a_lease_that_the_heartbeat_finds_lost_ends_the_pass_and_closes_it
     loop = asyncio.get_running_loop()
     async with make_bench(Server(make_root()), main) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert closed == [1]
     assert "task.fulfill" not in bench.kinds()
@@ -417,7 +418,7 @@ async def test_trouble_in_the_middle_gives_the_task_back_and_settles_nothing(rea
     server.overrules[TaskFence] = reaction
     async with make_bench(server, main) as bench:
         slot = bench.hint()
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
         await _let_end(bench)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.release"]
@@ -432,7 +433,7 @@ async def test_a_refused_action_inside_a_fence_that_held_gives_the_task_back(sta
     server.overrules[TaskFence] = lambda request: fence_refusal(request, status)
     async with make_bench(server, main, leaf) as bench:
         bench.hint()
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
         await _let_end(bench)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.release"]
@@ -451,10 +452,10 @@ async def test_trouble_in_two_places_at_once_gives_the_task_back_as_well(stops):
     )
     async with make_bench(server, main) as bench:
         bench.hint()
-        await asyncio.sleep(0.5)
+        await virtual_time.elapse(0.5)
         if stops:
             await bench.worker.stop(30)
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
 
     assert bench.kinds().count("task.release") == 1
     assert bench.kinds()[-1] == "task.release"
@@ -475,7 +476,7 @@ async def test_after_the_first_trouble_nothing_durable_is_done_any_more():
     server.overrules[TaskFence] = UNREACHABLE
     async with make_bench(server, stubborn) as bench:
         bench.hint()
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
         await _let_end(bench)
 
     assert len(bench.wire.of(TaskFence)) == 1
@@ -487,7 +488,7 @@ async def test_a_release_that_fails_does_not_matter():
     server.overrules |= {TaskFence: UNREACHABLE, TaskRelease: UNREACHABLE}
     async with make_bench(server, main, leaf) as bench:
         slot = bench.hint()
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
         await _let_end(bench)
 
     assert slot.events[-1] == "free"
@@ -504,7 +505,7 @@ async def test_arguments_that_do_not_fit_reject_the_promise():
 
     async with make_bench(Server(make_root("typed", ["seven"])), typed) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     (fulfill,) = bench.wire.of(TaskFulfill)
     data = CODEC.decode(fulfill.action.data.value)
@@ -520,7 +521,7 @@ async def test_arguments_that_do_not_fit_reject_the_promise():
 async def test_a_parameter_that_is_no_call_rejects_the_promise(param):
     async with make_bench(Server(make_root(param=Value(**param))), main) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     (fulfill,) = bench.wire.of(TaskFulfill)
     assert CODEC.decode(fulfill.action.data.value)["name"] == "DecodeError"
@@ -554,10 +555,10 @@ async def test_a_function_that_becomes_known_is_run():
     server = Server(make_root("late"))
     async with make_bench(server, main) as bench:
         bench.hint()
-        await asyncio.sleep(2)
+        await virtual_time.elapse(2)
         bench.registry.add(late)
         bench.hint(version=1)
-        await asyncio.sleep(2)
+        await virtual_time.elapse(2)
 
     assert bench.wire.sent[-1].kind == "task.fulfill"
 
@@ -576,7 +577,7 @@ async def test_what_is_no_exception_gives_the_task_back_and_does_not_run_in_circ
             if len(bench.wire.of(TaskRelease)) < n:
                 break
             bench.hint(version=n)
-            await asyncio.sleep(0.01)
+            await virtual_time.elapse(0.01)
         assert not bench.wire.of(TaskFulfill)
         assert len(runs) <= 4, "it stops the worker, or is given back ever later"
         await _let_end(bench)
@@ -598,7 +599,7 @@ async def test_trouble_of_our_own_gives_the_task_back_as_well(caplog):
 
     async with make_bench(Server(make_root()), main) as bench:
         bench.hint()
-        await asyncio.sleep(60)
+        await virtual_time.elapse(60)
         await _let_end(bench)
 
     assert bench.kinds()[-1] in ("task.release", "task.fulfill")
@@ -644,7 +645,7 @@ async def test_no_line_of_the_users_runs_on_the_event_loop():
     root = make_root("main", [{"number": 7}])
     async with make_bench(Server(root), main) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     loop_thread = threading.current_thread()
     assert threads.keys() == {"argument", "decorator", "generator", "finally", "function"}
@@ -658,7 +659,7 @@ async def test_no_line_of_the_users_runs_on_the_event_loop():
 async def test_steps_are_written_by_the_thread_that_runs_them():
     async with make_bench(Server(make_root()), main, wire=NearWire) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.fence", "task.fulfill"]
     assert CODEC.decode(bench.wire.sent[-1].action.data.value) == 2
@@ -679,7 +680,7 @@ async def test_a_step_begins_after_the_one_before_is_written():
 
     async with make_bench(Server(make_root()), main, wire=NearWire) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert written == [["x.1"], ["x.1", "x.1", "x.2"]]
 
@@ -690,7 +691,7 @@ async def test_a_lease_that_is_lost_ends_the_pass_in_silence_there_as_well():
     server.overrules[TaskFence] = refusal(409)
     async with make_bench(server, main, wire=NearWire) as bench:
         bench.hint()
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence"]
     assert not bench.leases.holds("x")
@@ -743,12 +744,12 @@ async def test_a_stopping_worker_gives_back_what_it_is_being_granted():
     server.overrules[TaskAcquire] = lambda request: None
     async with make_bench(server, main, leaf) as bench:
         bench.hint()
-        await asyncio.sleep(0.01)
+        await virtual_time.elapse(0.01)
         stopping = asyncio.ensure_future(bench.worker.stop(30))  # noqa: TID251  # awaited below
-        await asyncio.sleep(0.01)
+        await virtual_time.elapse(0.01)
         ((_, answering),) = bench.wire.unanswered
         answering.set_result(granted(make_root(), 1))
         await stopping
-        await asyncio.sleep(1)
+        await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.release"]
