@@ -11,7 +11,10 @@ CONNECTING = "cannot connect to "
 _REASONS = (
     (r"ACCESS_REFUSED - Login", "wrong user name or password"),
     (r"Connection\.OpenOk", "there is no such virtual host, or this user may not use it"),
-    (r"Errno 111\b|Connection refused", "nothing listens there (connection refused)"),
+    (
+        r"Errno 111\b|Connection refused",
+        "nothing listens there (connection refused): start it, or correct the URL",
+    ),
     (r"Errno -[235]\b|Name or service not known", "the name of the host is unknown"),
     (r"Errno 1(01|13)\b|unreachable|No route to host", "there is no way to this host"),
     (r"\bnot? answer in time", "it does not answer"),

@@ -308,6 +308,8 @@ def describe(error: BaseException) -> str:
     """What an error of the libraries says, for people."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if "Errno 111" in str(error):
+        return "nothing listens there (connection refused): start it, or correct the URL"
     if "bytes expected" in str(error):
         return "the other side has closed the connection: is it RabbitMQ?"
     if "Connection.OpenOk" in str(error):  # aiormq drops what the broker said

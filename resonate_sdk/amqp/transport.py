@@ -85,7 +85,7 @@ class AmqpTransport:
                         await self._serve(session)
                 except SessionLostError as error:
                     self._trouble = str(error)
-                    logger.warning("connection lost, trying again reason=%s", error)
+                    logger.warning("not connected, trying again reason=%s", error)
                 self._session = None
                 self._requests.send_all_again()
                 if self._welcomes > welcomes:

@@ -375,6 +375,15 @@ class Execution:
                 deadline_ms=self._lineages[activation.node.id].deadline_ms,
             )
             if delay_s is not None:
+                logger.warning(
+                    "function failed, trying again func=%s promise_id=%s attempt=%d delay_s=%.1f "
+                    "reason=%r",
+                    activation.callee.name,
+                    activation.node.id,
+                    activation.attempt,
+                    delay_s,
+                    outcome.error,
+                )
                 activation.close()
                 self._numbers += 1
                 self._timers[self._numbers] = activation

@@ -321,7 +321,7 @@ class Worker:
         attempts = self._failures[holder.id]
         exc_info = None if isinstance(error, ResonateError) else error
         logger.log(
-            logging.INFO if exc_info is None else logging.ERROR,
+            logging.WARNING if exc_info is None else logging.ERROR,
             "task cannot go on here task_id=%s attempt=%d reason=%s",
             holder.id,
             attempts,

@@ -51,7 +51,7 @@ def is_one_sentence(err: str) -> bool:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"port": 1}, "nothing listens there (connection refused)"),
+        ({"port": 1}, "nothing listens there (connection refused): start it, or correct the URL"),
         ({"host": "host.invalid"}, "the name of the host is unknown"),
         ({"password": SECRET}, "wrong user name or password"),
         ({"vhost": "nowhere"}, "there is no such virtual host, or this user may not use it"),

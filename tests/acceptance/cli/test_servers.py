@@ -38,7 +38,10 @@ def test_tables_are_made_once(empty_place):
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql://u:s3cret@127.0.0.1:1/db", "nothing listens there (connection refused)"),
+        (
+            "postgresql://u:s3cret@127.0.0.1:1/db",
+            "nothing listens there (connection refused): start it, or correct the URL",
+        ),
         ("postgresql://u:s3cret@host.invalid/db", "the name of the host is unknown"),
     ],
     ids=["closed port", "unknown host"],
@@ -86,7 +89,7 @@ def test_a_server_without_a_broker_says_so(empty_place):
     assert result.err == (
         "Error: cannot reach RabbitMQ at amqp://u:***@127.0.0.1:1/ "
         f"(namespace '{empty_place['RESONATE_NAMESPACE']}'): "
-        "nothing listens there (connection refused)\n"
+        "nothing listens there (connection refused): start it, or correct the URL\n"
     )
 
 

@@ -21,7 +21,7 @@ CONFIG = Config(
         ),
         (
             "[Errno 111] Connect call failed ('127.0.0.1', 1)",
-            "nothing listens there (connection refused)",
+            "nothing listens there (connection refused): start it, or correct the URL",
         ),
         ("[Errno -2] Name or service not known", "the name of the host is unknown"),
         ("[Errno -3] Temporary failure in name resolution", "the name of the host is unknown"),

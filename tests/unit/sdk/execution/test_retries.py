@@ -54,6 +54,18 @@ def test_a_plain_function_that_is_the_root_is_run_again_as_well(world):
     assert world.delays == [2, 4]
 
 
+def test_a_failed_attempt_is_told_to_the_log(world, caplog):
+    world.result(Flaky(2))
+
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "function failed, trying again func=Flaky promise_id=x attempt=1 delay_s=2.0 "
+        "reason=ValueError('flaky')",
+        "function failed, trying again func=Flaky promise_id=x attempt=2 delay_s=4.0 "
+        "reason=ValueError('flaky')",
+    ]
+
+
 def test_a_failed_attempt_is_not_written(world):
     world.result(calling(Flaky(3)))
 
