@@ -20,7 +20,6 @@ from resonate_broker.driver import Driver
 from resonate_broker.kernel.system import Limits, System
 from resonate_broker.link import Link
 from resonate_broker.operations import register_operations
-from resonate_sdk.amqp.lenient import read_leniently
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.session import SessionLostError
 from resonate_sdk.protocol.topology import Names
@@ -78,7 +77,6 @@ class Server:
             StartError: RabbitMQ cannot be reached or refuses what a server needs.
         """
         silence_libraries()
-        read_leniently()
         await self._check(stop)
         if stop.is_set():
             return

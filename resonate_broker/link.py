@@ -10,9 +10,10 @@ from contextlib import AbstractAsyncContextManager
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.background.lease_expiry import LeaseGuard
-from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
+from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.topology import Names, server_topology
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from resonate_broker.kernel.batch import Chain, Link
-from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.consumer import Consumer
+from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.envelope import Body, Decoded, Malformed
 
 

@@ -10,9 +10,10 @@ from resonate_broker.api.deliveries import Acknowledger, Incoming
 from resonate_broker.api.replies import Replies, Reply
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.system import Completed, Submitted, System
-from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.session import Session
+from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.requests import TaskHeartbeat

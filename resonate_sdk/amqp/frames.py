@@ -1,98 +1,232 @@
-"""Frames of messages, made once and written together."""
+"""Frames of messages, made and read: AMQP 0-9-1 §2.3 and §4.2, as far as messages need it."""
 
-# aiormq leaves open what its futures and queues hold.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
-import asyncio
+import struct
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-import pamqp.frame
-from aiormq.abc import AbstractConnection, ChannelFrame
-from pamqp import commands
-from pamqp.body import ContentBody
-from pamqp.header import ContentHeader
+from msgspec import Struct
+from pamqp import decode, encode
 
-FRAME_OVERHEAD_BYTES = 8
+METHOD = 1
+HEADER = 2
+BODY = 3
+HEARTBEAT = 8
+KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
+
+BASIC = 60  # the class of all methods below
+PUBLISH = 40
+RETURN = 50
+DELIVER = 60
+ACK = 80
+REJECT = 90
+NACK = 120
+
+FRAME_HEAD = struct.Struct(">BHI")  # kind, channel, bytes of the payload
+FRAME_END = b"\xce"
+FRAME_OVERHEAD_BYTES = FRAME_HEAD.size + len(FRAME_END)
+METHOD_HEAD = struct.Struct(">HH")  # class, method
+HEARTBEAT_FRAME = FRAME_HEAD.pack(HEARTBEAT, 0, 0) + FRAME_END
+
+_ACK = struct.Struct(">HHQB")
+_HEADER_HEAD = struct.Struct(">HHQH")  # class, weight, bytes of the body, which properties
+_MANDATORY = 1
+_MULTIPLE = 1
+_REQUEUE = 1
+_PERSISTENT = 2
+_TRANSIENT = 1
+
+# Which properties a header has, in the order in which they stand in it.
+_HAS_CONTENT_TYPE = 1 << 15
+_HAS_CONTENT_ENCODING = 1 << 14
+_HAS_HEADERS = 1 << 13
+_HAS_DELIVERY_MODE = 1 << 12
+_HAS_PRIORITY = 1 << 11
+_HAS_CORRELATION_ID = 1 << 10
+_HAS_REPLY_TO = 1 << 9
+_HAS_EXPIRATION = 1 << 8
+_HAS_MESSAGE_ID = 1 << 7
+_HAS_TIMESTAMP = 1 << 6
+_HAS_KIND = 1 << 5
+_HAS_USER_ID = 1 << 4
+_HAS_APP_ID = 1 << 3
+
+TEXT_BYTES_MAX = 255
+CONTENT_TYPE = b"\x10application/json"
+UNREADABLE = (ValueError, OverflowError, OSError, LookupError, struct.error)
 
 
-def message_frames(
+class Properties(Struct, frozen=True, kw_only=True):
+    """What travels beside the body of a message.
+
+    Attributes:
+        kind: what the message is, in the property `type`.
+        user_id: who published it, verified by the broker.
+    """
+
+    kind: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    message_id: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+    headers: Mapping[str, Any] = {}
+
+
+def publish_frames(
     channel: int,
     *,
     exchange: str,
     routing_key: str,
-    mandatory: bool,
-    properties: commands.Basic.Properties,
+    is_mandatory: bool,
+    is_persistent: bool,
+    properties: Properties,
     body: bytes,
     frame_bytes_max: int,
 ) -> bytes:
-    """Marshal a message for one channel."""
-    header = ContentHeader(body_size=len(body), properties=properties)
+    """Make the frames of a message.
+
+    Raises:
+        ValueError: a text is longer than 255 bytes.
+    """
     parts = [
-        _publish_frame(channel, exchange, routing_key, mandatory),
-        pamqp.frame.marshal(header, channel),
+        _publish_frame(channel, exchange, routing_key, is_mandatory),
+        _frame(HEADER, channel, _header(properties, is_persistent, len(body))),
     ]
     part_bytes = frame_bytes_max - FRAME_OVERHEAD_BYTES
     for start in range(0, len(body), part_bytes):
-        part = ContentBody(body[start : start + part_bytes])
-        parts.append(pamqp.frame.marshal(part, channel))
+        parts.append(_frame(BODY, channel, body[start : start + part_bytes]))
     return b"".join(parts)
 
 
-@lru_cache(maxsize=1024)
-def _publish_frame(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
-    frame = commands.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
-    return pamqp.frame.marshal(frame, channel)
-
-
 def ack_frame(channel: int, delivery_tag: int, *, multiple: bool) -> bytes:
-    """Marshal an acknowledgement."""
-    return pamqp.frame.marshal(
-        commands.Basic.Ack(delivery_tag=delivery_tag, multiple=multiple), channel
-    )
+    """Make an acknowledgement."""
+    return _frame(METHOD, channel, _ACK.pack(BASIC, ACK, delivery_tag, _MULTIPLE * multiple))
 
 
 def reject_frame(channel: int, delivery_tag: int, *, requeue: bool) -> bytes:
-    """Marshal a rejection."""
-    return pamqp.frame.marshal(
-        commands.Basic.Reject(delivery_tag=delivery_tag, requeue=requeue), channel
+    """Make a rejection."""
+    return _frame(METHOD, channel, _ACK.pack(BASIC, REJECT, delivery_tag, _REQUEUE * requeue))
+
+
+def read_confirm(payload: bytes) -> tuple[int, bool]:
+    """Read the number of a message that was confirmed or refused, and whether of all before it."""
+    _, _, tag, bits = _ACK.unpack_from(payload)
+    return tag, bool(bits & _MULTIPLE)
+
+
+def read_name(payload: bytes, at: int) -> tuple[str, int]:
+    """Read an exchange or routing key, whatever bytes it has, and where the next field begins."""
+    end = at + 1 + payload[at]
+    return str(payload[at + 1 : end], "utf-8", "replace"), end
+
+
+def body_bytes(header: bytes) -> int:
+    """How long the body is that follows a header."""
+    return _HEADER_HEAD.unpack_from(header)[2]
+
+
+def read_properties(header: bytes) -> Properties:
+    """Read the properties of a message.
+
+    Raises:
+        UNREADABLE: some client has put in a text that is no UTF-8, or an instant beyond all
+            calendars.
+    """
+    flags = _HEADER_HEAD.unpack_from(header)[3]
+    at = _HEADER_HEAD.size
+    headers: Mapping[str, Any] = {}
+    kind = correlation_id = reply_to = message_id = user_id = app_id = None
+    if flags & _HAS_CONTENT_TYPE:
+        at += 1 + header[at]
+    if flags & _HAS_CONTENT_ENCODING:
+        at += 1 + header[at]
+    if flags & _HAS_HEADERS:
+        consumed, headers = decode.field_table(header[at:])
+        at += consumed
+    if flags & _HAS_DELIVERY_MODE:
+        at += 1
+    if flags & _HAS_PRIORITY:
+        at += 1
+    if flags & _HAS_CORRELATION_ID:
+        correlation_id, at = _read_text(header, at)
+    if flags & _HAS_REPLY_TO:
+        reply_to, at = _read_text(header, at)
+    if flags & _HAS_EXPIRATION:
+        at += 1 + header[at]
+    if flags & _HAS_MESSAGE_ID:
+        message_id, at = _read_text(header, at)
+    if flags & _HAS_TIMESTAMP:
+        at += 8
+    if flags & _HAS_KIND:
+        kind, at = _read_text(header, at)
+    if flags & _HAS_USER_ID:
+        user_id, at = _read_text(header, at)
+    if flags & _HAS_APP_ID:
+        app_id, at = _read_text(header, at)
+    return Properties(
+        kind=kind,
+        correlation_id=correlation_id,
+        reply_to=reply_to,
+        message_id=message_id,
+        user_id=user_id,
+        app_id=app_id,
+        headers=headers,
     )
 
 
-class FrameWriter:
-    """Writes frames to one connection: what gathers while one write is under way is the next."""
+def _read_text(header: bytes, at: int) -> tuple[str, int]:
+    end = at + 1 + header[at]
+    return str(header[at + 1 : end], "utf-8"), end
 
-    def __init__(self, connection: AbstractConnection) -> None:
-        """Write to a connection; `run` does it."""
-        self._connection = connection
-        self._waiting: list[bytes] = []
-        self._is_waiting = asyncio.Event()
-        self._is_empty = asyncio.Event()
-        self._is_empty.set()
-        self.waiting_bytes = 0
 
-    def write(self, frames: bytes) -> None:
-        """Write frames soon, in order."""
-        self._waiting.append(frames)
-        self.waiting_bytes += len(frames)
-        self._is_waiting.set()
-        self._is_empty.clear()
+def _frame(kind: int, channel: int, payload: bytes) -> bytes:
+    return FRAME_HEAD.pack(kind, channel, len(payload)) + payload + FRAME_END
 
-    async def run(self) -> None:
-        """Write until cancelled; waits while the broker does not read."""
-        while True:
-            await self._is_waiting.wait()
-            self._is_waiting.clear()
-            payload, self._waiting = b"".join(self._waiting), []
-            drained = asyncio.get_running_loop().create_future()
-            await self._connection.write_queue.put(
-                ChannelFrame(payload=payload, should_close=False, drain_future=drained)
-            )
-            await drained
-            self.waiting_bytes -= len(payload)
-            if not self._waiting:
-                self._is_empty.set()
 
-    async def flush(self) -> None:
-        """Wait until everything has been handed to the operating system."""
-        await self._is_empty.wait()
+@lru_cache(maxsize=1024)
+def _publish_frame(channel: int, exchange: str, routing_key: str, is_mandatory: bool) -> bytes:
+    payload = (
+        METHOD_HEAD.pack(BASIC, PUBLISH)
+        + b"\x00\x00"
+        + _text(exchange)
+        + _text(routing_key)
+        + bytes((_MANDATORY * is_mandatory,))
+    )
+    return _frame(METHOD, channel, payload)
+
+
+def _header(properties: Properties, is_persistent: bool, size: int) -> bytes:
+    flags = _HAS_CONTENT_TYPE | _HAS_DELIVERY_MODE
+    parts = [b"", CONTENT_TYPE]
+    if properties.headers:
+        flags |= _HAS_HEADERS
+        parts.append(encode.field_table(dict(properties.headers)))
+    parts.append(bytes((_PERSISTENT if is_persistent else _TRANSIENT,)))
+    if properties.correlation_id:
+        flags |= _HAS_CORRELATION_ID
+        parts.append(_text(properties.correlation_id))
+    if properties.reply_to:
+        flags |= _HAS_REPLY_TO
+        parts.append(_text(properties.reply_to))
+    if properties.message_id:
+        flags |= _HAS_MESSAGE_ID
+        parts.append(_text(properties.message_id))
+    if properties.kind:
+        flags |= _HAS_KIND
+        parts.append(_text(properties.kind))
+    if properties.user_id:
+        flags |= _HAS_USER_ID
+        parts.append(_text(properties.user_id))
+    if properties.app_id:
+        flags |= _HAS_APP_ID
+        parts.append(_text(properties.app_id))
+    parts[0] = _HEADER_HEAD.pack(BASIC, 0, size, flags)
+    return b"".join(parts)
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    if len(encoded) > TEXT_BYTES_MAX:
+        raise ValueError(f"{text!r} has {len(encoded)} bytes, {TEXT_BYTES_MAX} are possible")
+    return bytes((len(encoded),)) + encoded

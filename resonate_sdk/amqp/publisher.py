@@ -6,20 +6,16 @@
 
 import asyncio
 import secrets
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-import aiormq
-from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from msgspec import Struct
-from pamqp import commands
 
-from resonate_sdk.amqp.frames import FrameWriter, message_frames
-
-PERSISTENT = 2
-TRANSIENT = 1
+from resonate_sdk.amqp.frames import Properties, publish_frames
+from resonate_sdk.amqp.splitter import Confirm, Delivery, Event, Return
+from resonate_sdk.amqp.wire import Wire
 
 
 class RefusedError(Exception):
@@ -51,35 +47,41 @@ class Publication(Struct, frozen=True, kw_only=True):
     is_persistent: bool = True
 
 
+class _Unconfirmed(Struct, frozen=True):
+    confirmed: "asyncio.Future[None]"
+    sent_at_s: float
+
+
 class Publisher:
     """One channel in confirm mode, used for nothing but publishing."""
 
-    def __init__(self, channel: Channel, writer: FrameWriter) -> None:
-        """Publish on a channel through the writer of its connection."""
+    def __init__(self, channel: Channel, wire: Wire) -> None:
+        """Publish on a channel whose connection has this wire."""
         self.channel = channel
-        self._writer = writer
+        self._wire = wire
         self._count = 0
         self._prefix = f"{secrets.token_hex(6)}-"
         self._failure: Exception | None = None
-        self._sent_at_s = deque[tuple[int, float]]()  # by number, oldest first
+        self._unconfirmed = OrderedDict[int, _Unconfirmed]()  # by number, oldest first
+        wire.take_over(channel.number, self._received)
 
     @property
     def unconfirmed(self) -> int:
         """Messages that the broker has neither confirmed nor refused."""
-        return len(self.channel.confirmations)
+        return len(self._unconfirmed)
 
     @property
     def unconfirmed_s(self) -> float:
         """How long the oldest of them has waited, in seconds; 0 if there is none."""
-        self._forget_confirmed()
-        if not self._sent_at_s:
+        if not self._unconfirmed:
             return 0.0
-        return asyncio.get_running_loop().time() - self._sent_at_s[0][1]
+        oldest = next(iter(self._unconfirmed.values()))
+        return asyncio.get_running_loop().time() - oldest.sent_at_s
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes that the connection has not taken yet."""
-        return self._writer.waiting_bytes
+        return self._wire.waiting_bytes
 
     def publish(self, publication: Publication) -> "asyncio.Future[None]":
         """Publish a message soon, in order.
@@ -88,88 +90,78 @@ class Publisher:
             Done when the broker has confirmed it; `ReturnedError`, `RefusedError`, or the error
             given to `fail` otherwise.
         """
-        channel = self.channel
         loop = asyncio.get_running_loop()
         confirmed: asyncio.Future[None] = loop.create_future()
-        confirmation: asyncio.Future[Any] = loop.create_future()
-        confirmation.add_done_callback(lambda done: _translate(done, confirmed))
-        confirmed.add_done_callback(_retrieve)
         if self._failure is not None:
-            confirmed.set_exception(self._failure)
+            _fail(confirmed, self._failure)
             return confirmed
-
-        # aiormq matches confirms by the number of the message, and returns by its id.
+        # The broker confirms by the number of the message, and returns with its id.
         self._count += 1
-        message_id = f"{self._prefix}{self._count}"
-        channel.delivery_tag += 1
-        channel.confirmations[channel.delivery_tag] = confirmation
-        self._forget_confirmed()
-        self._sent_at_s.append((channel.delivery_tag, loop.time()))
-        if publication.is_mandatory:
-            channel.message_id_delivery_tag[message_id] = channel.delivery_tag
-            confirmation.add_done_callback(
-                lambda _: channel.message_id_delivery_tag.pop(message_id, None)
-            )
-        self._writer.write(self._frames(publication, message_id))
+        frames = self._frames(publication, f"{self._prefix}{self._count}")
+        self._unconfirmed[self._count] = _Unconfirmed(confirmed, loop.time())
+        self._wire.write(frames)
         return confirmed
 
     def fail(self, error: Exception) -> None:
         """The broker will say nothing more: give up what it has not confirmed, and all to come."""
         self._failure = error
-        for confirmation in tuple(self.channel.confirmations.values()):
-            if not confirmation.done():
-                confirmation.add_done_callback(_retrieve)
-                confirmation.set_exception(error)
-        self.channel.confirmations.clear()
+        for unconfirmed in self._unconfirmed.values():
+            _fail(unconfirmed.confirmed, error)
+        self._unconfirmed.clear()
 
-    def _forget_confirmed(self) -> None:
-        while self._sent_at_s and self._sent_at_s[0][0] not in self.channel.confirmations:
-            self._sent_at_s.popleft()
+    def _received(self, event: Event) -> None:
+        match event:
+            case Confirm(tag=tag, multiple=multiple, is_taken=is_taken):
+                while multiple and self._unconfirmed:
+                    oldest = next(iter(self._unconfirmed))
+                    if oldest > tag:
+                        break
+                    self._answered(oldest, is_taken)
+                if not multiple:
+                    self._answered(tag, is_taken)
+            case Return(message_id=message_id):
+                self._returned(event, message_id)
+            case Delivery():
+                raise AssertionError("nothing is consumed on this channel")
+
+    def _answered(self, number: int, is_taken: bool) -> None:
+        unconfirmed = self._unconfirmed.pop(number, None)
+        if unconfirmed is None:
+            return  # it has been returned before
+        if not is_taken:
+            _fail(unconfirmed.confirmed, RefusedError("the broker refused the message"))
+        elif not unconfirmed.confirmed.done():
+            unconfirmed.confirmed.set_result(None)
+
+    def _returned(self, returned: Return, message_id: str | None) -> None:
+        number = (message_id or "").removeprefix(self._prefix)
+        unconfirmed = self._unconfirmed.pop(int(number), None) if number.isdecimal() else None
+        if unconfirmed is not None:
+            where = f"queue takes {returned.routing_key!r} of exchange {returned.exchange!r}"
+            _fail(unconfirmed.confirmed, ReturnedError(f"no {where}"))
 
     def _frames(self, publication: Publication, message_id: str) -> bytes:
-        headers = publication.headers
-        properties = commands.Basic.Properties(
-            content_type="application/json",
-            delivery_mode=PERSISTENT if publication.is_persistent else TRANSIENT,
-            message_id=message_id,
-            message_type=publication.kind or None,
+        properties = Properties(
+            kind=publication.kind or None,
             correlation_id=publication.correlation_id,
             reply_to=publication.reply_to,
+            message_id=message_id,
             app_id=publication.app_id,
-            headers=dict(headers) if headers else None,
+            headers=publication.headers or {},
         )
-        return message_frames(
+        return publish_frames(
             self.channel.number,
             exchange=publication.exchange,
             routing_key=publication.routing_key,
-            mandatory=publication.is_mandatory,
+            is_mandatory=publication.is_mandatory,
+            is_persistent=publication.is_persistent,
             properties=properties,
             body=publication.body,
             frame_bytes_max=self.channel.connection.connection_tune.frame_max,
         )
 
 
-def _translate(confirmation: "asyncio.Future[Any]", confirmed: "asyncio.Future[None]") -> None:
-    """Say in our words what aiormq says about a message."""
-    if confirmed.done():
-        return
-    error = confirmation.exception()
-    match error:
-        case None:
-            confirmed.set_result(None)
-        case aiormq.exceptions.PublishError():
-            confirmed.set_exception(ReturnedError(_routed(error.message)))
-        case aiormq.exceptions.DeliveryError():
-            confirmed.set_exception(RefusedError("the broker refused the message"))
-        case _:
-            confirmed.set_exception(error)
-
-
-def _routed(message: DeliveredMessage) -> str:
-    return f"no queue takes {message.routing_key!r} of exchange {message.exchange!r}"
-
-
-def _retrieve(future: "asyncio.Future[Any]") -> None:
-    """Not everybody wants to know; then a failure is no news for the log either."""
-    if not future.cancelled():
-        future.exception()
+def _fail(confirmed: "asyncio.Future[None]", error: Exception) -> None:
+    if not confirmed.done():
+        confirmed.set_exception(error)
+        confirmed.exception()  # not everybody wants to know, and then it is no news for the log

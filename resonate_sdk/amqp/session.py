@@ -13,18 +13,17 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aio_pika
 import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.abc import AbstractConnection as DataConnection
 from aiormq.channel import Channel as DataChannel
 from msgspec import Struct
 from pamqp import commands
 from yarl import URL
 
-from resonate_sdk.amqp.consumer import Consumer, Delivery
-from resonate_sdk.amqp.frames import FrameWriter
+from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publisher
+from resonate_sdk.amqp.splitter import Delivery
+from resonate_sdk.amqp.wire import Wire, connect
 from resonate_sdk.protocol.topology import Topology
 
 logger = logging.getLogger(__name__)
@@ -58,13 +57,11 @@ class QueueCount(Struct, frozen=True):
 class Session:
     """Two connections, since a blocked publisher must not keep us from consuming."""
 
-    def __init__(
-        self, consuming: AbstractConnection, publisher: Publisher, acks: FrameWriter
-    ) -> None:
-        """Made by `open_session`."""
+    def __init__(self, consuming: AbstractConnection, publisher: Publisher, wire: Wire) -> None:
+        """Made by `open_session`; the wire is that of the consuming connection."""
         self.publisher = publisher
         self._consuming = consuming
-        self._acks = acks
+        self._wire = wire
         self._control: AbstractChannel | None = None
         self._control_lock = asyncio.Lock()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -155,7 +152,7 @@ class Session:
         async with self._calling(f"consume {queue}"):
             channel = await _data_channel(self._consuming, confirms=False)
             self.watch(channel, queue)
-            return Consumer(channel, self._acks, queue, deliver)
+            return Consumer(channel, self._wire, queue, deliver)
 
     async def consume(
         self, queue: str, on_delivery: OnDelivery, *, prefetch: int | None
@@ -216,29 +213,28 @@ async def open_session(url: str, *, name: str, heartbeat_s: int) -> AsyncGenerat
         SessionLostError: it could not be opened.
     """
     connections: list[AbstractConnection] = []
+    wires: list[Wire] = []
     try:
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             for purpose in ("publish", "consume"):
-                connections.append(await _connect(url, f"{name}/{purpose}", heartbeat_s))
+                connection, wire = await connect(
+                    _with_heartbeat(url, heartbeat_s), name=f"{name}/{purpose}"
+                )
+                connections.append(connection)
+                wires.append(wire)
             publishing, consuming = connections
-            writer = FrameWriter(_below(publishing))
-            publisher = Publisher(await _data_channel(publishing, confirms=True), writer)
-            acks = FrameWriter(_below(consuming))
+            publisher = Publisher(await _data_channel(publishing, confirms=True), wires[0])
     except AMQP_ERRORS as error:
         await _close(connections)
         raise SessionLostError(f"cannot connect to {shown(url)}: {describe(error)}") from error
-    session = Session(consuming, publisher, acks)
+    session = Session(consuming, publisher, wires[1])
     session.watch(publisher.channel, "publishing")
     lost: SessionLostError | None = None
     async with asyncio.TaskGroup() as tasks:
-        forever = [
-            tasks.create_task(writer.run()),
-            tasks.create_task(acks.run()),
-            *(tasks.create_task(_watch_connection(c, session)) for c in connections),
-        ]
+        forever = [tasks.create_task(_watch_connection(c, session)) for c in connections]
         try:
             yield session
-            await _flush(session, writer, acks)
+            await _flush(session, wires)
         except SessionLostError as error:
             lost = error  # raised behind the group, which would put it into a group
         finally:
@@ -250,11 +246,9 @@ async def open_session(url: str, *, name: str, heartbeat_s: int) -> AsyncGenerat
         raise lost
 
 
-async def _connect(url: str, name: str, heartbeat_s: int) -> AbstractConnection:
+def _with_heartbeat(url: str, heartbeat_s: int) -> URL:
     target = URL(url)
-    if "heartbeat" not in target.query:
-        target = target.update_query(heartbeat=heartbeat_s)
-    return await aio_pika.connect(target, client_properties={"connection_name": name})
+    return target if "heartbeat" in target.query else target.update_query(heartbeat=heartbeat_s)
 
 
 async def _data_channel(connection: AbstractConnection, *, confirms: bool) -> DataChannel:
@@ -264,23 +258,18 @@ async def _data_channel(connection: AbstractConnection, *, confirms: bool) -> Da
     return data
 
 
-def _below(connection: AbstractConnection) -> DataConnection:
-    assert connection.transport is not None, "a connection that was opened has a transport"
-    return connection.transport.connection
-
-
 async def _watch_connection(connection: AbstractConnection, session: Session) -> None:
     await connection.closed()
     session.lose("the connection to the broker was closed")
 
 
-async def _flush(session: Session, *writers: FrameWriter) -> None:
+async def _flush(session: Session, wires: Sequence[Wire]) -> None:
     """Hand over what was written, unless the session is lost anyway."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            for writer in writers:
+            for wire in wires:
                 if not session.is_lost:
-                    await writer.flush()
+                    await wire.flush()
     except TimeoutError:
         logger.warning("the broker did not take everything before the connection was closed")
 

@@ -16,8 +16,9 @@ from resonate_sdk.amqp.capacity import (
     Requeue,
     Start,
 )
-from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.session import AMQP_ERRORS, Session, SessionLostError, describe
+from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol import messages, topology
 from resonate_sdk.protocol.messages import Hint, Notify
 from resonate_sdk.protocol.topology import Names

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from resonate_sdk.amqp.consumer import Consumer, Delivery
+from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.requests import Requests, Ticket
 from resonate_sdk.amqp.server_clock import ServerClock
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
+from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.amqp.subscription import Subscription
 from resonate_sdk.clock import now_ms
 from resonate_sdk.errors import TransportError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resonate_sdk.amqp.consumer import Delivery
+from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.amqp.subscription import Subscription
 from resonate_sdk.protocol.messages import HintData, Invoke
 from resonate_sdk.protocol.records import TaskRef

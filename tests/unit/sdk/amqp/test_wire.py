@@ -1,0 +1,103 @@
+"""A wire on a socket of this machine, and at its other end a program that is no broker."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pamqp.frame
+import pytest
+from pamqp import commands
+
+from resonate_sdk.amqp.frames import HEARTBEAT_FRAME
+from resonate_sdk.amqp.splitter import Confirm, Event
+from resonate_sdk.amqp.wire import Wire
+
+CONFIRM = pamqp.frame.marshal(commands.Basic.Ack(7), 3)
+PATIENCE_S = 10
+
+
+class Ends:
+    """Both ends of a connection."""
+
+    def __init__(
+        self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.wire = wire
+        self.reader = reader
+        self.writer = writer
+
+
+@asynccontextmanager
+async def connected() -> AsyncGenerator[Ends]:
+    accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accepted.put((reader, writer))
+
+    async with asyncio.timeout(PATIENCE_S):
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        transport, wire = await loop.create_connection(Wire, "127.0.0.1", port)
+        wire.use(transport)
+        reader, writer = await accepted.get()
+        try:
+            yield Ends(wire, reader, writer)
+        finally:
+            transport.abort()
+            writer.close()
+            server.close()
+
+
+@pytest.mark.asyncio
+async def test_what_is_written_in_one_turn_arrives_together_and_in_order() -> None:
+    async with connected() as ends:
+        for part in (b"a", b"b", b"c"):
+            ends.wire.write(part)
+        assert ends.wire.waiting_bytes == 3
+
+        await ends.wire.flush()
+
+        assert await ends.reader.readexactly(3) == b"abc"
+        assert ends.wire.waiting_bytes == 0
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_lost_while_the_other_side_does_not_read() -> None:
+    async with connected() as ends:
+        chunk = b"x" * 1_000_000
+        written = 0
+        while ends.wire.waiting_bytes < 2_000_000:  # until the buffers of the system are full
+            ends.wire.write(chunk)
+            written += len(chunk)
+            await asyncio.sleep(0)
+
+        received = await ends.reader.readexactly(written)
+        await ends.wire.flush()
+
+        assert received == b"x" * written
+        assert ends.wire.waiting_bytes == 0
+
+
+@pytest.mark.asyncio
+async def test_a_busy_broker_looks_alive_to_the_library() -> None:
+    async with connected() as ends:
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        ends.wire.take_over(3, events.put_nowait)
+
+        ends.writer.write(CONFIRM)
+
+        assert await events.get() == Confirm(tag=7, multiple=False, is_taken=True)
+        heartbeat = await ends.wire.reader.readexactly(len(HEARTBEAT_FRAME))
+        assert heartbeat == HEARTBEAT_FRAME
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_read_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async with connected() as ends:
+        ends.wire.take_over(3, lambda _: None)
+
+        ends.writer.write(CONFIRM[:-1] + b"\x00")
+
+        assert await ends.reader.read() == b""
+        assert "what the broker sent could not be read" in caplog.text
