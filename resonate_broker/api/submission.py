@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from resonate_broker.api.deliveries import Acknowledger, Incoming
+from resonate_broker.api.deliveries import Incoming
 from resonate_broker.api.replies import Replies, Reply
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.system import Completed, Submitted, System
@@ -41,7 +41,6 @@ class SubmissionApi:
         self._wake = wake
         self._replies = Replies()
         self._session: Session | None = None
-        self._acknowledgers: dict[Consumer, Acknowledger] = {}
         self._beats = deque[Incoming]()  # bounded by the prefetch, like the next
         self._waiting = deque[Incoming]()
         self._solitary = 0
@@ -49,7 +48,6 @@ class SubmissionApi:
     def use(self, session: Session | None) -> None:
         """Go on with another session; what had not been started comes back through it."""
         self._session = session
-        self._acknowledgers.clear()
         self._beats.clear()
         self._waiting.clear()
 
@@ -60,7 +58,6 @@ class SubmissionApi:
 
     def arrived(self, consumer: Consumer, delivery: Delivery) -> None:
         """A message of requests has come."""
-        self._acknowledgers.setdefault(consumer, Acknowledger(consumer)).arrived(delivery.tag)
         waiting = self._beats if consumer.queue == self._names.heartbeat else self._waiting
         reply_to = self._reply_to(delivery)
         waiting.append(Incoming(delivery, consumer, reply_to, decode_body(delivery.body)))
@@ -82,10 +79,8 @@ class SubmissionApi:
                 waiting.popleft()
 
     def flush(self, now_s: float) -> None:
-        """Send the answers and acknowledgements of what is done."""
+        """Send the answers to what is done."""
         self._replies.flush(self._session, now_s)
-        for acknowledger in self._acknowledgers.values():
-            acknowledger.flush()
 
     def _take_all(self, incoming: Incoming) -> bool:
         """Hand over the rest of a message; False if the kernel has no room for all of it."""
@@ -146,9 +141,8 @@ class SubmissionApi:
 
     def _done_one(self, incoming: Incoming) -> None:
         incoming.open -= 1
-        acknowledger = self._acknowledgers.get(incoming.consumer)
-        if incoming.open == 0 and acknowledger is not None:
-            acknowledger.done(incoming.delivery.tag)
+        if incoming.open == 0:
+            incoming.consumer.ack(incoming.delivery.tag)
 
     def _reply_to(self, delivery: Delivery) -> str | None:
         """Where somebody waits for answers; we publish to no queue but those of clients."""
@@ -201,9 +195,7 @@ class SubmissionApi:
 
     def _give_up(self, incoming: Incoming) -> None:
         """Leave a message to the broker, which keeps it until it can be dead-lettered."""
-        acknowledger = self._acknowledgers.get(incoming.consumer)
-        if acknowledger is not None:
-            acknowledger.rejected(incoming.delivery.tag)
+        incoming.consumer.reject(incoming.delivery.tag, requeue=False)
 
     def _number_of(self, incoming: Incoming) -> int:
         """A number that only the requests of this delivery share."""

@@ -4,6 +4,9 @@ A hint is used up when the attempt to acquire its task is answered, and could be
 But acknowledging tells the broker to deliver the next one. So the acknowledgements of running
 hints are withheld while the free slots are fewer than the prefetch: the broker cannot deliver more
 than fits, nothing is hoarded, and at low load nothing waits.
+
+The prefetch begins small and grows while it, and not the slots, is what limits the hints: many
+short executions then share a message to the server. It is small again when one of them takes long.
 """
 
 from collections.abc import Sequence
@@ -11,7 +14,8 @@ from enum import Enum
 
 from msgspec import Struct
 
-PREFETCH_MAX = 16
+WINDOW_MIN = 16
+WINDOW_GROWTH = 4
 WITHHELD_MS_MAX = 1_000  # the broker has a limit, too, for how long a message stays unacknowledged
 UNSTARTED_MS_MAX = 50  # so long a hint waits here for a slot that another hint has taken
 GROW_MS = 1_000  # a prefetch that has become too small is raised at most so often
@@ -78,6 +82,8 @@ class Capacity:
         self._slots = slots
         self._free = slots
         self._prefetch = 0
+        self._window = WINDOW_MIN  # the prefetch is not larger
+        self._was_full = False
         self._is_consuming = False
         self._is_cancelling = False
         self._is_ended = False
@@ -111,7 +117,9 @@ class Capacity:
     def delivered(self, tag: int, now_ms: int) -> Sequence[Action]:
         """A hint of the group has arrived."""
         self._hints[tag] = _Hint(now_ms)
-        return [*self._start(now_ms), *self._release()]
+        actions = [*self._start(now_ms), *self._release()]
+        self._was_full |= self._free > 0 and len(self._hints) >= self._prefetch
+        return actions
 
     def delivered_sticky(self, tag: int) -> Sequence[Action]:
         """A hint that prefers this process has arrived."""
@@ -143,10 +151,20 @@ class Capacity:
             return []
         if not self._is_consuming:
             return self._consume(now_ms)
-        if self._is_stuck(now_ms) or self._is_too_small(now_ms):
-            self._is_cancelling = True
-            return [Cancel()]
-        return []
+        if self._is_stuck(now_ms):
+            self._window = WINDOW_MIN
+        elif not self._has_grown(now_ms):
+            return []
+        self._is_cancelling = True
+        return [Cancel()]
+
+    @property
+    def needs_look(self) -> bool:
+        """Whether `looked` should be called after a while."""
+        may_grow = self._was_full and self._window < self._slots
+        return not self._is_cancelling and (
+            bool(self._hints) or (self._is_consuming and (may_grow or self._is_too_small()))
+        )
 
     def cancelled(self, now_ms: int) -> Sequence[Action]:
         """No more hints of the group arrive: settle those that are here."""
@@ -168,19 +186,6 @@ class Capacity:
         """The consumer was stopped for good."""
         self._is_ended = True
         return self.cancelled(0)
-
-    def next_look_ms(self) -> int | None:
-        """When `looked` should be called, if nothing happens before."""
-        if self._is_cancelling:
-            return None
-        instants = [
-            hint.since_ms + (WITHHELD_MS_MAX if hint.state is _State.RUNNING else UNSTARTED_MS_MAX)
-            for hint in self._hints.values()
-            if hint.state is not _State.STARTING
-        ]
-        if self._is_consuming and self._wanted_prefetch() > self._prefetch:
-            instants.append(self._consuming_since_ms + GROW_MS)
-        return min(instants, default=None)
 
     def _start(self, now_ms: int) -> list[Action]:
         """Give free slots to the hints that wait, oldest first."""
@@ -214,11 +219,9 @@ class Capacity:
             return []
         self._is_consuming = True
         self._consuming_since_ms = now_ms
-        self._prefetch = self._wanted_prefetch()
+        self._was_full = False
+        self._prefetch = min(self._free, self._window)
         return [Consume(self._prefetch)]
-
-    def _wanted_prefetch(self) -> int:
-        return min(self._free, PREFETCH_MAX)
 
     def _is_stuck(self, now_ms: int) -> bool:
         """Whether a hint has waited here too long, for its acknowledgement or for a slot."""
@@ -228,9 +231,15 @@ class Capacity:
             for hint in self._hints.values()
         )
 
-    def _is_too_small(self, now_ms: int) -> bool:
-        """Whether more could be taken than a prefetch from a busier time lets through."""
-        return (
-            self._wanted_prefetch() > self._prefetch
-            and now_ms - self._consuming_since_ms >= GROW_MS
-        )
+    def _has_grown(self, now_ms: int) -> bool:
+        """Whether to consume again with a larger prefetch."""
+        if now_ms - self._consuming_since_ms < GROW_MS:
+            return False
+        if self._was_full:
+            self._window = min(self._window * WINDOW_GROWTH, max(self._slots, WINDOW_MIN))
+            self._was_full = False
+        return self._is_too_small()
+
+    def _is_too_small(self) -> bool:
+        """Whether much more could be taken than the prefetch lets through."""
+        return min(self._free, self._window) >= 2 * self._prefetch

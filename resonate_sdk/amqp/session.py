@@ -64,6 +64,7 @@ class Session:
         self._wire = wire
         self._control: AbstractChannel | None = None
         self._control_lock = asyncio.Lock()
+        self._consumers: list[Consumer] = []
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._limits = set[asyncio.Timeout]()  # of the calls that are under way
 
@@ -152,7 +153,9 @@ class Session:
         async with self._calling(f"consume {queue}"):
             channel = await _data_channel(self._consuming, confirms=False)
             self.watch(channel, queue)
-            return Consumer(channel, self._wire, queue, deliver)
+            consumer = Consumer(channel, self._wire, queue, deliver)
+            self._consumers.append(consumer)
+            return consumer
 
     async def consume(
         self, queue: str, on_delivery: OnDelivery, *, prefetch: int | None
@@ -162,6 +165,11 @@ class Session:
         async with self._calling(f"consume {queue}"):
             await consumer.start(prefetch)
         return consumer
+
+    def flush(self) -> None:
+        """Write the acknowledgements that wait."""
+        for consumer in self._consumers:
+            consumer.flush()
 
     @asynccontextmanager
     async def _calling(self, what: str) -> AsyncGenerator[None]:
@@ -266,6 +274,7 @@ async def _watch_connection(connection: AbstractConnection, session: Session) ->
 async def _flush(session: Session, wires: Sequence[Wire]) -> None:
     """Hand over what was written, unless the session is lost anyway."""
     try:
+        session.flush()
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             for wire in wires:
                 if not session.is_lost:

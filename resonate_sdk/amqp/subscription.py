@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 STICKY_PREFETCH = 16
 CHANGE_TIMEOUT_S = 10.0
+LOOK_S = 0.025
 DEATH_HEADER = "x-death"  # the broker's note on a message that has left another queue
 
 
@@ -89,6 +90,7 @@ class Subscription:
             self._session = None
             if self._look is not None:
                 self._look.cancel()
+                self._look = None
 
     async def end(self) -> None:
         """Take no more hints; those that wait for a slot go back to the queue."""
@@ -189,15 +191,11 @@ class Subscription:
         )
 
     def _look_later(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        at_ms = self.capacity.next_look_ms()
-        if at_ms is not None and self._session is not None:
-            loop = asyncio.get_running_loop()
-            self._look = loop.call_at(at_ms / 1000 + 0.001, self._looked)
+        if self._look is None and self._session is not None and self.capacity.needs_look:
+            self._look = asyncio.get_running_loop().call_later(LOOK_S, self._looked)
 
     def _looked(self) -> None:
+        self._look = None
         self._apply(self.capacity.looked(self._now_ms()))
 
     def _now_ms(self) -> int:

@@ -140,9 +140,10 @@ def lose_answers_and_acknowledgements(server: ServerThread) -> None:
     """From now on the server commits, but the broker and the clients do not hear of it."""
     api = server.server._api
 
-    def flush_nothing(_: float) -> None: ...
+    def lose(_: object) -> None: ...
 
-    server.call(lambda: setattr(api, "flush", flush_nothing))
+    server.call(lambda: setattr(api, "flush", lose))
+    server.call(lambda: setattr(api, "_done_one", lose))
 
 
 async def _calling(function: Callable[[], object]) -> None:

@@ -8,8 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from resonate_sdk.amqp.capacity import (
     GROW_MS,
-    PREFETCH_MAX,
     UNSTARTED_MS_MAX,
+    WINDOW_GROWTH,
+    WINDOW_MIN,
     WITHHELD_MS_MAX,
     Ack,
     Action,
@@ -24,7 +25,7 @@ from resonate_sdk.amqp.capacity import (
 
 def begun(slots: int) -> Capacity:
     capacity = Capacity(slots)
-    assert capacity.begin(0) == [Consume(min(slots, PREFETCH_MAX))]
+    assert capacity.begin(0) == [Consume(min(slots, WINDOW_MIN))]
     return capacity
 
 
@@ -74,7 +75,7 @@ def test_an_acknowledgement_that_was_withheld_for_too_long_ends_the_consumer():
     capacity.delivered(1, now_ms=0)
     capacity.answered(1, now_ms=5)
 
-    assert capacity.next_look_ms() == 5 + WITHHELD_MS_MAX
+    assert capacity.needs_look
     assert capacity.looked(5 + WITHHELD_MS_MAX - 1) == []
     assert capacity.looked(5 + WITHHELD_MS_MAX) == [Cancel()]
     assert capacity.cancelled(2_000) == [Ack(1)]
@@ -141,6 +142,57 @@ def test_a_prefetch_from_a_busier_time_grows_again():
     assert capacity.cancelled(2_000 + GROW_MS) == [Consume(4)]
 
 
+def work(capacity: Capacity, tags: range, now_ms: int) -> None:
+    """Run short executions, as many at a time as the prefetch allows."""
+    for tag in tags:
+        capacity.delivered(tag, now_ms)
+    for tag in tags:
+        capacity.answered(tag, now_ms)
+        capacity.freed(now_ms)
+
+
+def test_the_prefetch_grows_when_it_is_what_limits_the_hints():
+    capacity = begun(slots=200)
+    work(capacity, range(WINDOW_MIN), now_ms=10)
+
+    assert capacity.needs_look
+    assert capacity.looked(GROW_MS - 1) == []
+    assert capacity.looked(GROW_MS) == [Cancel()]
+    assert capacity.cancelled(GROW_MS) == [Consume(WINDOW_MIN * WINDOW_GROWTH)]
+    assert not capacity.needs_look
+
+
+def test_the_prefetch_never_grows_beyond_the_slots():
+    capacity = begun(slots=40)
+    work(capacity, range(WINDOW_MIN), now_ms=10)
+    capacity.looked(GROW_MS)
+
+    assert capacity.cancelled(GROW_MS) == [Consume(40)]
+
+    work(capacity, range(100, 140), now_ms=1_100)
+    assert capacity.looked(5 * GROW_MS) == []
+
+
+def test_a_prefetch_that_is_never_used_up_stays_as_it_is():
+    capacity = begun(slots=200)
+    work(capacity, range(WINDOW_MIN - 1), now_ms=10)
+
+    assert not capacity.needs_look
+    assert capacity.looked(GROW_MS) == []
+
+
+def test_the_prefetch_is_small_again_when_an_execution_takes_long():
+    capacity = begun(slots=40)
+    work(capacity, range(WINDOW_MIN), now_ms=10)
+    capacity.looked(GROW_MS)
+    capacity.cancelled(GROW_MS)
+    capacity.delivered(100, now_ms=2_000)
+    capacity.answered(100, now_ms=2_000)
+
+    assert capacity.looked(2_000 + WITHHELD_MS_MAX) == [Cancel()]
+    assert capacity.cancelled(3_001) == [Ack(100), Consume(WINDOW_MIN)]
+
+
 def test_a_new_connection_begins_anew_while_executions_go_on():
     capacity = begun(slots=2)
     capacity.delivered(1, now_ms=0)
@@ -163,7 +215,7 @@ def test_after_the_end_nothing_starts():
 class Broker(RuleBasedStateMachine):
     """A queue that never runs dry, a worker, and what must hold between them at all times."""
 
-    @initialize(slots=st.integers(1, 20))
+    @initialize(slots=st.integers(1, 20) | st.sampled_from((40, 200)))
     def start(self, slots: int) -> None:
         self.capacity = Capacity(slots)
         self.slots = slots
@@ -247,6 +299,12 @@ class Broker(RuleBasedStateMachine):
         if hasattr(self, "capacity"):
             assert len(self.running) <= self.slots
             assert self.capacity.in_flight == len(self.running)
+
+    @invariant()
+    def whoever_waits_is_looked_at(self) -> None:
+        if hasattr(self, "capacity") and not self.is_cancelling:
+            waiting = self.unacked - set(self.running)
+            assert not waiting or self.capacity.needs_look
 
     @invariant()
     def a_free_slot_is_offered_to_the_broker(self) -> None:
