@@ -65,17 +65,15 @@ async def test_what_is_written_in_one_turn_arrives_together_and_in_order() -> No
 @pytest.mark.asyncio
 async def test_nothing_is_lost_while_the_other_side_does_not_read() -> None:
     async with connected() as ends:
-        chunk = b"x" * 1_000_000
-        written = 0
-        while ends.wire.waiting_bytes < 2_000_000:  # until the buffers of the system are full
-            ends.wire.write(chunk)
-            written += len(chunk)
-            await asyncio.sleep(0)
+        first, second = b"a" * 20_000_000, b"b" * 20_000_000  # more than systems buffer
+        ends.wire.write(first)
+        await ends.wire.flush()
+        ends.wire.write(second)
 
-        received = await ends.reader.readexactly(written)
+        received = await ends.reader.readexactly(len(first + second))
         await ends.wire.flush()
 
-        assert received == b"x" * written
+        assert received == first + second
         assert ends.wire.waiting_bytes == 0
 
 
