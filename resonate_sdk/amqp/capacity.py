@@ -10,7 +10,6 @@ short executions then share a message to the server. It is small again when one 
 """
 
 from collections.abc import Sequence
-from enum import Enum
 
 from msgspec import Struct
 
@@ -59,20 +58,6 @@ class Consume(Struct, frozen=True):
 Action = Start | Ack | Requeue | PassOn | Cancel | Consume
 
 
-class _State(Enum):
-    WAITING = "waiting"  # for a slot
-    STARTING = "starting"  # its task is being acquired
-    RUNNING = "running"  # the attempt was answered: it could be acknowledged
-
-
-class _Hint:
-    __slots__ = ("since_ms", "state")
-
-    def __init__(self, now_ms: int) -> None:
-        self.state = _State.WAITING
-        self.since_ms = now_ms
-
-
 class Capacity:
     """The slots of one worker, and the hints that take them up or wait for them."""
 
@@ -88,7 +73,10 @@ class Capacity:
         self._is_cancelling = False
         self._is_ended = False
         self._consuming_since_ms = 0
-        self._hints: dict[int, _Hint] = {}  # of the group, unacknowledged, oldest first
+        # Hints of the group that are not acknowledged; with since when, oldest first.
+        self._waiting: dict[int, int] = {}  # for a slot
+        self._starting = set[int]()  # their tasks are being acquired
+        self._running: dict[int, int] = {}  # the attempt was answered
         self._left_over = set[int]()  # hints of a cancelled consumer that are being acquired
 
     @property
@@ -108,7 +96,7 @@ class Capacity:
 
     def begin(self, now_ms: int) -> Sequence[Action]:
         """Begin to take hints, on a new connection: what was delivered before is not ours."""
-        self._hints.clear()
+        self._forget_hints()
         self._left_over.clear()
         self._is_consuming = False
         self._is_cancelling = False
@@ -116,9 +104,9 @@ class Capacity:
 
     def delivered(self, tag: int, now_ms: int) -> Sequence[Action]:
         """A hint of the group has arrived."""
-        self._hints[tag] = _Hint(now_ms)
-        actions = [*self._start(now_ms), *self._release()]
-        self._was_full |= self._free > 0 and len(self._hints) >= self._prefetch
+        self._waiting[tag] = now_ms
+        actions = [*self._start(), *self._release()]
+        self._was_full |= self._free > 0 and self._unacknowledged >= self._prefetch
         return actions
 
     def delivered_sticky(self, tag: int) -> Sequence[Action]:
@@ -133,17 +121,16 @@ class Capacity:
         if tag in self._left_over:
             self._left_over.remove(tag)
             return [Ack(tag)]
-        hint = self._hints.get(tag)
-        if hint is not None:
-            hint.state = _State.RUNNING
-            hint.since_ms = now_ms
+        if tag in self._starting:
+            self._starting.remove(tag)
+            self._running[tag] = now_ms
         return self._release()
 
     def freed(self, now_ms: int) -> Sequence[Action]:
         """An execution has left its slot."""
         self._free += 1
         assert self._free <= self._slots, "a slot was freed twice"
-        return [*self._start(now_ms), *self._release(), *self._consume(now_ms)]
+        return [*self._start(), *self._release(), *self._consume(now_ms)]
 
     def looked(self, now_ms: int) -> Sequence[Action]:
         """Time has passed."""
@@ -163,21 +150,15 @@ class Capacity:
         """Whether `looked` should be called after a while."""
         may_grow = self._was_full and self._window < self._slots
         return not self._is_cancelling and (
-            bool(self._hints) or (self._is_consuming and (may_grow or self._is_too_small()))
+            self._unacknowledged > 0 or (self._is_consuming and (may_grow or self._is_too_small()))
         )
 
     def cancelled(self, now_ms: int) -> Sequence[Action]:
         """No more hints of the group arrive: settle those that are here."""
-        actions: list[Action] = []
-        for tag, hint in self._hints.items():
-            match hint.state:
-                case _State.RUNNING:
-                    actions.append(Ack(tag))
-                case _State.WAITING:
-                    actions.append(Requeue(tag))
-                case _State.STARTING:
-                    self._left_over.add(tag)  # acknowledged when the attempt is answered
-        self._hints.clear()
+        actions: list[Action] = [Ack(tag) for tag in self._running]
+        actions += (Requeue(tag) for tag in self._waiting)
+        self._left_over |= self._starting  # acknowledged when the attempts are answered
+        self._forget_hints()
         self._is_consuming = False
         self._is_cancelling = False
         return [*actions, *self._consume(now_ms)]
@@ -187,31 +168,31 @@ class Capacity:
         self._is_ended = True
         return self.cancelled(0)
 
-    def _start(self, now_ms: int) -> list[Action]:
+    @property
+    def _unacknowledged(self) -> int:
+        return len(self._waiting) + len(self._starting) + len(self._running)
+
+    def _forget_hints(self) -> None:
+        self._waiting.clear()
+        self._starting.clear()
+        self._running.clear()
+
+    def _start(self) -> list[Action]:
         """Give free slots to the hints that wait, oldest first."""
         actions: list[Action] = []
-        for tag, hint in self._hints.items():
-            if self._free == 0 or self._is_cancelling or self._is_ended:
-                break
-            if hint.state is _State.WAITING:
-                hint.state = _State.STARTING
-                hint.since_ms = now_ms
-                self._free -= 1
-                actions.append(Start(tag, is_sticky=False))
+        while self._waiting and self._free and not (self._is_cancelling or self._is_ended):
+            tag = _take_first(self._waiting)
+            self._starting.add(tag)
+            self._free -= 1
+            actions.append(Start(tag, is_sticky=False))
         return actions
 
     def _release(self) -> list[Action]:
         """Acknowledge running hints, oldest first, but keep the broker from delivering too much."""
         actions: list[Action] = []
         keep = max(0, self._prefetch - self._free) if self._is_consuming else 0
-        excess = len(self._hints) - keep
-        for tag, hint in tuple(self._hints.items()):
-            if excess <= 0:
-                break
-            if hint.state is _State.RUNNING:
-                del self._hints[tag]
-                actions.append(Ack(tag))
-                excess -= 1
+        while self._running and self._unacknowledged > keep:
+            actions.append(Ack(_take_first(self._running)))
         return actions
 
     def _consume(self, now_ms: int) -> list[Action]:
@@ -225,10 +206,11 @@ class Capacity:
 
     def _is_stuck(self, now_ms: int) -> bool:
         """Whether a hint has waited here too long, for its acknowledgement or for a slot."""
-        return any(
-            (hint.state is _State.RUNNING and now_ms - hint.since_ms >= WITHHELD_MS_MAX)
-            or (hint.state is _State.WAITING and now_ms - hint.since_ms >= UNSTARTED_MS_MAX)
-            for hint in self._hints.values()
+        withheld_since_ms = next(iter(self._running.values()), now_ms)
+        waiting_since_ms = next(iter(self._waiting.values()), now_ms)
+        return (
+            now_ms - withheld_since_ms >= WITHHELD_MS_MAX
+            or now_ms - waiting_since_ms >= UNSTARTED_MS_MAX
         )
 
     def _has_grown(self, now_ms: int) -> bool:
@@ -243,3 +225,9 @@ class Capacity:
     def _is_too_small(self) -> bool:
         """Whether much more could be taken than the prefetch lets through."""
         return min(self._free, self._window) >= 2 * self._prefetch
+
+
+def _take_first(tags: dict[int, int]) -> int:
+    tag = next(iter(tags))
+    del tags[tag]
+    return tag
