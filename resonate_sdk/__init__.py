@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resonate_sdk.client.handle import Handle as Handle
     from resonate_sdk.client.resonate import Resonate as Resonate
+    from resonate_sdk.encoding.codec import Codec as Codec, Encryptor as Encryptor
+    from resonate_sdk.encoding.exceptions import exception as exception
     from resonate_sdk.errors import (
         AlreadySettledError as AlreadySettledError,
         ApplicationError as ApplicationError,
@@ -78,6 +80,8 @@ _HOMES = {
         "TransportError",
         "UsageError",
     ),
+    "resonate_sdk.encoding.codec": ("Codec", "Encryptor"),
+    "resonate_sdk.encoding.exceptions": ("exception",),
     "resonate_sdk.functions.function": ("Function",),
     "resonate_sdk.client.handle": ("Handle",),
     "resonate_sdk.local": ("LocalServer",),

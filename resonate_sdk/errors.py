@@ -77,7 +77,24 @@ class ShutdownError(ResonateError):
 
 
 class EncodeError(ResonateError, TypeError):
-    """A value cannot be stored as JSON."""
+    """A value cannot be stored as JSON.
+
+    Attributes:
+        function: whose argument or result it was, if known.
+        path: where in it; `$` is the value itself.
+    """
+
+    def __init__(self, message: str, *, function: str | None = None, path: str = "$") -> None:
+        """Say what was found, where, and what to do."""
+        super().__init__(message)
+        self.function = function
+        self.path = path
+
+    def of(self, what: str, function: str) -> "EncodeError":
+        """The same error, of an argument or a result of a function."""
+        error = EncodeError(f"{what} of {function}: {self}", function=function, path=self.path)
+        error.__cause__ = self.__cause__
+        return error
 
 
 class DecodeError(ResonateError, ValueError):
@@ -101,13 +118,22 @@ class ApplicationError(ResonateError):
     Attributes:
         name: name of the original class, if it was an exception.
         data: what the promise was rejected with.
+        remote_traceback: where it was raised, as text; empty if that is not known.
     """
 
-    def __init__(self, message: str, *, name: str | None = None, data: Any = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str | None = None,
+        data: Any = None,
+        remote_traceback: str = "",
+    ) -> None:
         """Carry what is known of the original."""
         super().__init__(message)
         self.name = name
         self.data = data
+        self.remote_traceback = remote_traceback
 
 
 class CanceledError(ResonateError):

@@ -283,7 +283,9 @@ class Promises:
 
 
 def _with_headers(value: Value, headers: Mapping[str, str] | None) -> Value:
-    return Value(headers=headers, data=value.data) if headers else value
+    if not headers:
+        return value
+    return Value(headers={**headers, **(value.headers or {})}, data=value.data)
 
 
 def _deadline_ms(id: str, timeout: int | datetime | None, expires_in: Seconds | None) -> int:

@@ -22,7 +22,8 @@ from resonate_sdk.client.roots import root_request
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.call_envelope import encode_call
-from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.codec import Codec, Encryptor
+from resonate_sdk.encoding.exceptions import ExceptionAdapter
 from resonate_sdk.errors import FunctionNotFoundError, TransportError, UsageError
 from resonate_sdk.execution.execution import Environment
 from resonate_sdk.functions.function import Function
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Err = TypeVar("Err", bound=Exception)
 
 LEASE_S_MIN = 1.0
 CALL_TIMEOUT_S = 2 * limits.ANSWER_TIMEOUT_MS / 1000
@@ -79,6 +81,7 @@ class Resonate:
         max_concurrent_tasks: int = 64,
         prefix: str | None = None,
         codec: Codec | None = None,
+        encryptor: Encryptor | None = None,
         retry_policy: RetryPolicy | None = None,
         registry: Registry | None = None,
         dependencies: Mapping[str, Any] | None = None,
@@ -104,6 +107,7 @@ class Resonate:
             max_concurrent_tasks: how many executions may be under way at a time.
             prefix: put before the ids that the program chooses; else `RESONATE_PREFIX`.
             codec: encodes and decodes values.
+            encryptor: encrypts values, instead of `codec`.
             retry_policy: for functions that were given none.
             registry: functions, shared with other clients.
             dependencies: what functions get from `ctx.get_dependency`.
@@ -133,7 +137,9 @@ class Resonate:
         self.anycast = str(Address("any", self.group))
         self.unicast = str(Address("uni", self.group, self.pid))
         self._prefix = configuration.prefix
-        self._codec = codec or Codec()
+        if codec is not None and encryptor is not None:
+            raise UsageError("give the encryptor to the codec: codec=Codec(encryptor)")
+        self._codec = codec or Codec(encryptor)
         self._registry = registry or Registry()
         self._dependencies: dict[str | type, Any] = dict((dependencies or {}).items())
         self._autostart = autostart
@@ -397,6 +403,38 @@ class Resonate:
         """Let durable functions of this process get `obj` by `ctx.get_dependency(type(obj))`."""
         self._dependencies[type(obj)] = obj
         return self
+
+    def register_exception(
+        self,
+        cls: type[Err],
+        *,
+        encode: Callable[[Err], Mapping[str, Any]] | None = None,
+        decode: Callable[[dict[str, Any]], Err] | None = None,
+    ) -> None:
+        """Say how exceptions of a class cross processes.
+
+        Without this they do so by their attributes, and come back in their class where a module
+        that is imported already has it.
+
+        Args:
+            cls: the class.
+            encode: makes data of an exception: what `decode` needs, storable as JSON.
+            decode: makes the exception of that data.
+
+        Example:
+            >>> class Declined(Exception):
+            ...     def __init__(self, card):
+            ...         super().__init__(f"{card.number} was declined")
+            ...         self.card = card
+            >>> resonate = Resonate.local()
+            >>> resonate.register_exception(
+            ...     Declined,
+            ...     encode=lambda error: {"number": error.card.number},
+            ...     decode=lambda data: Declined(Card(data["number"])),
+            ... )
+            >>> resonate.stop()
+        """
+        self._codec.exceptions.add(ExceptionAdapter(cls, encode, decode))
 
     def start(self) -> None:
         """Serve calls of the group; done by itself soon after the last registration."""

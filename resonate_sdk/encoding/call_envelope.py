@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.errors import EncodeError
 from resonate_sdk.protocol.records import Value
 
 
@@ -26,9 +27,16 @@ def encode_call(
     Raises:
         EncodeError: an argument cannot be stored as JSON.
     """
-    return codec.encode(
-        CallEnvelope(func=func, args=list(args), kwargs=dict(kwargs), version=version)
-    )
+    call = CallEnvelope(func=func, args=list(args), kwargs=dict(kwargs), version=version)
+    try:
+        return codec.encode(call)
+    except EncodeError:
+        for name, value in (*enumerate(args, start=1), *kwargs.items()):
+            try:
+                codec.encode(value)
+            except EncodeError as error:
+                raise error.of(f"argument {name!r}", func) from None
+        raise  # each by itself can be stored: together they are too large
 
 
 def decode_call(codec: Codec, param: Value) -> CallEnvelope:

@@ -2,9 +2,9 @@
 
 import base64
 import builtins
-import sys
+import logging
 import traceback
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
@@ -18,6 +18,8 @@ from resonate_sdk.errors import (
     TimedOutError,
 )
 from resonate_sdk.protocol.records import PromiseRecord, Value
+
+logger = logging.getLogger(__name__)
 
 STACK_CHARS_MAX = 8_000
 MESSAGE_CHARS_MAX = 20_000
@@ -90,7 +92,7 @@ def _one_failure(codec: Codec, error: BaseException, causes: int, *, is_brief: b
         args = [*error.args] if _is_storable(codec, error.args) else [text]
         data = {
             key: item
-            for key, item in vars(error).items()
+            for key, item in _data(codec, error).items()
             if not key.startswith("__") and _is_storable(codec, item)
         }
     return Failure(
@@ -107,6 +109,13 @@ def _one_failure(codec: Codec, error: BaseException, causes: int, *, is_brief: b
         ),
         stack=_clean("".join(traceback.format_exception(error, chain=False)))[-STACK_CHARS_MAX:],
     )
+
+
+def _data(codec: Codec, error: BaseException) -> Mapping[str, Any]:
+    adapter = codec.exceptions.of(type(error))
+    if adapter is None or adapter.encode is None:
+        return vars(error)
+    return adapter.encode(error)
 
 
 def decode_failure(codec: Codec, record: PromiseRecord) -> Exception:
@@ -131,44 +140,55 @@ def _rejection(codec: Codec, record: PromiseRecord) -> Exception:
         failure: Failure = codec.decode(record.value, Failure | FailureGroup)
     except DecodeError:
         return ApplicationError(f"rejected with {plain!r}", data=plain)
-    return _rebuild(failure, record.id)
+    return _rebuild(codec, failure, record.id)
 
 
-def _rebuild(failure: Failure, promise_id: str) -> Exception:
-    args = failure.args or ([failure.message] if failure.message else [])
-    cls = _find_class(failure)
-    if isinstance(failure, FailureGroup):
-        cls = cls if _is_group(cls) else _GROUP
-        args = [failure.message, [_rebuild(inner, promise_id) for inner in failure.errors]]
-    error = None if cls is None else _bare(cls, args)
+def _rebuild(codec: Codec, failure: Failure, promise_id: str) -> Exception:
+    adapter = codec.exceptions.find(failure.module, failure.name)
+    error = None
+    if adapter is not None and adapter.decode is not None:
+        error = _decoded(adapter.decode, failure)
+    elif adapter is not None or isinstance(failure, FailureGroup):
+        error = _made(codec, None if adapter is None else adapter.cls, failure, promise_id)
     if error is None:
-        error = ApplicationError(failure.message, name=failure.name, data=failure.data or None)
-    else:
-        vars(error).update({k: v for k, v in failure.data.items() if not k.startswith("__")})
+        error = ApplicationError(
+            failure.message,
+            name=failure.name,
+            data=failure.data or None,
+            remote_traceback=failure.stack,
+        )
     if failure.stack:
         note = f"raised by promise {promise_id!r}:\n{failure.stack.rstrip()}"
         Exception.add_note(error, note)
     if failure.cause is not None:
-        error.__cause__ = _rebuild(failure.cause, promise_id)
+        error.__cause__ = _rebuild(codec, failure.cause, promise_id)
     return error
 
 
-def _is_group(cls: type[BaseException] | None) -> bool:
-    return cls is not None and issubclass(cls, _GROUP)
+def _decoded(decode: Callable[[dict[str, Any]], Exception], failure: Failure) -> Exception | None:
+    try:
+        return decode(failure.data)
+    except Exception:  # a broken adapter of the user's must not hide the error
+        logger.exception("registered exception was not decoded name=%s", failure.name)
+        return None
 
 
-def _find_class(failure: Failure) -> type[Exception] | None:
-    """Find the class in modules that are imported already; nothing runs because data says so.
+def _made(
+    codec: Codec, cls: type[Exception] | None, failure: Failure, promise_id: str
+) -> Exception | None:
+    args = failure.args or ([failure.message] if failure.message else [])
+    if isinstance(failure, FailureGroup):
+        cls = cls if cls is not None and _is_group(cls) else _GROUP
+        inner = [_rebuild(codec, inner, promise_id) for inner in failure.errors]
+        args = [failure.message, inner]
+    error = None if cls is None else _bare(cls, args)
+    if error is not None:
+        vars(error).update({k: v for k, v in failure.data.items() if not k.startswith("__")})
+    return error
 
-    That is why names are looked up in the dictionaries: `getattr` would run a module's own
-    `__getattr__`, which may import.
-    """
-    found: Any = sys.modules.get(failure.module or builtins.__name__)
-    for part in (failure.name or "").split("."):
-        found = vars(found).get(part) if isinstance(found, ModuleType | type) else None
-    if isinstance(found, type) and issubclass(found, Exception):
-        return found
-    return None
+
+def _is_group(cls: type[BaseException]) -> bool:
+    return issubclass(cls, _GROUP)
 
 
 def _bare(cls: type[Exception], args: list[Any]) -> Exception | None:

@@ -440,7 +440,8 @@ class Execution:
         try:
             return Done("resolved", codec.encode(outcome.value))
         except EncodeError as error:
-            return Done("rejected", encode_failure(codec, error))
+            of_result = error.of("the result", activation.callee.name)
+            return Done("rejected", encode_failure(codec, of_result))
 
     def _stand_still(self) -> None:
         """Nothing can go on here: suspend, or tell a function that it waits for what waits for it."""

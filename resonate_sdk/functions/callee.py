@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from resonate_sdk.encoding.codec import convert
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import DecodeError, UsageError
 
 
@@ -58,7 +58,7 @@ class Callee(Struct, frozen=True, kw_only=True):
             raise UsageError(f"{self.name}(ctx, ...): {error}") from None
 
     def coerce(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, codec: Codec, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring arguments that came as JSON into their annotated types.
 
@@ -75,21 +75,25 @@ class Callee(Struct, frozen=True, kw_only=True):
             kind = self.signature.parameters[name].kind
             type = self.types.get(name, Any)
             if kind is inspect.Parameter.VAR_POSITIONAL:
-                bound.arguments[name] = tuple(self._coerce(name, item, type) for item in value)
+                bound.arguments[name] = tuple(
+                    self._coerce(codec, name, item, type) for item in value
+                )
             elif kind is inspect.Parameter.VAR_KEYWORD:
                 bound.arguments[name] = {
-                    key: self._coerce(key, item, type) for key, item in value.items()
+                    key: self._coerce(codec, key, item, type) for key, item in value.items()
                 }
             else:
-                bound.arguments[name] = self._coerce(name, value, type)
+                bound.arguments[name] = self._coerce(codec, name, value, type)
         return bound.args, bound.kwargs
 
-    def _coerce(self, name: str, value: Any, type: Any) -> Any:
+    def _coerce(self, codec: Codec, name: str, value: Any, type: Any) -> Any:
         try:
-            return convert(value, type)
+            return codec.convert(value, type)
         except DecodeError as error:
             raise DecodeError(
-                f"argument {name!r} of {self.name}: {error}", function=self.name, path=name
+                f"argument {name!r} of {self.name}: {error}",
+                function=self.name,
+                path=name + error.path.removeprefix("$"),
             ) from error
 
 

@@ -292,7 +292,7 @@ class Worker:
             registered = self._environment.registry.by_name(call.func, call.version)
             if is_early and not registered.overlap:
                 raise MustWaitError(f"{registered.name} was registered with overlap=False")
-            args, kwargs = registered.callee.coerce(call.args, call.kwargs)
+            args, kwargs = registered.callee.coerce(codec, call.args, call.kwargs)
         except DecodeError as error:
             logger.warning("arguments do not fit task_id=%s reason=%s", granted.task.id, error)
             return Done("rejected", encode_failure(codec, error))

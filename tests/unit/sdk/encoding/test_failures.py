@@ -1,13 +1,14 @@
 """Exceptions as data: what is written, and what is made of what others have written."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.encoding.exceptions import ExceptionAdapter, exception
 from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import (
     ApplicationError,
@@ -402,3 +403,90 @@ def test_a_rejection_nested_beyond_reason_is_a_decode_error():
     value = Value(data=msgspec.json.encode(deep.encode()).decode().strip('"'))
 
     assert isinstance(decode_failure(CODEC, make_record(value=value)), DecodeError)
+
+
+# What the program says about its classes
+
+
+class LockedError(Exception):
+    """Cannot be made of its arguments alone."""
+
+    def __init__(self, *, holder):
+        super().__init__(f"held by {holder}")
+        self.holder = holder
+
+
+def test_a_registered_exception_is_stored_and_made_as_the_program_says():
+    codec = Codec()
+    codec.exceptions.add(
+        ExceptionAdapter(
+            LockedError,
+            lambda error: {"who": error.holder.pid},
+            lambda data: LockedError(holder=data["who"]),
+        )
+    )
+    error = LockedError(holder=SimpleNamespace(pid=7))
+
+    value = encode_failure(codec, error)
+
+    assert codec.decode(value)["data"] == {"who": 7}
+    back = decode_failure(codec, make_record(value=value))
+    assert isinstance(back, LockedError)
+    assert back.holder == 7
+
+
+def test_a_registered_class_is_found_where_no_module_has_it():
+    class LocalError(Exception):
+        pass
+
+    codec = Codec()
+    codec.exceptions.add(ExceptionAdapter(LocalError))
+
+    back = decode_failure(codec, make_record(value=encode_failure(codec, LocalError("x"))))
+
+    assert type(back) is LocalError
+    assert back.args == ("x",)
+
+
+def test_a_broken_decoder_does_not_hide_the_error(caplog):
+    codec = Codec()
+    codec.exceptions.add(ExceptionAdapter(LockedError, None, lambda data: data["nothing"]))
+
+    back = decode_failure(codec, make_record(value=encode_failure(codec, LockedError(holder=1))))
+
+    assert isinstance(back, ApplicationError)
+    assert str(back) == "held by 1"
+    assert "registered exception was not decoded" in caplog.text
+
+
+@exception
+class MarkedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (LockedError(holder=1), ApplicationError),
+        (MarkedError("x"), MarkedError),
+        (KeyError("x"), KeyError),
+        (UsageError("x"), UsageError),
+    ],
+    ids=lambda found: getattr(found, "__name__", None),
+)
+def test_classes_of_the_program_can_be_left_alone(error, expected):
+    codec = Codec(rebuilds_imported=False)
+
+    back = decode_failure(codec, make_record(value=encode_failure(codec, error)))
+
+    assert type(back) is expected
+
+
+def test_an_unknown_class_keeps_its_traceback():
+    value = encode_failure(CODEC, raised(ValueError("x")))
+    data = {**CODEC.decode(value), "name": "Foreign", "module": "nowhere"}
+
+    back = read(data)
+
+    assert isinstance(back, ApplicationError)
+    assert "raised" in back.remote_traceback

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from resonate_sdk import Workflow
+from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import DecodeError, UsageError
 from resonate_sdk.functions.callee import describe
 from tests.unit.sdk import annotated_elsewhere
+
+CODEC = Codec()
 
 
 @dataclass
@@ -155,8 +158,8 @@ def test_names_types_and_arguments_of_all_callables_are_found(func, name):
 
     assert callee.name == name
     assert callee.result_type is Order
-    assert callee.coerce((), {"a": PLAIN_ORDER})[1].get("a") == ORDER or callee.coerce(
-        (PLAIN_ORDER,), {}
+    assert callee.coerce(CODEC, (), {"a": PLAIN_ORDER})[1].get("a") == ORDER or callee.coerce(
+        CODEC, (PLAIN_ORDER,), {}
     )[0] == (ORDER,)
     with pytest.raises(UsageError, match=name):
         callee.check_arguments((), {"nonsense": 1})
@@ -232,7 +235,7 @@ def test_arguments_are_brought_into_their_annotated_types():
         return None
 
     args, kwargs = describe(func).coerce(
-        (PLAIN_ORDER, 1, PLAIN_ORDER), {"by": {"3": PLAIN_ORDER}, "x": PLAIN_ORDER}
+        CODEC, (PLAIN_ORDER, 1, PLAIN_ORDER), {"by": {"3": PLAIN_ORDER}, "x": PLAIN_ORDER}
     )
 
     assert args == (ORDER, 1.0, ORDER)
@@ -247,7 +250,10 @@ def test_arguments_without_a_meaningful_annotation_stay_plain(annotation):
 
     func.__annotations__["b"] = annotation
 
-    assert describe(func).coerce((PLAIN_ORDER, PLAIN_ORDER), {})[0] == (PLAIN_ORDER, PLAIN_ORDER)
+    assert describe(func).coerce(CODEC, (PLAIN_ORDER, PLAIN_ORDER), {})[0] == (
+        PLAIN_ORDER,
+        PLAIN_ORDER,
+    )
 
 
 def test_defaults_that_were_not_sent_are_left_alone():
@@ -256,7 +262,7 @@ def test_defaults_that_were_not_sent_are_left_alone():
     def func(ctx, a: int = sentinel):  # type: ignore[assignment]
         return None
 
-    assert describe(func).coerce((), {}) == ((), {})
+    assert describe(func).coerce(CODEC, (), {}) == ((), {})
 
 
 def test_arguments_are_not_changed_in_place():
@@ -265,7 +271,7 @@ def test_arguments_are_not_changed_in_place():
     def func(ctx, a: Order, b: Order):
         return None
 
-    describe(func).coerce(given, named)
+    describe(func).coerce(CODEC, given, named)
 
     assert given == [PLAIN_ORDER]
     assert named == {"b": PLAIN_ORDER}
@@ -287,7 +293,7 @@ def test_an_argument_that_does_not_fit_is_named_with_function_parameter_and_path
         return None
 
     with pytest.raises(DecodeError, match=f"argument '{name}' of func") as caught:
-        describe(func).coerce(args, kwargs)
+        describe(func).coerce(CODEC, args, kwargs)
     assert caught.value.function == "func"
     assert caught.value.path.startswith(name)
 
@@ -297,13 +303,13 @@ def test_the_path_leads_into_the_argument():
         return None
 
     with pytest.raises(DecodeError, match=r"\$\.tags\[1\]"):
-        describe(func).coerce(({"number": 1, "tags": ["a", 2]},), {})
+        describe(func).coerce(CODEC, ({"number": 1, "tags": ["a", 2]},), {})
 
 
 def test_arguments_that_do_not_fit_the_signature_are_a_decode_error():
     """They came from elsewhere: it is not this program that misuses the library."""
     with pytest.raises(DecodeError, match=r"plain.*missing a required argument: 'a'"):
-        describe(plain).coerce((), {})
+        describe(plain).coerce(CODEC, (), {})
 
 
 # Annotations that cannot be evaluated
@@ -315,18 +321,18 @@ def test_an_annotation_that_cannot_be_evaluated_does_not_prevent_the_description
 
     func.__annotations__ |= {"ctx": "Unknown", "a": "AlsoUnknown", "return": "Unknown"}
 
-    assert describe(func).coerce((PLAIN_ORDER,), {})[0] == (PLAIN_ORDER,)
+    assert describe(func).coerce(CODEC, (PLAIN_ORDER,), {})[0] == (PLAIN_ORDER,)
 
 
 def test_nor_does_it_prevent_the_coercion_of_the_others():
     callee = describe(annotated_elsewhere.leaf)
 
-    (order,), _ = callee.coerce(({"number": 7},), {})
+    (order,), _ = callee.coerce(CODEC, ({"number": 7},), {})
 
     assert order == annotated_elsewhere.Order(7)
     assert callee.result_type is annotated_elsewhere.Order
     with pytest.raises(DecodeError, match="argument 'count'"):
-        callee.coerce(({"number": 7}, "x"), {})
+        callee.coerce(CODEC, ({"number": 7}, "x"), {})
 
 
 def test_an_annotation_that_fails_when_evaluated_does_not_prevent_the_description():
@@ -335,4 +341,4 @@ def test_an_annotation_that_fails_when_evaluated_does_not_prevent_the_descriptio
 
     func.__annotations__["a"] = "1 / 0"
 
-    assert describe(func).coerce((1,), {})[0] == (1,)
+    assert describe(func).coerce(CODEC, (1,), {})[0] == (1,)
