@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.clock import now_ms
@@ -170,6 +170,10 @@ class Promises:
             raise AlreadySettledError(f"promise {id!r} is {record.state} already")
         return record
 
+    @overload
+    def get(self, id: str, *, type: type[T]) -> PromiseRecord[T]: ...
+    @overload
+    def get(self, id: str, *, type: Any = ...) -> PromiseRecord[Any]: ...
     def get(self, id: str, *, type: Any = Any) -> PromiseRecord[Any]:
         """Look at a promise.
 

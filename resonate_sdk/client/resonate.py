@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from resonate_sdk.ask import refusal
+from resonate_sdk.client.calls import Calls
 from resonate_sdk.client.configuration import configure
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.handle import Handle, refuse_blocking
@@ -24,7 +25,7 @@ from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
-from resonate_sdk.errors import FunctionNotFoundError, TransportError, UsageError
+from resonate_sdk.errors import TransportError, UsageError
 from resonate_sdk.execution.execution import Environment
 from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registered, Registry
@@ -51,7 +52,7 @@ WORKERS_MAX = 32
 WORKERS_BESIDE_CPUS = 4
 
 
-class Resonate:
+class Resonate(Calls):
     """A process's door to durable execution.
 
     Example:
@@ -208,14 +209,43 @@ class Resonate:
 
     @overload
     def register(
-        self, func: Callable[Concatenate[Any, P], Generator[Any, Any, T]], /
+        self,
+        func: Callable[Concatenate[Any, P], Generator[Any, Any, T]],
+        /,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] = (),
+        timeout: Seconds | None = None,
+        overlap: bool = True,
     ) -> Function[P, T]: ...
     @overload
     def register(
-        self, func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /
+        self,
+        func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        /,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] = (),
+        timeout: Seconds | None = None,
+        overlap: bool = True,
     ) -> Function[P, T]: ...
     @overload
-    def register(self, func: Callable[Concatenate[Any, P], T], /) -> Function[P, T]: ...
+    def register(
+        self,
+        func: Callable[Concatenate[Any, P], T],
+        /,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+        non_retryable_exceptions: tuple[type[Exception], ...] = (),
+        timeout: Seconds | None = None,
+        overlap: bool = True,
+    ) -> Function[P, T]: ...
     @overload
     def register(
         self,
@@ -229,19 +259,6 @@ class Resonate:
         timeout: Seconds | None = None,
         overlap: bool = True,
     ) -> "Registrar": ...
-    @overload
-    def register(
-        self,
-        func: Callable[..., Any],
-        /,
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] = (),
-        timeout: Seconds | None = None,
-        overlap: bool = True,
-    ) -> Function[..., Any]: ...
     def register(
         self,
         func: Callable[..., Any] | None = None,
@@ -280,75 +297,9 @@ class Resonate:
         return Registrar(add) if func is None else add(func)
 
     @overload
-    def begin_run(
-        self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> Handle[T]: ...
+    def get(self, id: str, *, type: type[T]) -> Handle[T]: ...
     @overload
-    def begin_run(
-        self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any
-    ) -> Handle[Any]: ...
-    def begin_run(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Handle[Any]:
-        """Run a function in this process as the execution `id`; the handle waits for its result.
-
-        An id that exists is not run again. If this process dies, any worker of the target's
-        group goes on, by default of the own group.
-
-        Args:
-            id: the name of the execution; chosen by the program, it makes the call idempotent.
-            func: a function registered here, or its name.
-            args: its arguments; storable as JSON.
-            kwargs: likewise.
-
-        Raises:
-            FunctionNotFoundError: it is not registered here.
-            UsageError: the arguments do not fit.
-        """
-        return self.start_here(id, self._registered(func), args, kwargs, NO_OPTIONS)
-
-    @overload
-    def run(self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
-    @overload
-    def run(self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any: ...
-    def run(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run a function in this process as the execution `id`, and wait for its result."""
-        refuse_blocking(id)
-        return self.begin_run(id, func, *args, **kwargs).result()
-
-    @overload
-    def begin_rpc(
-        self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> Handle[T]: ...
-    @overload
-    def begin_rpc(
-        self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any
-    ) -> Handle[Any]: ...
-    def begin_rpc(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Handle[Any]:
-        """Run a function in any worker of the target's group; the handle waits for its result.
-
-        Args:
-            id: the name of the execution; chosen by the program, it makes the call idempotent.
-            func: the name of a function registered there, or a function registered here.
-            args: its arguments; storable as JSON.
-            kwargs: likewise.
-
-        Raises:
-            FunctionNotFoundError: a function object is not registered here.
-            EncodeError: an argument cannot be stored.
-        """
-        if not isinstance(func, str):
-            return self.start_at_target(id, self._registered(func), args, kwargs, NO_OPTIONS)
-        version = self._given.version or self._registry.latest(func) or 1
-        return self._start(id, func, version, args, kwargs, self._given, Any, here=False)
-
-    @overload
-    def rpc(self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
-    @overload
-    def rpc(self, id: str, /, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any: ...
-    def rpc(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run a function in any worker of the target's group, and wait for its result."""
-        refuse_blocking(id)
-        return self.begin_rpc(id, func, *args, **kwargs).result()
-
+    def get(self, id: str, *, type: Any = ...) -> Handle[Any]: ...
     def get(self, id: str, *, type: Any = Any) -> Handle[Any]:
         """Wait for a promise that exists.
 
@@ -538,17 +489,15 @@ class Resonate:
             return id
         return f"{self._prefix}:{id}"
 
-    def _registered(self, func: Any) -> Registered:
-        if isinstance(func, str):
-            return self._registry.by_name(func, self._given.version or 0)
-        raw: Any = func.func if isinstance(func, Function) else func
-        registered = self._registry.by_func(raw)
-        if registered is None:
-            name = getattr(raw, "__name__", repr(raw))
-            raise FunctionNotFoundError(
-                f"function {name} is not registered here: put @resonate.register above it"
-            )
-        return registered
+    def _find(self, name: str) -> Registered:
+        return self._registry.by_name(name, self._given.version or 0)
+
+    def _find_func(self, func: Callable[..., Any]) -> Registered | None:
+        return self._registry.by_func(func)
+
+    def _start_by_name(self, id: str, name: str, args: Any, kwargs: Any) -> Handle[Any]:
+        version = self._given.version or self._registry.latest(name) or 1
+        return self._start(id, name, version, args, kwargs, self._given, Any, here=False)
 
     def _add(self, func: Callable[..., Any], **how: Any) -> Any:
         registered = self._registry.add(func, **how)
