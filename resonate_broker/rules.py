@@ -191,6 +191,23 @@ def suspended(task: Task) -> Task:
     )
 
 
+def halted(task: Task) -> Task:
+    """Nobody has the task, and nobody gets it until it is continued."""
+    return replace(
+        task,
+        state="halted",
+        pid=None,
+        lease_ms=None,
+        expires_at_ms=None,
+        is_resumed=False,
+        retry_at_ms=None,
+        queued_at_ms=None,
+        hint_at_ms=None,
+        is_hint_sticky=False,
+        attempts=0,
+    )
+
+
 def fulfilled(task: Task) -> Task:
     """The task of a settled promise: what it was is left, nothing of what it did."""
     return Task(

@@ -7,6 +7,7 @@ somebody decides what to write; nothing that was decided is true before `commit`
 from collections.abc import Mapping
 from typing import Protocol
 
+from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_store.state import Changes, Due, Loaded, LoadSet, Page, Snapshot
 
 
@@ -92,8 +93,28 @@ class Store(Protocol):
         """
         ...
 
-    async def search(self, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
+    async def search(
+        self,
+        tags: Mapping[str, str],
+        after: str | None,
+        limit: int,
+        states: tuple[PromiseState, ...] = (),
+    ) -> Page:
         """Find promises by tags above an id, looking at a bounded number of rows.
+
+        Args:
+            tags: that they have, among others.
+            after: only ids above this one.
+            limit: no more than so many.
+            states: stored in one of these; in any if empty.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def search_tasks(self, state: TaskState | None, after: str | None, limit: int) -> Page:
+        """Find promises that have a task, stored in this state, looking at a bounded number.
 
         Raises:
             UnavailableError: there is no connection.

@@ -19,6 +19,7 @@ from resonate_broker.kernel.submissions import (
     ReadQueued,
     ReadQueuedGroups,
     Search,
+    SearchTasks,
     Write,
 )
 from resonate_broker.kernel.system import AioCQE, AioSQE
@@ -85,7 +86,7 @@ class EventLoopAIO:
                 return self._store.begin(load)
             case Write(changes=changes):
                 return self._store.write(changes)
-            case ReadDue() | ReadQueued() | ReadQueuedGroups() | Search():
+            case ReadDue() | ReadQueued() | ReadQueuedGroups() | Search() | SearchTasks():
                 return self._store.read(submission)
             case Declare(group=group):
                 return self._messages.declare(group)

@@ -11,6 +11,7 @@ from resonate_broker.kernel.submissions import (
     ReadQueued,
     ReadQueuedGroups,
     Search,
+    SearchTasks,
     StoreFailed,
     Written,
 )
@@ -32,7 +33,7 @@ CONFLICT_RETRY_S_MAX = 0.5
 OUTAGE_RETRY_S_MIN = 0.05
 OUTAGE_RETRY_S_MAX = 2.0
 
-StoreRead = ReadDue | ReadQueued | ReadQueuedGroups | Search
+StoreRead = ReadDue | ReadQueued | ReadQueuedGroups | Search | SearchTasks
 
 
 class StoreSubsystem:
@@ -96,8 +97,10 @@ class StoreSubsystem:
                     return await self._store.queued(group, limit)
                 case ReadQueuedGroups(limit=limit):
                     return await self._store.queued_groups(limit)
-                case Search(tags=tags, after=after, limit=limit):
-                    return await self._store.search(tags, after, limit)
+                case Search(tags=tags, after=after, limit=limit, states=states):
+                    return await self._store.search(tags, after, limit, states)
+                case SearchTasks(state=state, after=after, limit=limit):
+                    return await self._store.search_tasks(state, after, limit)
         except StoreError as error:
             return Failed(str(error))
 

@@ -19,6 +19,7 @@ from resonate_broker.kernel.submissions import (
     ReadQueued,
     ReadQueuedGroups,
     Search,
+    SearchTasks,
     StoreFailed,
     Write,
     Written,
@@ -86,8 +87,10 @@ class ImmediateAIO:
                 return complete(self._store.queued(group, limit))
             case ReadQueuedGroups(limit=limit):
                 return complete(self._store.queued_groups(limit))
-            case Search(tags=tags, after=after, limit=limit):
-                return complete(self._store.search(tags, after, limit))
+            case Search(tags=tags, after=after, limit=limit, states=states):
+                return complete(self._store.search(tags, after, limit, states))
+            case SearchTasks(state=state, after=after, limit=limit):
+                return complete(self._store.search_tasks(state, after, limit))
             case Probe(group=group):
                 return self._queues.probe(group)
             case Publish(messages=messages):

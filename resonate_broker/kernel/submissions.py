@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from resonate_sdk.protocol.messages import Message
+from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import Changes, Due, Listener, Loaded, LoadSet, Page, Timer
 
@@ -109,9 +110,23 @@ class ReadQueuedGroups(Struct, frozen=True):
 
 
 class Search(Struct, frozen=True):
-    """Find promises by tags; completed with `Page`."""
+    """Find promises by tags; completed with `Page`.
+
+    Attributes:
+        after: only ids above this one.
+        states: stored in one of these; in any if empty.
+    """
 
     tags: Mapping[str, str]
+    after: str | None
+    limit: int
+    states: tuple[PromiseState, ...] = ()
+
+
+class SearchTasks(Struct, frozen=True):
+    """Find promises with a task, by the state it is stored in; completed with `Page`."""
+
+    state: TaskState | None
     after: str | None
     limit: int
 
@@ -181,7 +196,7 @@ class Published(Struct, frozen=True):
 
 
 StoreSubmission = Begin | Write
-Effect = ReadDue | ReadQueued | ReadQueuedGroups | Search | Declare | Probe | Publish
+Effect = ReadDue | ReadQueued | ReadQueuedGroups | Search | SearchTasks | Declare | Probe | Publish
 AioSubmission = StoreSubmission | Effect
 AioCompletion = (
     Loaded

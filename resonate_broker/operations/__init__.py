@@ -12,12 +12,15 @@ from resonate_broker.operations.promise_register_listener import promise_registe
 from resonate_broker.operations.promise_search import promise_search
 from resonate_broker.operations.promise_settle import promise_settle
 from resonate_broker.operations.task_acquire import task_acquire
+from resonate_broker.operations.task_continue import task_continue
 from resonate_broker.operations.task_create import task_create
 from resonate_broker.operations.task_fence import task_fence
 from resonate_broker.operations.task_fulfill import task_fulfill
 from resonate_broker.operations.task_get import task_get
+from resonate_broker.operations.task_halt import task_halt
 from resonate_broker.operations.task_heartbeat import task_heartbeat
 from resonate_broker.operations.task_release import task_release
+from resonate_broker.operations.task_search import task_search
 from resonate_broker.operations.task_suspend import task_suspend
 
 
@@ -45,4 +48,7 @@ def register_operations(
     system.add_on_request("task.suspend", task_suspend)
     system.add_on_request("task.fence", task_fence)
     system.add_on_request("task.heartbeat", task_heartbeat)
+    system.add_on_request("task.halt", task_halt)
+    system.add_on_request("task.continue", task_continue)
+    system.add_on_request("task.search", task_search)
     system.add_on_request("hello", partial(hello, partitions=partitions, on_group=on_group))

@@ -1,42 +1,70 @@
 """`promise.search`: list promises by tags and state."""
 
+from collections.abc import Generator
 from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
 
 from resonate_broker import rules
 from resonate_broker.kernel.coroutine import Body, Operation
-from resonate_broker.kernel.submissions import Commit, Failed, Load, Search, Spawn
+from resonate_broker.kernel.submissions import Commit, Failed, Load, Search, SearchTasks, Spawn
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import responses
-from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.records import PromiseState
 from resonate_sdk.protocol.requests import PromiseSearch
 from resonate_sdk.protocol.responses import Answer, PromisePage
-from resonate_store.state import Page
+from resonate_store.state import Page, Promise
 
 
 def promise_search(request: PromiseSearch) -> Operation:
-    """Answer with a page; with a cursor there may be more, even if the page is empty.
+    """Answer with a page; with a cursor there may be more, even if the page is empty."""
+    wanted = Search(request.tags, request.cursor, request.limit, _stored_as(request.state))
+    page: Page | Answer = yield from find(wanted)
+    if isinstance(page, Answer):
+        return page
+    promises = tuple(
+        rules.record(promise)
+        for promise in page.promises
+        if request.state is None or promise.state == request.state
+    )
+    return Answer(responses.OK, PromisePage(promises=promises, cursor=page.scanned_to))
+
+
+def find(search: Search | SearchTasks) -> Generator[Any, Any, Page | Answer]:
+    """Look for promises; return a page of them after the deadline rule, or a refusal.
 
     It passes through a batch first, so that it finds what its sender wrote before. A deadline that
     has passed is stored before it is shown.
     """
     yield Load()
     yield Commit()
-    page: Page | Failed = yield Search(request.tags, request.cursor, request.limit)
+    page: Page | Failed = yield search
     if isinstance(page, Failed):
         return rules.refused(responses.UNAVAILABLE, f"cannot search now: {page.reason}")
     due = tuple(promise.id for promise in page.promises if rules.is_due(promise, page.now_ms))
-    if due:
-        yield Spawn(tuple(partial(_store_verdict, id) for id in due))
-    promises: list[PromiseRecord] = []
-    for promise in page.promises:
-        seen = rules.project(promise, page.now_ms)
-        if request.state is None or seen.state == request.state:
-            promises.append(rules.record(seen))
-    data = PromisePage(promises=tuple(promises), cursor=page.scanned_to)
-    return Answer(responses.OK, data)
+    if not due:
+        return page
+    seen: dict[str, Promise | None] = {}
+    yield Spawn(tuple(partial(_store_verdict, id, seen) for id in due))
+    # What could not be looked at under its lock is left out: it is neither, as far as we know.
+    found = (seen.get(promise.id) if promise.id in due else promise for promise in page.promises)
+    return replace(page, promises=tuple(promise for promise in found if promise is not None))
 
 
-def _store_verdict(id: str) -> Body:
+def _stored_as(state: PromiseState | None) -> tuple[PromiseState, ...]:
+    """How a promise may be stored that is seen in this state: its deadline may have passed."""
+    match state:
+        case None:
+            return ()
+        case "pending":
+            return ("pending",)
+        case "resolved" | "rejected" | "rejected_canceled" | "rejected_timedout":
+            return (state, "pending")
+
+
+def _store_verdict(id: str, seen: dict[str, Promise | None]) -> Body:
     state: WorkingState = yield Load(ids=(id,))
-    rules.observe(state, id)
+    promise = rules.observe(state, id)
     yield Commit()
+    seen[id] = promise

@@ -14,7 +14,7 @@ from resonate_store.state import Promise
 
 def task_create(request: TaskCreate) -> Operation:
     """Answer with the task: acquired by the caller, or fulfilled if the promise is settled."""
-    create = request.action.data
+    create = request.promise
     fault = create_fault(create, acquire=True)
     if fault is not None:
         return rules.refused(responses.MALFORMED, fault)
@@ -27,10 +27,9 @@ def task_create(request: TaskCreate) -> Operation:
     elif promise.task is None:
         reason = f"promise {create.id!r} exists without resonate:target"
         return (yield Commit(rules.refused(responses.UNPROCESSABLE, reason)))
-    else:
-        due = rules.due_relatives(state, promise) if request.preload else ()
-        if due:
-            yield Load(ids=(create.id, *due), preload=preload)
+    due = rules.due_relatives(state, promise) if request.preload else ()
+    if due:
+        yield Load(ids=(create.id, *due), preload=preload)
     return (yield Commit(_take(state, promise, request)))
 
 

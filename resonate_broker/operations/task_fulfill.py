@@ -17,6 +17,6 @@ def task_fulfill(request: TaskFulfill) -> Operation:
     if refusal is not None:
         return (yield Commit(refusal))
     assert promise is not None, "a held task has a promise"
-    settle = request.action.data
+    settle = request.settlement
     promise = rules.settle(state, promise, settle.state, settle.value)
     return (yield Commit(Answer(responses.OK, PromiseData(promise=rules.record(promise)))))

@@ -19,7 +19,7 @@ def task_suspend(request: TaskSuspend) -> Operation:
     The awaited promises are under lock while this is decided, so no settlement slips between
     the look and the registration.
     """
-    awaited_ids = tuple(action.data.awaited for action in request.actions)
+    awaited_ids = request.awaited
     ids = (request.id, *awaited_ids)
     preload = (request.id,) if request.preload else ()
     state: WorkingState = yield Load(ids=ids, preload=preload)

@@ -10,21 +10,24 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
-from resonate_sdk.protocol import addresses, limits, responses, tags
+from resonate_sdk.protocol import addresses, faults, limits, responses, tags
+from resonate_sdk.protocol.faults import UNREADABLE
 from resonate_sdk.protocol.requests import (
     KINDS,
     CreateAction,
+    DebugTick,
     PromiseCreate,
     PromiseRegisterListener,
     Request,
     TaskCreate,
     TaskFence,
 )
+from resonate_sdk.protocol.requests.base import Instant
 from resonate_sdk.protocol.responses import Answer
 
 UNKNOWN_KIND = "unknown"
 UNKNOWN_CORRELATION_ID = "0"
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a decoder raises
+DEBUG_PREFIX = "debug."
 
 
 class RequestHead(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,22 +76,42 @@ class ReceivedResponse(Struct, frozen=True, kw_only=True):
 
 
 class Decoded(Struct, frozen=True):
-    """A request that is well formed and normalised; `raw` is what it was made of."""
+    """A request that is well formed and normalised; `raw` is what it was made of.
+
+    Attributes:
+        now_ms: the instant at which it wants to be carried out, if it may choose that.
+    """
 
     kind: str
     head: RequestHead
     request: Request
     raw: bytes
+    now_ms: int | None = None
 
 
 class Malformed(Struct, frozen=True):
-    """A request that cannot be carried out; `reason` is one sentence for its sender."""
+    """A request that cannot be carried out; `reason` is one sentence for its sender.
+
+    Attributes:
+        status: 400, or 403 for what its sender may not ask for.
+    """
 
     kind: str
     correlation_id: str
     chain: str | None
     reason: str
     raw: bytes
+    status: int = responses.MALFORMED
+
+
+class _DebugHead(Struct, frozen=True, kw_only=True):
+    debug_time_ms: Instant | None = field(name="resonate:debug_time", default=None)
+
+
+class _DebugEnvelope(Struct, frozen=True, kw_only=True):
+    """The part of a request that is read only where it may be used."""
+
+    head: _DebugHead
 
 
 class Body(Struct, frozen=True):
@@ -103,6 +126,7 @@ class Body(Struct, frozen=True):
 
 
 _envelope_decoder = msgspec.json.Decoder(RequestEnvelope)
+_debug_decoder = msgspec.json.Decoder(_DebugEnvelope)
 _raws_decoder = msgspec.json.Decoder(list[Raw])
 _responses_decoder = msgspec.json.Decoder(list[ReceivedResponse])
 _response_decoder = msgspec.json.Decoder(ReceivedResponse)
@@ -113,13 +137,18 @@ _redirect_decoder = msgspec.json.Decoder(responses.Redirected)
 _text_decoder = msgspec.json.Decoder(str)
 
 
-def decode_body(body: bytes) -> Body:
-    """Read the requests of one message; what is wrong with one spoils no other."""
+def decode_body(body: bytes, *, may_debug: bool = False) -> Body:
+    """Read the requests of one message; what is wrong with one spoils no other.
+
+    Args:
+        body: of the message.
+        may_debug: whether its sender may ask for `debug.*`, and choose instants.
+    """
     if len(body) > limits.MESSAGE_BYTES_MAX:
         reason = f"the message has {len(body)} bytes, the limit is {limits.MESSAGE_BYTES_MAX}"
         return _one_malformed(body, reason)
     if body.lstrip()[:1] != b"[":
-        return Body(False, (_decode_item(body),))
+        return Body(False, (_decode_item(body, may_debug=may_debug),))
     try:
         raws = _split(body)
     except (*UNREADABLE, ValueError) as error:
@@ -132,7 +161,7 @@ def decode_body(body: bytes) -> Body:
             f"the message has {len(raws)} envelopes, the limit is "
             f"{limits.ENVELOPES_PER_MESSAGE_MAX}",
         )
-    return Body(True, tuple(_decode_item(bytes(raw)) for raw in raws))
+    return Body(True, tuple(_decode_item(bytes(raw), may_debug=may_debug) for raw in raws))
 
 
 def _split(body: bytes) -> Sequence[Raw | bytes]:
@@ -147,7 +176,7 @@ def _one_malformed(body: bytes, reason: str) -> Body:
     return Body(False, (Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, None, reason, body),))
 
 
-def _decode_item(item: bytes) -> Decoded | Malformed:
+def _decode_item(item: bytes, *, may_debug: bool) -> Decoded | Malformed:
     try:
         envelope = _envelope_decoder.decode(item)
     except UNREADABLE as error:
@@ -156,16 +185,46 @@ def _decode_item(item: bytes) -> Decoded | Malformed:
     if fault is not None:
         kind = envelope.kind or UNKNOWN_KIND
         return Malformed(kind, head.correlation_id, head.chain, fault, item)
+    kind = envelope.kind
+    if kind.startswith(DEBUG_PREFIX) and not may_debug:
+        reason = f"{kind} is refused: debugging is not enabled on this server, or not for you"
+        return Malformed(kind, head.correlation_id, head.chain, reason, item, responses.FORBIDDEN)
+    decoder = _request_decoders.get(kind)
+    if decoder is None:
+        reason = f"Unknown operation: {kind}"
+        return Malformed(kind, head.correlation_id, head.chain, reason, item)
     try:
-        request = _request_decoders[envelope.kind].decode(envelope.data)
+        request = decoder.decode(envelope.data)
+        now_ms = _debug_time_ms(item, request) if may_debug else None
     except UNREADABLE as error:
-        reason = f"{envelope.kind}: {error}"
-        return Malformed(envelope.kind, head.correlation_id, head.chain, reason, item)
-    return Decoded(envelope.kind, envelope.head, normalize(request), item)
+        reason = f"{kind}: {faults.explain(error, bytes(envelope.data))}"
+        return Malformed(kind, head.correlation_id, head.chain, reason, item)
+    except _DebugTimeError as error:
+        return Malformed(kind, head.correlation_id, head.chain, str(error), item)
+    return Decoded(kind, envelope.head, normalize(request), item, now_ms)
+
+
+class _DebugTimeError(Exception):
+    """The instant that a request wants to be carried out at is none; the message says why."""
+
+
+def _debug_time_ms(item: bytes, request: Request) -> int | None:
+    """The instant that a request chooses."""
+    try:
+        at_ms = _debug_decoder.decode(item).head.debug_time_ms
+    except UNREADABLE as error:
+        raise _DebugTimeError(faults.explain(error, item)) from error
+    if not isinstance(request, DebugTick):
+        return at_ms
+    if at_ms not in (None, request.at_ms):
+        raise _DebugTimeError(
+            f"debug.tick: head resonate:debug_time is {at_ms}, but time is {request.at_ms}"
+        )
+    return request.at_ms
 
 
 def _fault(envelope: RequestEnvelope) -> str | None:
-    """What is wrong with an envelope before its data is read."""
+    """What is wrong with an envelope before its kind is looked at."""
     if not envelope.kind:
         return "the kind is empty"
     if not bytes(envelope.data).startswith(b"{"):
@@ -173,26 +232,28 @@ def _fault(envelope: RequestEnvelope) -> str | None:
     if envelope.head.version not in limits.VERSIONS_SERVED:
         served = ", ".join(sorted(limits.VERSIONS_SERVED))
         return f"head.version {envelope.head.version!r} is not served here, {served} is"
-    if envelope.kind not in _request_decoders:
-        return f"Unknown operation: {envelope.kind}"
     return None
 
 
 def _malformed_item(item: bytes, error: Exception) -> Malformed:
     """Name the request as well as its ruins allow, so that its sender can be answered."""
+    surrogate = None
     try:
         ruin: Any = msgspec.json.decode(item)
     except UNREADABLE:
-        reason = f"the request is not JSON: {error}"
-        return Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, None, reason, item)
+        surrogate = faults.find_surrogate(item)
+        if surrogate is None:
+            reason = f"the request is not JSON: {error}"
+            return Malformed(UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, None, reason, item)
+        ruin = faults.loose(item)
     kind, correlation_id, chain = UNKNOWN_KIND, UNKNOWN_CORRELATION_ID, None
     match ruin:
-        case {"kind": str(found)} if found:
+        case {"kind": str(found)} if found and _is_text(found):
             kind = found
         case _:
             pass
     match ruin:
-        case {"head": {"corrId": str(found)}}:
+        case {"head": {"corrId": str(found)}} if _is_text(found):
             correlation_id = found
         case _:
             pass
@@ -201,7 +262,17 @@ def _malformed_item(item: bytes, error: Exception) -> Malformed:
             chain = found
         case _:
             pass
-    return Malformed(kind, correlation_id, chain, f"the request is no envelope: {error}", item)
+    reason = surrogate or f"the request is no envelope: {faults.explain(error, item)}"
+    return Malformed(kind, correlation_id, chain, reason, item)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be sent back: half a character cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def normalize(request: Request) -> Request:
@@ -215,7 +286,9 @@ def normalize(request: Request) -> Request:
         case PromiseRegisterListener():
             address = addresses.normalize(request.address)
             return msgspec.structs.replace(request, address=address)
-        case TaskCreate(action=action) | TaskFence(action=CreateAction() as action):
+        case (
+            TaskCreate(action=CreateAction() as action) | TaskFence(action=CreateAction() as action)
+        ):
             create = _normalize_create(action.data)
             if create is action.data:
                 return request

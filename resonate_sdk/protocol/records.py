@@ -9,6 +9,8 @@ PromiseState = Literal["pending", "resolved", "rejected", "rejected_canceled", "
 SettledState = Literal["resolved", "rejected", "rejected_canceled", "rejected_timedout"]
 SettleState = Literal["resolved", "rejected", "rejected_canceled"]
 TaskState = Literal["pending", "acquired", "suspended", "halted", "fulfilled"]
+OverlapPolicy = Literal["allow", "skip"]
+MissedPolicy = Literal["all", "latest", "none"]
 
 
 class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,6 +70,28 @@ class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resumes: int
     lease_ms: int | None = field(name="ttl", default=None)
     pid: str | None = None
+
+
+class ScheduleRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A schedule as the server shows it; the fields are those of its creation.
+
+    Attributes:
+        next_run_at_ms: its next occurrence, epoch ms; always after the one before.
+        last_run_at_ms: the last occurrence that had a promise; absent before the first.
+    """
+
+    id: str
+    cron: str
+    promise_id: str = field(name="promiseId")
+    promise_timeout_ms: int = field(name="promiseTimeout")
+    promise_param: Value = field(name="promiseParam")
+    promise_tags: Mapping[str, str] = field(name="promiseTags")
+    created_at_ms: int = field(name="createdAt")
+    next_run_at_ms: int = field(name="nextRunAt")
+    last_run_at_ms: int | None = field(name="lastRunAt", default=None)
+    timezone: str
+    overlap: OverlapPolicy
+    missed: MissedPolicy
 
 
 class TaskRef(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from resonate_sdk.protocol.requests import ActionHead
 OK = 200
 REDIRECT = 300  # task.suspend only: an awaited promise is settled, do not sleep
 MALFORMED = 400
+FORBIDDEN = 403
 NOT_FOUND = 404
 CONFLICT = 409
 UNPROCESSABLE = 422
@@ -40,6 +41,13 @@ class TaskData(Struct, frozen=True, kw_only=True):
     """One task."""
 
     task: TaskRecord
+
+
+class TaskPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of a search; with a cursor there may be more, even if this page is empty."""
+
+    tasks: tuple[TaskRecord, ...]
+    cursor: str | None = None
 
 
 class TaskGranted(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -105,7 +113,17 @@ class Welcome(Struct, frozen=True, kw_only=True):
     version: str
 
 
-Success = Nothing | PromiseData | PromisePage | TaskData | TaskGranted | Fenced | Beaten | Welcome
+Success = (
+    Nothing
+    | PromiseData
+    | PromisePage
+    | TaskData
+    | TaskPage
+    | TaskGranted
+    | Fenced
+    | Beaten
+    | Welcome
+)
 Data = Success | Redirected | str
 
 
@@ -142,5 +160,8 @@ DATA: Mapping[str, type[Success]] = {
     "task.suspend": Nothing,
     "task.fence": Fenced,
     "task.heartbeat": Beaten,
+    "task.halt": Nothing,
+    "task.continue": Nothing,
+    "task.search": TaskPage,
     "hello": Welcome,
 }

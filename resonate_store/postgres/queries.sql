@@ -76,7 +76,8 @@ with page as materialized (
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses
     from (select * from promises where id > $2 order by id limit $4) looked_at
-    where tags @> $1 order by id limit $3
+    where tags @> $1 and ($5::text[] is null or state = any($5))
+    order by id limit $3
 )
 select
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
@@ -96,11 +97,11 @@ order by page.id;
 -- As search_all, of one tree. Its root has no entry in the index of origins.
 with tree as not materialized (
     (
-        select * from promises where origin = $5 and origin <> id and id > $2
+        select * from promises where origin = $6 and origin <> id and id > $2
         order by id limit $4
     )
     union all
-    (select * from promises where id = $5 and origin = id and id > $2)
+    (select * from promises where id = $6 and origin = id and id > $2)
 ), page as materialized (
     select
         id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
@@ -108,13 +109,40 @@ with tree as not materialized (
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses
     from (select * from tree order by id limit $4) looked_at
-    where tags @> $1 order by id limit $3
+    where tags @> $1 and ($5::text[] is null or state = any($5))
+    order by id limit $3
 )
 select
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
     case
         when (select count(*) from page) = $3 then (select max(id) from page)
         else (select id from tree order by id offset $4 - 1 limit 1)
+    end,
+    page.id, page.timeout_at, page.created_at, page.tags, page.param_headers, page.param_data,
+    page.group_name, page.priority, page.concurrency_key, page.state, page.settled_at,
+    page.timer_at, page.value_headers, page.value_data, page.task_state, page.version, page.pid,
+    page.last_pid, page.lease_ms, page.expires_at, page.resumes, page.is_resumed, page.retry_at,
+    page.queued_at, page.hint_at, page.is_hint_sticky, page.attempts, page.lease_losses
+from (values (true)) as always left join page on true
+order by page.id;
+
+-- name: search_tasks
+-- As search_all, of promises with a task.
+with page as materialized (
+    select
+        id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
+        concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
+        version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
+        hint_at, is_hint_sticky, attempts, lease_losses
+    from (select * from promises where id > $2 order by id limit $4) looked_at
+    where group_name is not null and ($1::text is null or task_state = $1)
+    order by id limit $3
+)
+select
+    floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
+    case
+        when (select count(*) from page) = $3 then (select max(id) from page)
+        else (select id from promises where id > $2 order by id offset $4 - 1 limit 1)
     end,
     page.id, page.timeout_at, page.created_at, page.tags, page.param_headers, page.param_data,
     page.group_name, page.priority, page.concurrency_key, page.state, page.settled_at,

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_store.postgres import settings
 from resonate_store.postgres.connection import Pool, Row, connect
 from resonate_store.postgres.data_path import DataPath
@@ -76,14 +77,26 @@ class PostgresStore:
         """Name groups that have such tasks, ascending."""
         return tuple(group for (group,) in await self._read("queued_groups", limit))
 
-    async def search(self, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
+    async def search(
+        self,
+        tags: Mapping[str, str],
+        after: str | None,
+        limit: int,
+        states: tuple[PromiseState, ...] = (),
+    ) -> Page:
         """Find promises by tags above an id, looking at a bounded number of rows."""
-        page = (to_json(tags), after or "", limit, SEARCH_ROWS_MAX)
+        page = (to_json(tags), after or "", limit, SEARCH_ROWS_MAX, states or None)
         origin = tags.get(tag.ORIGIN)
         if origin is None:
-            rows = await self._read("search_all", *page)
-        else:
-            rows = await self._read("search_origin", *page, origin)
+            return await self._page("search_all", *page)
+        return await self._page("search_origin", *page, origin)
+
+    async def search_tasks(self, state: TaskState | None, after: str | None, limit: int) -> Page:
+        """Find promises that have a task, stored in this state, looking at a bounded number."""
+        return await self._page("search_tasks", state, after or "", limit, SEARCH_ROWS_MAX)
+
+    async def _page(self, query: str, *parameters: Any) -> Page:
+        rows = await self._read(query, *parameters)
         return Page(
             now_ms=self._data_path.observe(rows[0][0]),
             promises=tuple(to_promise(row[2:]) for row in rows if row[2] is not None),
@@ -113,6 +126,6 @@ class PostgresStore:
         await self._data_path.close()
         await self._readers.close()
 
-    async def _read(self, query: str, *parameters: str | int | None) -> Sequence[Row]:
+    async def _read(self, query: str, *parameters: Any) -> Sequence[Row]:
         async with self._readers.connection() as connection:
             return await connection.fetch(_QUERIES[query], *parameters)

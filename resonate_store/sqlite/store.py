@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_store.queries import load_queries
 from resonate_store.state import (
     Callback,
@@ -115,17 +116,40 @@ class SqliteStore:
         """Name acquired tasks with an id above `after`, ascending."""
         return tuple(id for (id,) in self._rows("acquired", after, limit))
 
-    async def search(self, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
+    async def search(
+        self,
+        tags: Mapping[str, str],
+        after: str | None,
+        limit: int,
+        states: tuple[PromiseState, ...] = (),
+    ) -> Page:
         """Find promises by tags above an id, looking at a bounded number of rows."""
+
+        def is_wanted(promise: Promise) -> bool:
+            is_state = not states or promise.state in states
+            return is_state and tags.items() <= promise.tags.items()
+
         origin = tags.get(tag.ORIGIN)
         if origin is None:
             rows = self._rows("search_all", after or "", SEARCH_ROWS_MAX)
         else:
             rows = self._rows("search_origin", origin, after or "", SEARCH_ROWS_MAX)
+        return self._page(rows, is_wanted, limit)
+
+    async def search_tasks(self, state: TaskState | None, after: str | None, limit: int) -> Page:
+        """Find promises that have a task, stored in this state, looking at a bounded number."""
+
+        def is_wanted(promise: Promise) -> bool:
+            return promise.task is not None and state in (None, promise.task.state)
+
+        rows = self._rows("search_all", after or "", SEARCH_ROWS_MAX)
+        return self._page(rows, is_wanted, limit)
+
+    def _page(self, rows: Iterable[Any], is_wanted: Callable[[Promise], bool], limit: int) -> Page:
         found: list[Promise] = []
         for count, (record,) in enumerate(rows, start=1):
             promise = _decode(record)
-            if tags.items() <= promise.tags.items():
+            if is_wanted(promise):
                 found.append(promise)
             if len(found) == limit or count == SEARCH_ROWS_MAX:
                 return Page(now_ms=self._now_ms(), promises=tuple(found), scanned_to=promise.id)

@@ -8,7 +8,7 @@ from resonate_store.postgres import store as postgres_store
 from resonate_store.sqlite import store as sqlite_store
 from resonate_store.state import Callback, Changes, Listener, Promise, Snapshot, Timer
 from resonate_store.store import Store
-from tests.contract.rows import create, ids_of, make_promise, make_task, write
+from tests.contract.rows import BORN_AT_MS, create, ids_of, make_promise, make_task, write
 
 LONG_AGO_MS = 5
 FAR_AHEAD_MS = INSTANT_MS_MAX
@@ -196,3 +196,36 @@ async def test_a_snapshot_has_everything_in_order(store):
         listeners=changes.listeners_added,
         timers=changes.timers_armed,
     )
+
+
+async def test_a_search_looks_only_at_what_is_stored_in_one_of_these_states(store):
+    await create(
+        store,
+        make_promise("a"),
+        make_promise("b", state="resolved", settled_at_ms=BORN_AT_MS),
+        make_promise("c", state="rejected", settled_at_ms=BORN_AT_MS),
+    )
+
+    page = await store.search({}, None, 1, ("rejected", "resolved"))
+    rest = await store.search({}, page.scanned_to, 5, ("rejected", "resolved"))
+
+    assert (ids_of(page.promises), page.scanned_to) == (["b"], "b")
+    assert (ids_of(rest.promises), rest.scanned_to) == (["c"], None)
+
+
+async def test_tasks_are_found_by_the_state_they_are_stored_in(store):
+    await create(
+        store,
+        make_promise("a"),
+        make_promise("b", task=make_task(state="halted")),
+        make_promise("c", task=make_task()),
+        make_promise("d", task=make_task(state="halted")),
+    )
+
+    halted = await store.search_tasks("halted", None, 5)
+    first = await store.search_tasks(None, None, 2)
+    rest = await store.search_tasks(None, first.scanned_to, 2)
+
+    assert (ids_of(halted.promises), halted.scanned_to) == (["b", "d"], None)
+    assert (ids_of(first.promises), first.scanned_to) == (["b", "c"], "c")
+    assert (ids_of(rest.promises), rest.scanned_to) == (["d"], None)

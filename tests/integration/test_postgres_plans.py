@@ -42,8 +42,9 @@ STATEMENTS = {
     "due": ((10,), {"timers_pkey"}),
     "queued": (("billing", 10), {"promises_queued"}),
     "queued_groups": ((10,), {"promises_queued"}),
-    "search_all": (("{}", "", 10, 10_000), {"promises_pkey"}),
-    "search_origin": (("{}", "", 10, 10_000, "root"), {"promises_pkey", "promises_origin"}),
+    "search_all": (("{}", "", 10, 10_000, None), {"promises_pkey"}),
+    "search_tasks": (("pending", "", 10, 10_000), {"promises_pkey"}),
+    "search_origin": (("{}", "", 10, 10_000, None, "root"), {"promises_pkey", "promises_origin"}),
 }  # fmt: skip
 
 

@@ -17,12 +17,15 @@ from resonate_sdk.protocol.requests import (
     PromiseSettle,
     SettleAction,
     TaskAcquire,
+    TaskContinue,
     TaskCreate,
     TaskFence,
     TaskFulfill,
     TaskGet,
+    TaskHalt,
     TaskHeartbeat,
     TaskRelease,
+    TaskSearch,
     TaskSuspend,
 )
 from resonate_sdk.protocol.responses import (
@@ -36,6 +39,7 @@ from resonate_sdk.protocol.responses import (
     Redirected,
     TaskData,
     TaskGranted,
+    TaskPage,
     Welcome,
 )
 
@@ -65,6 +69,7 @@ promise_settles = st.builds(
 callbacks = st.lists(ids, min_size=2, max_size=2, unique=True).map(
     lambda pair: PromiseRegisterCallback(awaited=pair[0], awaiter=pair[1])
 )
+task_states = st.sampled_from(["pending", "acquired", "suspended", "halted", "fulfilled"])
 create_actions = st.builds(CreateAction, data=promise_creates, head=heads)
 settle_actions = st.builds(SettleAction, data=promise_settles, head=heads)
 
@@ -124,6 +129,14 @@ requests = st.one_of(
             tuple
         ),
     ),
+    st.builds(TaskHalt, id=ids),
+    st.builds(TaskContinue, id=ids),
+    st.builds(
+        TaskSearch,
+        state=st.none() | task_states,
+        limit=st.integers(1, 1_000),
+        cursor=st.none() | ids,
+    ),
     st.builds(
         Hello,
         pid=names,
@@ -148,7 +161,7 @@ promise_records = st.builds(
 task_records = st.builds(
     TaskRecord,
     id=ids,
-    state=st.sampled_from(["pending", "acquired", "suspended", "halted", "fulfilled"]),
+    state=task_states,
     version=versions,
     resumes=st.integers(0, 9),
     lease_ms=st.none() | leases,
@@ -193,6 +206,11 @@ successes = {
     "task.heartbeat": st.builds(
         Beaten,
         lost=st.lists(st.builds(TaskRef, id=ids, version=versions), max_size=2).map(tuple),
+    ),
+    "task.halt": st.just(Nothing()),
+    "task.continue": st.just(Nothing()),
+    "task.search": st.builds(
+        TaskPage, tasks=st.lists(task_records, max_size=2).map(tuple), cursor=st.none() | texts
     ),
     "hello": st.builds(
         Welcome,

@@ -121,7 +121,7 @@ def test_an_envelope_needs_kind_head_and_data(key: str):
 
     item = the_malformed(encode(body))
 
-    assert f"`{key}`" in item.reason
+    assert f"{key} is missing" in item.reason
     assert item.correlation_id == ("0" if key == "head" else "c")
     assert item.kind == ("unknown" if key == "kind" else "promise.get")
 
@@ -129,11 +129,11 @@ def test_an_envelope_needs_kind_head_and_data(key: str):
 @pytest.mark.parametrize(
     ("patch", "named"),
     [
-        ({"kind": 5}, "$.kind"),
-        ({"kind": None}, "$.kind"),
-        ({"head": []}, "$.head"),
-        ({"head": "x"}, "$.head"),
-        ({"head": None}, "$.head"),
+        ({"kind": 5}, "kind: "),
+        ({"kind": None}, "kind: "),
+        ({"head": []}, "head: "),
+        ({"head": "x"}, "head: "),
+        ({"head": None}, "head: "),
         ({"head": {"corrId": 5, "version": limits.VERSION}}, "corrId"),
         ({"head": {"corrId": "c", "version": 5}}, "version"),
         ({"head": {"corrId": "c", "version": limits.VERSION, "chain": 5}}, "chain"),

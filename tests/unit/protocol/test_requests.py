@@ -423,6 +423,7 @@ def test_the_partition_is_decided_by_an_id_of_the_request(kind: str):
     origins = {
         "promise.search": "default",
         "hello": "default",
+        "task.search": "default",
         "promise.register_callback": "p",
         "promise.register_listener": "p",
         "promise.get": "p",
@@ -442,3 +443,19 @@ def test_a_bad_request_is_named_by_its_kind_and_correlation_id():
     assert isinstance(item, Malformed)
     assert (item.kind, item.correlation_id) == ("task.get", "c-9")
     assert item.reason.startswith("task.get: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("task.create", "action/kind"),
+        ("task.fulfill", "action/kind"),
+        ("task.fence", "action/kind"),
+        ("task.suspend", "actions/0/kind"),
+    ],
+)
+@pytest.mark.parametrize("value", [MISSING, "-", None])
+def test_an_action_says_its_kind(kind: str, path: str, value: object):
+    place = path.replace("/0", "[0]").replace("/", ".")
+
+    assert place in reason_of(kind, patched(kind, path, value))

@@ -38,6 +38,9 @@ VALID: dict[str, dict[str, Any]] = {
         "action": {"kind": "promise.create", "data": CREATE},
     },
     "task.heartbeat": {"pid": "w1", "tasks": [{"id": "t", "version": 1}]},
+    "task.halt": {"id": "t"},
+    "task.continue": {"id": "t"},
+    "task.search": {"state": "halted", "limit": 5, "cursor": "c"},
     "hello": {"pid": "w1", "group": "g", "slots": 4, "inFlight": 1, "sdk": "py"},
 }
 

@@ -89,8 +89,7 @@ class Server:
                 record = replace(self.promises[settle.id], state=settle.state, value=settle.value)
                 self.promises[settle.id] = record
                 return fenced(request, record)
-            case TaskFulfill(action=action):
-                settle = action.data
+            case TaskFulfill(settlement=settle):
                 return promise(replace(self.root, state=settle.state, value=settle.value))
             case TaskSuspend() | TaskRelease():
                 return OK

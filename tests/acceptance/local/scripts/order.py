@@ -45,8 +45,7 @@ request = transport.request
 def observed(what, **keywords):
     answer = request(what, **keywords)
     if isinstance(what, TaskSuspend):
-        actions = [action.data.awaited for action in what.actions]
-        answer.add_done_callback(lambda _: tell(f"suspended on {','.join(actions)}"))
+        answer.add_done_callback(lambda _: tell(f"suspended on {','.join(what.awaited)}"))
     return answer
 
 

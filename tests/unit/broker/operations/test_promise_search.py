@@ -18,10 +18,17 @@ def run(request: PromiseSearch, page: Page | Failed) -> tuple[list[Any], Any]:
     body = promise_search(request)
     submissions = [body.send(None), body.send(make_state()), body.send(None)]
     try:
-        submissions.append(body.send(page))
+        spawn = body.send(page)
     except StopIteration as stop:
         return submissions, stop.value
-    return submissions, end(body, None)
+    assert isinstance(page, Page)
+    state = make_state(*page.promises, now_ms=page.now_ms)
+    for make in spawn.bodies:
+        look = make()
+        assert isinstance(look.send(None), Load)
+        assert look.send(state) == Commit()
+        assert next(look, None) is None
+    return [*submissions, state], end(body, None)
 
 
 def end(body: Generator[Any, Any, Answer], completion: object) -> Any:
@@ -40,6 +47,23 @@ def test_a_search_goes_through_a_batch_so_that_it_finds_what_its_sender_wrote_be
     submissions, _ = run(request, page())
 
     assert submissions == [Load(), Commit(), Search({"colour": "red"}, "c", 7)]
+
+
+@pytest.mark.parametrize(
+    ("state", "stored"),
+    [
+        (None, ()),
+        ("pending", ("pending",)),
+        ("resolved", ("resolved", "pending")),
+        ("rejected_timedout", ("rejected_timedout", "pending")),
+    ],
+)
+def test_the_store_looks_for_what_may_be_seen_in_the_state(
+    state: PromiseState | None, stored: tuple[PromiseState, ...]
+):
+    submissions, _ = run(PromiseSearch(state=state), page())
+
+    assert submissions[-1].states == stored
 
 
 def test_what_was_found_is_answered_in_its_order_with_the_cursor():
@@ -90,13 +114,7 @@ def test_every_record_is_shown_after_the_deadline_rule():
 
 def test_a_verdict_that_a_search_shows_is_stored():
     """C4: whoever serves the verdict of a deadline stores it."""
-    due = make_promise("a")
-    submissions, _ = run(PromiseSearch(), page(due, make_promise("b"), now_ms=DEADLINE))
-    state = make_state(due, now_ms=DEADLINE)
-
-    first, _ = [make() for make in submissions[-1].bodies]
-    assert first.send(None) == Load(ids=("a",))
-    first.send(state)
+    (*_, state), _ = run(PromiseSearch(), page(make_promise("a"), now_ms=DEADLINE))
 
     promise = state.promise("a")
     assert promise is not None

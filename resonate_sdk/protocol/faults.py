@@ -1,0 +1,119 @@
+"""What is wrong with a request, in one sentence that names the field and the value."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+SHOWN_CHARS_MAX = 100
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a decoder raises
+
+_LOCATED = re.compile(r"(?s)(?P<what>.*) - at `(?P<is_key>key in )?\$(?P<path>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def explain(error: Exception, raw: bytes) -> str:
+    """Put what a decoder says about a document into words.
+
+    Args:
+        error: what it raised.
+        raw: the document.
+    """
+    located = _LOCATED.fullmatch(str(error))
+    what = located["what"] if located else str(error)
+    place, value = _look_up(raw, located["path"] if located else "")
+    missing = _MISSING.fullmatch(what)
+    if missing is not None:
+        return f"{_join(place, missing['field'])} is missing"
+    if not place:
+        return what
+    if located is not None and located["is_key"]:
+        return f"a key in {place}: {what}"
+    if isinstance(value, Mapping):
+        return f"{place}: {what}"  # the sentence says which field of it, and what it holds
+    return f"{place}: {what}, found {shown(value)}"
+
+
+def find_surrogate(raw: bytes) -> str | None:
+    """Name the string of a document that is half a character; None if that is not its trouble."""
+    try:
+        document = json.loads(raw)
+    except (*UNREADABLE, ValueError):
+        return None
+    return _find_surrogate("", document)
+
+
+def loose(raw: bytes) -> Any:
+    """Read a document as far as it can be read; None if it cannot."""
+    try:
+        return msgspec.json.decode(raw)
+    except UNREADABLE:
+        pass
+    try:
+        return json.loads(raw)
+    except (*UNREADABLE, ValueError):
+        return None
+
+
+def shown(value: object) -> str:
+    """A value in one short line of ASCII."""
+    try:
+        text = json.dumps(value)
+    except (ValueError, RecursionError):
+        text = type(value).__name__
+    return text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}…"
+
+
+def _look_up(raw: bytes, path: str) -> tuple[str, Any]:
+    """Follow a path; return it as a reader would write it, with what is found there."""
+    value, place = loose(raw), ""
+    for step in _STEP.finditer(path):
+        key: Any = step["key"]
+        if step["index"] is not None:
+            key = int(step["index"])
+        elif step["any"] is not None:
+            key = _odd_key(value)
+        place = _join(place, key)
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            return place, None
+    return place, value
+
+
+def _odd_key(value: Any) -> Any:
+    """The key of the first value of a map of strings that is none; the decoder does not say."""
+    try:
+        return next((key for key, found in value.items() if not isinstance(found, str)), "")
+    except AttributeError:
+        return 0
+
+
+def _find_surrogate(place: str, value: Any) -> str | None:
+    if isinstance(value, str):
+        found = _SURROGATE.search(value)
+        return None if found is None else f"{place or 'it'} holds half a character, {found[0]!a}"
+    pairs: Sequence[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        pairs = list(value.items())  # pyright: ignore[reportUnknownArgumentType]  # of JSON
+    elif isinstance(value, list):
+        pairs = list(enumerate(value))  # pyright: ignore[reportUnknownArgumentType]  # of JSON
+    for key, child in pairs:
+        if isinstance(key, str) and (found := _SURROGATE.search(key)) is not None:
+            return f"a key in {place or 'it'} holds half a character, {found[0]!a}"
+        sentence = _find_surrogate(_join(place, key), child)
+        if sentence is not None:
+            return sentence
+    return None
+
+
+def _join(place: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{place}[{key}]"
+    if not re.fullmatch(r"\w+", key):
+        return f"{place}[{key[:40]!a}]"
+    return f"{place}.{key}" if place else key

@@ -1,0 +1,112 @@
+"""One struct per request kind, checked when it is decoded.
+
+A request that decodes is storable: every later layer trusts its types, ranges and lengths.
+"""
+
+from collections.abc import Mapping
+
+from resonate_sdk.protocol.requests.base import ActionHead, Request
+from resonate_sdk.protocol.requests.checks import check_id, check_tags, check_value
+from resonate_sdk.protocol.requests.debug import (
+    DebugReset,
+    DebugSnap,
+    DebugStart,
+    DebugStop,
+    DebugTick,
+)
+from resonate_sdk.protocol.requests.promises import (
+    PromiseCreate,
+    PromiseGet,
+    PromiseRegisterCallback,
+    PromiseRegisterListener,
+    PromiseSearch,
+    PromiseSettle,
+    create_fault,
+)
+from resonate_sdk.protocol.requests.schedules import (
+    ScheduleCreate,
+    ScheduleDelete,
+    ScheduleGet,
+    ScheduleSearch,
+)
+from resonate_sdk.protocol.requests.tasks import (
+    CallbackAction,
+    CreateAction,
+    Hello,
+    SettleAction,
+    TaskAcquire,
+    TaskContinue,
+    TaskCreate,
+    TaskFence,
+    TaskFulfill,
+    TaskGet,
+    TaskHalt,
+    TaskHeartbeat,
+    TaskRelease,
+    TaskSearch,
+    TaskSuspend,
+)
+
+KINDS: Mapping[str, type[Request]] = {
+    kind.kind: kind
+    for kind in (
+        PromiseGet,
+        PromiseCreate,
+        PromiseSettle,
+        PromiseRegisterCallback,
+        PromiseRegisterListener,
+        PromiseSearch,
+        TaskGet,
+        TaskCreate,
+        TaskAcquire,
+        TaskRelease,
+        TaskFulfill,
+        TaskSuspend,
+        TaskFence,
+        TaskHeartbeat,
+        TaskHalt,
+        TaskContinue,
+        TaskSearch,
+        Hello,
+    )
+}
+
+__all__ = [
+    "KINDS",
+    "ActionHead",
+    "CallbackAction",
+    "CreateAction",
+    "DebugReset",
+    "DebugSnap",
+    "DebugStart",
+    "DebugStop",
+    "DebugTick",
+    "Hello",
+    "PromiseCreate",
+    "PromiseGet",
+    "PromiseRegisterCallback",
+    "PromiseRegisterListener",
+    "PromiseSearch",
+    "PromiseSettle",
+    "Request",
+    "ScheduleCreate",
+    "ScheduleDelete",
+    "ScheduleGet",
+    "ScheduleSearch",
+    "SettleAction",
+    "TaskAcquire",
+    "TaskContinue",
+    "TaskCreate",
+    "TaskFence",
+    "TaskFulfill",
+    "TaskGet",
+    "TaskHalt",
+    "TaskHeartbeat",
+    "TaskRelease",
+    "TaskSearch",
+    "TaskSuspend",
+    "check_id",
+    "check_tags",
+    "check_value",
+    "create_fault",
+]

@@ -1,0 +1,123 @@
+"""What the types of fields cannot say: lengths in bytes, and characters that no store keeps."""
+
+from collections.abc import Mapping
+
+from resonate_sdk.protocol import addresses, limits, tags as tag
+from resonate_sdk.protocol.records import Value
+
+
+def check_id(name: str, text: str) -> None:
+    """Refuse an id that no store could keep.
+
+    Raises:
+        ValueError: it is empty, longer than the limit in bytes, or holds NUL.
+    """
+    if not text:
+        raise ValueError(f"{name} is empty")
+    if _bytes_over(text, limits.ID_BYTES_MAX):
+        raise ValueError(
+            f"{name} {text[:40]!r}… has {len(text.encode())} bytes, the limit is "
+            f"{limits.ID_BYTES_MAX}"
+        )
+    check_text(name, text)
+
+
+def check_value(name: str, value: Value) -> None:
+    """Refuse a value above the limit.
+
+    Raises:
+        ValueError: it is larger than 1 MiB, or holds NUL.
+    """
+    if value.data is None and not value.headers:
+        return
+    size = value.size_bytes()
+    if size > limits.VALUE_BYTES_MAX:
+        raise ValueError(f"{name} has {size} bytes, the limit is {limits.VALUE_BYTES_MAX}")
+    if value.data is not None:
+        check_text(f"{name}.data", value.data)
+    for key, text in (value.headers or {}).items():
+        check_text(f"{name}.headers", key)
+        check_text(f"{name}.headers", text)
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags above a limit.
+
+    Raises:
+        ValueError: there are too many, or one is too long or holds NUL.
+    """
+    count = len(tags) - (tag.EXTERNAL in tags)  # which a promise may get without asking for it
+    if count > limits.TAGS_MAX:
+        raise ValueError(f"{count} tags, the limit is {limits.TAGS_MAX}")
+    for key, text in tags.items():
+        if _bytes_over(key, limits.TAG_KEY_BYTES_MAX):
+            raise ValueError(
+                f"tag key {key[:40]!r}… has {len(key.encode())} bytes, "
+                f"the limit is {limits.TAG_KEY_BYTES_MAX}"
+            )
+        if _bytes_over(text, limits.TAG_VALUE_BYTES_MAX):
+            raise ValueError(
+                f"tag {key!r} has {len(text.encode())} bytes, "
+                f"the limit is {limits.TAG_VALUE_BYTES_MAX}"
+            )
+        check_text("tags", key)
+        check_text(f"tag {key!r}", text)
+
+
+def check_text(name: str, text: str) -> None:
+    """Refuse text that PostgreSQL could not keep.
+
+    Raises:
+        ValueError: it holds NUL.
+    """
+    if "\x00" in text:
+        raise ValueError(f"{name} {text[:40]!r} holds a NUL character")
+
+
+def check_address(name: str, text: str) -> None:
+    """Refuse an address that nothing here can reach.
+
+    Raises:
+        ValueError: it has no accepted form.
+    """
+    try:
+        addresses.parse(text)
+    except addresses.AddressError as error:
+        raise ValueError(f"{name} {error}") from error
+
+
+def tags_fault(tags: Mapping[str, str], timeout_at_ms: int, *, acquire: bool) -> str | None:
+    """Say what makes a creation with these tags impossible, in one sentence, or None.
+
+    Args:
+        tags: of the promise.
+        timeout_at_ms: its deadline.
+        acquire: whether its task is to run at once.
+    """
+    target = tags.get(tag.TARGET)
+    if target is None:
+        if acquire:
+            return "tags: task.create needs the tag resonate:target"
+        if tag.DELAY in tags:
+            return f"tags: resonate:delay {tags[tag.DELAY]!r} needs resonate:target"
+        return None
+    if tags.get(tag.TIMER) == tag.TRUE:
+        return f"tags: a promise is a timer or has the resonate:target {target!r}, not both"
+    try:
+        addresses.parse(target)
+    except addresses.AddressError as error:
+        return f"tags: resonate:target: {error}"
+    delay = tags.get(tag.DELAY)
+    if delay is None:
+        return None
+    if acquire:
+        return f"tags: task.create runs at once: resonate:delay {delay!r} is not allowed"
+    if not (delay.isascii() and delay.isdigit()) or len(delay) > 19:
+        return f"tags: resonate:delay is an instant in epoch ms, found {delay[:40]!r}"
+    if int(delay) >= timeout_at_ms:
+        return f"tags: resonate:delay {delay} is not before timeoutAt {timeout_at_ms}"
+    return None
+
+
+def _bytes_over(text: str, limit: int) -> bool:
+    return len(text) * 4 > limit and len(text.encode()) > limit
