@@ -1,0 +1,24 @@
+"""Invariant 96: what steps may do that nobody asked for."""
+
+from collections.abc import Iterator
+
+from tests.invariants.stored import Step
+
+EDGES = {
+    "pending": ("pending", "fulfilled"),
+    "acquired": ("acquired", "pending", "fulfilled"),
+    "suspended": ("suspended", "pending", "fulfilled"),
+    "halted": ("halted", "fulfilled"),
+    "fulfilled": ("fulfilled",),
+}
+
+
+def internal_faults(step: Step) -> Iterator[str]:
+    """A sweeper never acquires, suspends, halts, continues, or invents a verdict."""
+    for before, after in step.changed:
+        if before.task is not None and after.task is not None:
+            if after.task.state not in EDGES[before.task.state]:
+                yield f"{after.id} from {before.task.state} to {after.task.state}"
+        if before.state != after.state and after.settled_at_ms != after.timeout_at_ms:
+            yield f"{after.id} settled by nobody"
+    yield from (f"{promise.id} created by nobody" for promise in step.born)
