@@ -108,7 +108,9 @@ class SubmissionApi:
                 solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
                 callback = partial(self._completed, incoming, item)
                 sqe = SQE(Submitted(request, link, solitary), callback)
-                return self._system.submit(sqe, urgent=isinstance(request, TaskHeartbeat))
+                # In a chain it may need the version that the item before it is granted.
+                is_urgent = isinstance(request, TaskHeartbeat) and link is None
+                return self._system.submit(sqe, urgent=is_urgent)
 
     def _completed(self, incoming: Incoming, item: Decoded, completed: Completed) -> None:
         if incoming.reply_to is not None:

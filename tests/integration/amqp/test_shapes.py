@@ -178,6 +178,31 @@ async def test_a_chain_of_the_same_name_in_another_message_is_another_chain(
     assert status_by_corr_id(answers) == {"a": NOT_FOUND, "b": OK}
 
 
+async def test_a_heartbeat_in_a_chain_waits_its_turn(client: ForeignClient, id: str):
+    await client.ask("promise.create", create(id, tags=task_for(id)))
+    acquire = {"id": id, "version": 0, "pid": "me", "ttl": 60_000}
+    beat = {"pid": "me", "tasks": [{"id": id, "version": 1}]}
+    missing = {"id": f"{id}.missing", "version": 0}
+
+    answers = await client.ask_all(
+        [
+            request("task.acquire", acquire, corr_id="acquire", chain="x"),
+            request("task.heartbeat", beat, corr_id="beat", chain="x"),
+            request("task.release", missing, corr_id="missing", chain="x"),
+            request("task.heartbeat", beat, corr_id="behind", chain="x"),
+        ]
+    )
+
+    assert status_by_corr_id(answers) == {
+        "acquire": OK,
+        "beat": OK,
+        "missing": NOT_FOUND,
+        "behind": CONFLICT,
+    }
+    lost = [answer["data"].get("lost", []) for answer in answers if answer["head"]["status"] == OK]
+    assert lost == [[], []]
+
+
 @pytest.mark.parametrize("position", [0, 250, 498])
 async def test_a_chain_breaks_wherever_it_fails(client: ForeignClient, id: str, position: int):
     requests = [
