@@ -1,51 +1,61 @@
 """Runs the workloads and prints a table, or with --json a list of rows."""
 
 import argparse
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from resonate_sdk import Resonate
-from scripts.benchmark.cluster import Cluster, cluster
-from scripts.benchmark.workloads import Row, invoke, row
+from scripts.benchmark.cluster import SLOTS, WORKER_GROUP, Cluster, cluster
+from scripts.benchmark.rows import Row, Timing, sum_up, table
+from scripts.benchmark.workloads import GROWTH, WORKLOADS, Workload, calls, drain, repeat
 from scripts.benchmark.yardstick import publish
 
-WARM_UP_S = 2.0
+WARM_UP_S = 3.0
 YARDSTICK_IN_FLIGHT = 100
+SLOW_GROUP, SLOW_WORKERS, SLOW_CALLS, SLOW_CALL_S = "bench-slow", 2, 20, 0.5
+FLOOD = 100_000
+NAMES = ("publish", *WORKLOADS, "W5", "W6", "growth")
 
 
 def main() -> None:
     """Measure what the arguments ask for."""
     arguments = _parser().parse_args()
-    with cluster() as running, Resonate.remote(group="bench-client") as client:
-        rows = [_yardstick(running, arguments.rounds, arguments.seconds)]
-        rows += (
-            _measure(running, client, in_flight, arguments.rounds, arguments.seconds)
-            for in_flight in arguments.in_flight
-        )
+    bench = Bench(arguments.rounds, arguments.seconds)
+    rows: list[Row] = []
+    for name in arguments.only:
+        for row in bench.measure(name):
+            rows.append(row)
+            if not arguments.json and sys.stderr.isatty():
+                print(
+                    f"{row.workload} at {row.in_flight}: {row.rate_per_s:,.0f}/s", file=sys.stderr
+                )
     if arguments.json:
         print(msgspec.json.encode(rows).decode())
     else:
-        Console().print(_table(rows))
+        Console().print(table(rows))
 
 
 def _parser() -> argparse.ArgumentParser:
+    meanings = "; ".join(f"{name}: {workload.meaning}" for name, workload in WORKLOADS.items())
     parser = argparse.ArgumentParser(
         prog="./scripts/bench",
-        description="Durable no-op invocations per second (W1): client, server and worker in "
-        "three processes, with private RabbitMQ and PostgreSQL on this machine; and, to compare "
-        "machines by, confirmed messages per second of plain aio-pika (publish).",
+        description="Measures the system end to end: client, server and worker in three processes, "
+        f"with private RabbitMQ and PostgreSQL on this machine. {meanings}; "
+        f"W5: {SLOW_WORKERS} workers with one slot each, {SLOW_CALLS} calls of {SLOW_CALL_S} s; "
+        f"W6: {FLOOD:,} calls made at once; growth: the cost of a step and of a child in larger "
+        "and larger workflows; publish: plain aio-pika, to compare machines by.",
     )
     parser.add_argument("--json", action="store_true", help="print a list of rows")
     parser.add_argument(
-        "--in-flight",
-        type=lambda text: [int(number) for number in text.split(",")],
-        default=[1, 100],
-        metavar="N[,N…]",
-        help="invocations under way at a time (default: 1,100)",
+        "--only",
+        type=_names,
+        default=tuple(name for name in NAMES if name != "growth"),
+        metavar="W1[,W3…]",
+        help=f"which of {', '.join(NAMES)} (default: all but growth)",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds per row (default: 3)"
@@ -56,39 +66,104 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(
-    running: Cluster, client: Resonate, in_flight: int, rounds: int, seconds: float
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    unknown = ", ".join(name for name in names if name not in NAMES)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no {unknown}: choose from {', '.join(NAMES)}")
+    return names
+
+
+class Bench:
+    """Measures workloads, each on a system of its own."""
+
+    def __init__(self, rounds: int, seconds: float) -> None:
+        """Measure so many rounds of so many seconds each."""
+        self._rounds = rounds
+        self._seconds = seconds
+
+    def measure(self, name: str) -> Iterator[Row]:
+        """Measure one workload."""
+        group, slots, workers = WORKER_GROUP, SLOTS, 1
+        if name == "W5":
+            group, slots, workers = SLOW_GROUP, 1, SLOW_WORKERS
+        with (
+            cluster(group, slots=slots, workers=workers) as running,
+            Resonate.remote(group="bench-client") as client,
+        ):
+            match name:
+                case "publish":
+                    yield self._yardstick(running)
+                case "growth":
+                    for grown, workload in GROWTH.items():
+                        yield from self._closed_loop(grown, workload, running, client)
+                case "W5":
+                    yield self._makespan(running, client)
+                case "W6":
+                    yield self._flood(running, client)
+                case _:
+                    yield from self._closed_loop(name, WORKLOADS[name], running, client)
+
+    def _closed_loop(
+        self, name: str, workload: Workload, running: Cluster, client: Resonate
+    ) -> Iterator[Row]:
+        for in_flight in workload.in_flight:
+            repeat(client, workload.begin, in_flight, WARM_UP_S)
+
+            def measure(in_flight: int = in_flight) -> Sequence[Timing]:
+                return [
+                    repeat(client, workload.begin, in_flight, self._seconds)
+                    for _ in range(self._rounds)
+                ]
+
+            yield _row(name, in_flight, running, measure, workload.operations)
+
+    def _makespan(self, running: Cluster, client: Resonate) -> Row:
+        target = client.options(target=SLOW_GROUP)
+        for number in range(2 * SLOW_WORKERS):  # until all workers have said that they are there
+            target.rpc(f"warm-up-{number}", "noop")
+
+        def measure() -> Sequence[Timing]:
+            return [drain(client, calls("half_a_second", group=SLOW_GROUP), SLOW_CALLS)]
+
+        row = _row("W5", SLOW_WORKERS, running, measure)
+        makespan_s = SLOW_CALLS / row.rate_per_s
+        ideal_s = SLOW_CALLS * SLOW_CALL_S / SLOW_WORKERS
+        return msgspec.structs.replace(row, makespan_s=round(makespan_s, 3), ideal_s=ideal_s)
+
+    def _flood(self, running: Cluster, client: Resonate) -> Row:
+        begin = WORKLOADS["W1"].begin
+        repeat(client, begin, 1, WARM_UP_S)
+        return _row("W6", FLOOD, running, lambda: [drain(client, begin, FLOOD)])
+
+    def _yardstick(self, running: Cluster) -> Row:
+        def measure() -> Sequence[Timing]:
+            return [
+                publish(running.url, YARDSTICK_IN_FLIGHT, self._seconds)
+                for _ in range(self._rounds)
+            ]
+
+        return _row("publish", YARDSTICK_IN_FLIGHT, running, measure, processes=())
+
+
+def _row(
+    name: str,
+    in_flight: int,
+    running: Cluster,
+    measure: Callable[[], Sequence[Timing]],
+    operations: int = 1,
+    processes: Sequence[str] | None = None,
 ) -> Row:
-    invoke(client, in_flight, WARM_UP_S)
     before, client_before = running.cpu_s(), time.process_time()
-    timings = [invoke(client, in_flight, seconds) for _ in range(rounds)]
-    cpu_s = {name: used - before[name] for name, used in running.cpu_s().items()}
+    timings = measure()
+    cpu_s = {
+        process: used - before[process]
+        for process, used in running.cpu_s().items()
+        if processes is None or process in processes
+    }
     cpu_s["client"] = time.process_time() - client_before
-    return row("W1", in_flight, timings, cpu_s)
-
-
-def _yardstick(running: Cluster, rounds: int, seconds: float) -> Row:
-    before = time.process_time()
-    timings = [publish(running.url, YARDSTICK_IN_FLIGHT, seconds) for _ in range(rounds)]
-    cpu_s = {"client": time.process_time() - before}
-    return row("publish", YARDSTICK_IN_FLIGHT, timings, cpu_s)
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table(title="Durable invocations, end to end")
-    table.add_column("workload")
-    for column in ("in flight", "per second", "p50 ms", "p99 ms", "CPU µs per call"):
-        table.add_column(column, justify="right")
-    for measured in rows:
-        table.add_row(
-            measured.workload,
-            str(measured.in_flight),
-            f"{measured.rate_per_s:,.0f}",
-            f"{measured.p50_ms:.1f}",
-            f"{measured.p99_ms:.1f}",
-            ", ".join(f"{name} {used:.0f}" for name, used in measured.cpu_us_per_op.items()),
-        )
-    return table
+    peak_mb = {} if processes is not None else running.peak_mb()
+    return sum_up(name, in_flight, timings, operations=operations, cpu_s=cpu_s, peak_mb=peak_mb)
 
 
 if __name__ == "__main__":

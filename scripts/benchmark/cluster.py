@@ -14,6 +14,7 @@ from resonate_broker.dev import PrivatePostgres, PrivateRabbitMQ
 
 READY_LINE = "ready"
 WORKER_GROUP = "bench"
+SLOTS = 64  # of a worker, as the SDK has it
 STOP_TIMEOUT_S = 20
 
 
@@ -40,6 +41,10 @@ class Process:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def peak_mb(self) -> float:
+        """The most memory it has had, in MiB."""
+        return peak_mb(self._process.pid)
+
     def stop(self) -> None:
         """End it."""
         self._process.terminate()
@@ -65,9 +70,23 @@ class Cluster(Struct, frozen=True):
         """CPU seconds used so far, by process."""
         return {name: process.cpu_s() for name, process in self.processes.items()}
 
+    def peak_mb(self) -> dict[str, float]:
+        """The most memory used so far, by process, this one included."""
+        peaks = {name: process.peak_mb() for name, process in self.processes.items()}
+        return peaks | {"client": peak_mb(os.getpid())}
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has had, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return round(int(kib) / 1024, 1)
+
 
 @contextmanager
-def cluster(workers: int = 1) -> Generator[Cluster]:
+def cluster(
+    group: str = WORKER_GROUP, *, slots: int = SLOTS, workers: int = 1
+) -> Generator[Cluster]:
     """Start everything, and end it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resonate-bench-")))
@@ -80,7 +99,7 @@ def cluster(workers: int = 1) -> Generator[Cluster]:
             "RESONATE_NAMESPACE": "bench",
         }
         processes: dict[str, Process] = {}
-        for name, arguments in _processes(workers):
+        for name, arguments in _processes(group, slots, workers):
             process = Process(name, arguments, environment)
             stack.callback(process.stop)
             processes[name] = process
@@ -88,8 +107,8 @@ def cluster(workers: int = 1) -> Generator[Cluster]:
         yield Cluster(rabbitmq.url, processes)
 
 
-def _processes(workers: int) -> Iterator[tuple[str, list[str]]]:
+def _processes(group: str, slots: int, workers: int) -> Iterator[tuple[str, list[str]]]:
     yield "server", ["scripts.benchmark.server"]
     for number in range(1, workers + 1):
         name = "worker" if workers == 1 else f"worker {number}"
-        yield name, ["scripts.benchmark.worker"]
+        yield name, ["scripts.benchmark.worker", group, str(slots)]

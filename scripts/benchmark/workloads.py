@@ -3,88 +3,115 @@
 import itertools
 import queue
 import secrets
-import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
 from resonate_sdk import Resonate
+from resonate_sdk.client.handle import Handle
 from scripts.benchmark.cluster import WORKER_GROUP
+from scripts.benchmark.rows import Timing
+
+CALL_TIMEOUT_S = 300
+
+Begin = Callable[[Resonate, str], Handle[Any]]
 
 
-class Row(Struct, frozen=True, kw_only=True):
-    """One measurement.
+class Workload(Struct, frozen=True):
+    """Calls of one kind.
 
     Attributes:
-        workload: its name.
-        in_flight: how many invocations were under way at a time.
-        rate_per_s: how many ended per second.
-        p50_ms: half of them took no longer, from the call to its result.
-        p99_ms: of a hundred, 99 took no longer.
-        cpu_us_per_op: CPU time used by each process, per invocation.
+        meaning: for people.
+        begin: starts one, with an id of its own.
+        operations: what a call counts for.
+        in_flight: how many are under way at a time, one row each.
     """
 
-    workload: str
-    in_flight: int
-    rate_per_s: float
-    p50_ms: float
-    p99_ms: float
-    cpu_us_per_op: dict[str, float]
+    meaning: str
+    begin: Begin
+    operations: int
+    in_flight: tuple[int, ...]
 
 
-class Timing(Struct, frozen=True):
-    """Invocations that have ended."""
+def _call(
+    client: Resonate, id: str, *, group: str, function: str, args: tuple[Any, ...]
+) -> Handle[Any]:
+    return client.options(target=group).begin_rpc(id, function, *args)
 
-    seconds: float
-    latencies_ms: list[float]
+
+def calls(function: str, *args: Any, group: str = WORKER_GROUP) -> Begin:
+    """Begin calls of a function of the workers."""
+    return partial(_call, group=group, function=function, args=args)
 
 
-def invoke(client: Resonate, in_flight: int, seconds: float) -> Timing:
-    """W1: no-op calls, client to server to worker and back, `in_flight` at a time."""
-    target = client.options(target=WORKER_GROUP)
-    prefix = secrets.token_hex(4)
-    numbers = itertools.count()
-    ended: queue.SimpleQueue[float] = queue.SimpleQueue()
+WORKLOADS = {
+    "W1": Workload("no-op calls of another process", calls("noop"), 1, (1, 100, 1_000)),
+    "W2": Workload("a workflow of 10 local steps; per step", calls("steps", 10), 10, (1, 100)),
+    "W3": Workload("100 remote children, joined; per child", calls("fan_out", 100), 100, (1, 10)),
+    "W4": Workload("fib(10) by 177 remote calls; per call", calls("fibonacci", 10), 177, (1,)),
+}
 
-    def start() -> None:
-        started_at = time.perf_counter()
+# The same work, ten times and a hundred times as much of it in one workflow.
+GROWTH = {
+    "W2 x 1": Workload("10 local steps", calls("steps", 10), 10, (1,)),
+    "W2 x 10": Workload("100 local steps", calls("steps", 100), 100, (1,)),
+    "W2 x 100": Workload("1,000 local steps", calls("steps", 1_000), 1_000, (1,)),
+    "W3 x 0.1": Workload("10 remote children", calls("fan_out", 10), 10, (1,)),
+    "W3 x 1": Workload("100 remote children", calls("fan_out", 100), 100, (1,)),
+    "W3 x 10": Workload("1,000 remote children", calls("fan_out", 1_000), 1_000, (1,)),
+}
 
-        def done(_: Future[Any]) -> None:
-            ended.put(time.perf_counter() - started_at)
 
-        handle = target.begin_rpc(f"{prefix}-{next(numbers)}", "noop")
-        handle.future.add_done_callback(done)
-
+def repeat(client: Resonate, begin: Begin, in_flight: int, seconds: float) -> Timing:
+    """Make calls for a while, `in_flight` at a time."""
+    begun = _Calls(client, begin)
     begun_at = time.perf_counter()
     latencies_ms: list[float] = []
     for _ in range(in_flight):
-        start()
+        begun.start()
     while time.perf_counter() - begun_at < seconds:
-        latencies_ms.append(ended.get(timeout=60) * 1000)
-        start()
+        latencies_ms.append(begun.wait_ms())
+        begun.start()
     elapsed = time.perf_counter() - begun_at
     for _ in range(in_flight):
-        ended.get(timeout=60)
+        begun.wait_ms()
     return Timing(elapsed, latencies_ms)
 
 
-def row(workload: str, in_flight: int, timings: list[Timing], cpu_s: dict[str, float]) -> Row:
-    """Sum up the rounds of a measurement: the median of their rates, all their latencies."""
-    latencies_ms = sorted(itertools.chain.from_iterable(t.latencies_ms for t in timings))
-    rates = [len(timing.latencies_ms) / timing.seconds for timing in timings]
-    return Row(
-        workload=workload,
-        in_flight=in_flight,
-        rate_per_s=round(statistics.median(rates), 1),
-        p50_ms=round(_quantile(latencies_ms, 0.50), 2),
-        p99_ms=round(_quantile(latencies_ms, 0.99), 2),
-        cpu_us_per_op={
-            name: round(seconds * 1e6 / len(latencies_ms), 1) for name, seconds in cpu_s.items()
-        },
-    )
+def drain(client: Resonate, begin: Begin, count: int) -> Timing:
+    """Make all calls at once, and wait until the last has ended."""
+    begun = _Calls(client, begin)
+    begun_at = time.perf_counter()
+    for _ in range(count):
+        begun.start()
+    latencies_ms = [begun.wait_ms() for _ in range(count)]
+    return Timing(time.perf_counter() - begun_at, latencies_ms)
 
 
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+class _Calls:
+    def __init__(self, client: Resonate, begin: Begin) -> None:
+        self._client = client
+        self._begin = begin
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count()
+        self._ended: queue.SimpleQueue[float | BaseException] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        started_at = time.perf_counter()
+
+        def done(future: Future[Any]) -> None:
+            self._ended.put(future.exception() or time.perf_counter() - started_at)
+
+        handle = self._begin(self._client, f"{self._prefix}-{next(self._numbers)}")
+        handle.future.add_done_callback(done)
+
+    def wait_ms(self) -> float:
+        """Wait until one more has ended; how long it took."""
+        ended = self._ended.get(timeout=CALL_TIMEOUT_S)
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended * 1000

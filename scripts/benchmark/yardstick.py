@@ -9,7 +9,7 @@ import time
 
 import aio_pika
 
-from scripts.benchmark.workloads import Timing
+from scripts.benchmark.rows import Timing
 
 BODY = b"x" * 200
 QUEUE = "bench-yardstick"

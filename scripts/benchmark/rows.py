@@ -1,0 +1,105 @@
+"""What was measured, as data and as a table."""
+
+import itertools
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+from rich.table import Table
+
+
+class Timing(Struct, frozen=True):
+    """One round of a workload: how long it took, and each call in it."""
+
+    seconds: float
+    latencies_ms: list[float]
+
+
+class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One measurement.
+
+    Attributes:
+        workload: its name.
+        in_flight: how many calls were under way at a time.
+        rate_per_s: how many operations ended per second: calls, steps or children.
+        p50_ms: half of the calls took no longer, from the call to its result.
+        p99_ms: of a hundred calls, 99 took no longer.
+        cpu_us_per_op: CPU time used by each process, per operation.
+        peak_mb: the most memory that each process has had so far, in MiB.
+        makespan_s: from the first start to the last end.
+        ideal_s: what it would be if nothing but the functions took time.
+    """
+
+    workload: str
+    in_flight: int
+    rate_per_s: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us_per_op: Mapping[str, float]
+    peak_mb: Mapping[str, float] = {}
+    makespan_s: float | None = None
+    ideal_s: float | None = None
+
+
+def sum_up(
+    workload: str,
+    in_flight: int,
+    timings: Sequence[Timing],
+    *,
+    operations: int = 1,
+    cpu_s: Mapping[str, float],
+    peak_mb: Mapping[str, float],
+) -> Row:
+    """Sum up the rounds of a measurement: the median of their rates, all their latencies.
+
+    Args:
+        workload: its name.
+        in_flight: how many calls were under way at a time.
+        timings: the rounds.
+        operations: what a call counts for.
+        cpu_s: CPU seconds that each process has used for all rounds.
+        peak_mb: as in the row.
+    """
+    latencies_ms = sorted(itertools.chain.from_iterable(t.latencies_ms for t in timings))
+    rates = [operations * len(timing.latencies_ms) / timing.seconds for timing in timings]
+    total = operations * len(latencies_ms)
+    return Row(
+        workload=workload,
+        in_flight=in_flight,
+        rate_per_s=round(statistics.median(rates), 1),
+        p50_ms=round(_quantile(latencies_ms, 0.50), 2),
+        p99_ms=round(_quantile(latencies_ms, 0.99), 2),
+        cpu_us_per_op={name: round(used * 1e6 / total, 1) for name, used in cpu_s.items()},
+        peak_mb=peak_mb,
+    )
+
+
+def table(rows: Iterable[Row]) -> Table:
+    """Show rows to people."""
+    shown = Table(title="Durable invocations, end to end")
+    shown.add_column("workload")
+    for column in ("in flight", "per second", "p50 ms", "p99 ms"):
+        shown.add_column(column, justify="right", no_wrap=True)
+    shown.add_column("CPU µs per operation")
+    shown.add_column("peak MiB")
+    for row in rows:
+        shown.add_row(
+            row.workload,
+            f"{row.in_flight:,}",
+            f"{row.rate_per_s:,.0f}",
+            f"{row.p50_ms:,.1f}",
+            f"{row.p99_ms:,.1f}",
+            _by_process(row.cpu_us_per_op),
+            _by_process(row.peak_mb)
+            if row.makespan_s is None
+            else f"makespan {row.makespan_s:.2f} s, ideal {row.ideal_s:.2f} s",
+        )
+    return shown
+
+
+def _by_process(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {figure:,.0f}" for name, figure in figures.items())
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
