@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         FunctionNotFoundError as FunctionNotFoundError,
         HandleTimeout as HandleTimeout,
         InvalidError as InvalidError,
+        NondeterminismError as NondeterminismError,
         NonRetryable as NonRetryable,
         NotFoundError as NotFoundError,
         OverloadedError as OverloadedError,
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
         TransportError as TransportError,
         UsageError as UsageError,
     )
-    from resonate_sdk.functions.context import Context as Context, Info as Info
+    from resonate_sdk.functions.combinators import Settled as Settled, Won as Won
+    from resonate_sdk.functions.context import (
+        Context as Context,
+        current as current,
+        current_or_none as current_or_none,
+    )
     from resonate_sdk.functions.function import Function as Function
     from resonate_sdk.functions.ops import (
         Call as Call,
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
         Yieldable as Yieldable,
     )
     from resonate_sdk.functions.registry import Registry as Registry
+    from resonate_sdk.functions.scope import Info as Info
     from resonate_sdk.local import LocalServer as LocalServer
     from resonate_sdk.retry import (
         Constant as Constant,
@@ -57,7 +64,9 @@ if TYPE_CHECKING:
     from resonate_sdk.task_sources.poller import Poller as Poller
 
 _HOMES = {
-    "resonate_sdk.functions.context": ("Context", "Info"),
+    "resonate_sdk.functions.combinators": ("Settled", "Won"),
+    "resonate_sdk.functions.context": ("Context", "current", "current_or_none"),
+    "resonate_sdk.functions.scope": ("Info",),
     "resonate_sdk.errors": (
         "AlreadySettledError",
         "ApplicationError",
@@ -68,6 +77,7 @@ _HOMES = {
         "FunctionNotFoundError",
         "HandleTimeout",
         "InvalidError",
+        "NondeterminismError",
         "NonRetryable",
         "NotFoundError",
         "OverloadedError",

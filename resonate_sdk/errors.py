@@ -72,6 +72,30 @@ class TransportError(ResonateError):
         self.may_be_carried_out = may_be_carried_out
 
 
+class NondeterminismError(ResonateError):
+    """A function did something else than what is recorded of its execution.
+
+    Its body cannot catch it: what it would do next would be built upon sand.
+
+    Attributes:
+        id: the promise that both mean.
+        expected: what is recorded, as `call:name`, `timer`, `latent` or `choice`.
+        found: what the function does now.
+        where: file and line of that call.
+    """
+
+    def __init__(self, id: str, *, expected: str, found: str, where: str) -> None:
+        """Name both."""
+        super().__init__(
+            f"{id!r} is recorded as {expected}, but the code at {where} makes it {found}: deploy "
+            "the code that began this execution, or register the new one under another version"
+        )
+        self.id = id
+        self.expected = expected
+        self.found = found
+        self.where = where
+
+
 class ShutdownError(ResonateError):
     """The client was stopped before the result was there; the execution goes on."""
 

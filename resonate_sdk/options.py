@@ -28,6 +28,7 @@ class Options(Struct, frozen=True, kw_only=True):
         version: of the function; 0 for the latest.
         retry_policy: when a failed attempt is repeated.
         non_retryable: exceptions after which no attempt is repeated.
+        durable: False: nothing is recorded of it.
         type: what the result is decoded into.
         idempotency_key: informative; the id is what makes a call idempotent.
     """
@@ -39,11 +40,14 @@ class Options(Struct, frozen=True, kw_only=True):
     version: int | None = None
     retry_policy: RetryPolicy | None = None
     non_retryable: tuple[type[Exception], ...] | None = None
+    durable: bool | None = None
     type: Any = None
     idempotency_key: str | None = None
 
     def merged(self, other: "Options") -> "Options":
         """These options with those of `other` on top; tags of both."""
+        if other is NO_OPTIONS:
+            return self
         given = {name: value for name, value in structs.asdict(other).items() if value is not None}
         if self.tags and other.tags:
             given["tags"] = {**self.tags, **other.tags}
@@ -63,6 +67,7 @@ def make_options(
     version: int | None = None,
     retry_policy: RetryPolicy | None = None,
     non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
+    durable: bool | None = None,
     type: Any = None,
     idempotency_key: str | None = None,
 ) -> Options:
@@ -99,6 +104,7 @@ def make_options(
         version=version,
         retry_policy=retry_policy,
         non_retryable=non_retryable_exceptions,
+        durable=durable,
         type=type,
         idempotency_key=idempotency_key,
     )

@@ -6,7 +6,7 @@ from concurrent.futures import Future, TimeoutError as FutureTimeoutError
 from typing import Any, Generic, TypeVar
 
 from resonate_sdk.errors import HandleTimeout, UsageError
-from resonate_sdk.execution.bodies import is_in_workflow
+from resonate_sdk.functions.running import is_in_coroutine, is_in_workflow
 from resonate_sdk.options import Seconds, seconds
 
 T = TypeVar("T")
@@ -93,9 +93,10 @@ def refuse_blocking(id: str) -> None:
         UsageError: it is the thread of an event loop, or the body of a durable function.
     """
     if is_in_workflow():
+        keyword = "await" if is_in_coroutine() else "yield"
         raise UsageError(
-            f"waiting for {id!r} would block a durable function: write `yield ctx.run(...)`, "
-            "`yield ctx.rpc(...)` or `yield ctx.promise(...)`"
+            f"waiting for {id!r} would block a durable function: write `{keyword} ctx.run(...)`, "
+            f"`{keyword} ctx.rpc(...)` or `{keyword} ctx.promise(...)`"
         )
     try:
         asyncio.get_running_loop()

@@ -26,7 +26,7 @@ from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
 from resonate_sdk.errors import TransportError, UsageError
-from resonate_sdk.execution.execution import Environment
+from resonate_sdk.execution.environment import Environment
 from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.local import LocalServer, LocalTransport

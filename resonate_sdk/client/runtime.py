@@ -16,13 +16,14 @@ from resonate_sdk.ask import ask, refusal
 from resonate_sdk.client.result import Result
 from resonate_sdk.client.watches import Watches
 from resonate_sdk.errors import ResonateError, ShutdownError
-from resonate_sdk.execution.execution import Environment
+from resonate_sdk.execution.environment import Environment
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import CreateAction, PromiseCreate, Request, TaskCreate
 from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
 from resonate_sdk.transport import Slot, Transport
+from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted
 from resonate_sdk.worker.tasks import Tasks
@@ -69,6 +70,7 @@ class Runtime:
         self._slots = slots
         self._watches = Watches(transport, environment.codec, address)
         self._leases = Leases(transport, pid, lease_ms)
+        self._coroutines = CoroutineLoop()
         self._worker = Worker(
             transport,
             environment,
@@ -76,6 +78,7 @@ class Runtime:
             pid=pid,
             lease_ms=lease_ms,
             threads=threads,
+            coroutines=self._coroutines,
             overlap=overlap,
             on_settled=self._watches.settle,
             on_suspended=self._keep_watching,
@@ -92,6 +95,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the loop, if it does not run."""
+        self._coroutines.adopt_running_loop()
         with self._lock:
             if self._is_stopped:
                 raise ShutdownError("this client was stopped: make a new one")
@@ -198,6 +202,7 @@ class Runtime:
         if self._is_subscribed:
             await self._transport.unsubscribe()
         await self._worker.stop(timeout_s)
+        self._coroutines.stop()
         self._watches.fail_all(ShutdownError("the client was stopped, the execution goes on"))
         await self._transport.stop()
         assert self._stop_requested is not None, "the loop runs"

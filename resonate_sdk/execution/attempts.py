@@ -1,6 +1,7 @@
 """Whether a function that has failed is run again, and when."""
 
 from resonate_sdk.errors import NonRetryable, RetryAfter, UsageError
+from resonate_sdk.execution.bodies import GeneratorBody
 from resonate_sdk.execution.nodes import Activation
 from resonate_sdk.retry import Exponential, Never, RetryPolicy
 
@@ -29,11 +30,18 @@ def retry_delay_s(
         return None
     policy = given.retry_policy or default_policy
     if policy is None:
-        is_workflow = activation.callee.is_generator or activation.body is not None
-        policy = Never() if is_workflow else Exponential()
+        policy = Never() if _is_workflow(activation) else Exponential()
     delay_s = policy.next(activation.attempt)
     if delay_s is None:
         return None
     if isinstance(error, RetryAfter):
         delay_s = error.delay
     return None if now_ms + delay_s * 1000 > deadline_ms else delay_s
+
+
+def _is_workflow(activation: Activation) -> bool:
+    """Whether it waits for calls of its own: those are retried, not the function around them."""
+    if isinstance(activation.body, GeneratorBody) or activation.callee.kind == "generator":
+        return True
+    assert activation.scope is not None, "a function that has failed had a context"
+    return activation.scope.children > 0

@@ -1,20 +1,13 @@
 """Bodies of durable functions: something that can be resumed until it ends."""
 
-from collections.abc import Generator
-from contextvars import ContextVar
-from typing import Any, Protocol
+from collections.abc import Awaitable, Generator
+from contextvars import Context as Variables
+from typing import Any
 
 from msgspec import Struct
 
-from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.ops import Op
-
-_is_in_workflow = ContextVar("_is_in_workflow", default=False)
-
-
-def is_in_workflow() -> bool:
-    """Whether the calling code is the body of a durable function, which must not block."""
-    return _is_in_workflow.get()
+from resonate_sdk.functions.running import RUNNING, Running
 
 
 class Yielded(Struct, frozen=True):
@@ -38,8 +31,24 @@ class Raised(Struct, frozen=True):
 BodyStep = Yielded | Returned | Raised
 
 
-class Body(Protocol):
-    """A function that has been called and can be resumed."""
+class GeneratorBody:
+    """A generator function that has been called. It runs where it is resumed."""
+
+    __slots__ = ("_generator", "_variables")
+
+    def __init__(
+        self, generator: Generator[Any, Any, Any], context: Any, variables: Variables
+    ) -> None:
+        """Take a generator that has not started.
+
+        Args:
+            generator: what the function returned.
+            context: what the function was called with.
+            variables: the context variables that it sees.
+        """
+        self._generator = generator
+        self._variables = variables
+        variables.run(RUNNING.set, Running(context, is_body=True))
 
     def resume(self, outcome: Returned | Raised | None) -> BodyStep:
         """Run until it waits again or ends.
@@ -47,60 +56,56 @@ class Body(Protocol):
         Args:
             outcome: of what it waited for; None to start it.
         """
-        ...
-
-    def close(self) -> None:
-        """Give it up where it stands."""
-        ...
-
-
-class GeneratorBody:
-    """A generator function that has been called."""
-
-    def __init__(self, generator: Generator[Any, Any, Any]) -> None:
-        """Take a generator that has not started."""
-        self._generator = generator
-
-    def resume(self, outcome: Returned | Raised | None) -> BodyStep:
-        """Run to the next yield."""
-        token = _is_in_workflow.set(True)
+        run = self._variables.run
         try:
             match outcome:
-                case None:
-                    return Yielded(next(self._generator))
                 case Returned(value=value):
-                    return Yielded(self._generator.send(value))
+                    return Yielded(run(self._generator.send, value))
+                case None:
+                    return Yielded(run(next, self._generator))
                 case Raised(error=error):
-                    return Yielded(self._generator.throw(error))
+                    return Yielded(run(self._generator.throw, error))
         except StopIteration as stop:
             return Returned(stop.value)
         except BaseException as error:  # noqa: BLE001  # the body's own errors are its outcome
             return Raised(error)
-        finally:
-            _is_in_workflow.reset(token)
 
     def close(self) -> None:
-        """Close the generator; what it does about that has no effect any more."""
+        """Give it up where it stands; what it does about that has no effect any more."""
         try:
-            self._generator.close()
+            self._variables.run(self._generator.close)
         except BaseException:  # noqa: BLE001  # the outcome is decided: a body cannot object
             pass
 
 
-def called(returned: Any, name: str) -> Body | Returned | Raised:
-    """See what kind of function it was by what calling it returned."""
+class CoroutineBody(Struct, eq=False):
+    """An `async def` that has been called. It runs on an event loop, which this module knows not.
+
+    Attributes:
+        number: by which effects and events name it.
+        awaitable: what the function returned.
+        sent: how many outcomes it was sent.
+        is_taken: somebody runs it.
+    """
+
+    number: int
+    awaitable: Awaitable[Any]
+    sent: int = 0
+    is_taken: bool = False
+
+    def discard(self) -> None:
+        """Drop it, if it was never run: Python would complain otherwise."""
+        close = getattr(self.awaitable, "close", None)
+        if not self.is_taken and close is not None:
+            close()
+
+
+def called(returned: Any, context: Any, variables: Variables) -> GeneratorBody | Returned | None:
+    """See what kind of function it was by what calling it returned; None: something to await."""
     if isinstance(returned, Op):
         return Returned(returned)  # a mistake, but not that of an async function
     if isinstance(returned, Generator):
-        return GeneratorBody(returned)  # pyright: ignore[reportUnknownArgumentType]  # of any type
+        return GeneratorBody(returned, context, variables)  # pyright: ignore[reportUnknownArgumentType]  # of any type
     if hasattr(returned, "__await__"):
-        close = getattr(returned, "close", None)
-        if close is not None:
-            close()
-        return Raised(
-            UsageError(
-                f"{name} is an async function or returned something to await: this release runs "
-                "plain functions and generators: write `yield` instead of `await`"
-            )
-        )
+        return None
     return Returned(returned)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
@@ -20,6 +20,7 @@ _CATEGORIES: Mapping[str, str] = {
     "detached": "call",
     "sleep": "timer",
     "promise": "latent",
+    "choice": "choice",
 }
 
 
@@ -61,6 +62,24 @@ class Lineage(Struct, frozen=True):
             deadline_ms=record.timeout_at_ms,
         )
 
+    def unrecorded(self, id: str) -> "Lineage":
+        """The lineage of a function that runs inside this one, without a promise."""
+        return structs.replace(self, id=id)
+
+
+def fingerprint(command: Command) -> str:
+    """What kind of call it is, to be compared at a replay."""
+    category = _CATEGORIES[command.kind]
+    text = f"{category}:{command.name}" if command.name else category
+    return text[: limits.TAG_VALUE_BYTES_MAX]
+
+
+def is_same_call(known: Command | None, command: Command) -> bool:
+    """Whether two commands of one pass with one id may mean the same promise."""
+    if known is None or not known.name or not command.name:
+        return True
+    return known.name == command.name
+
 
 def child_id(command: Command, given: Options) -> str:
     """The id of the promise that a command makes."""
@@ -89,7 +108,7 @@ def child_request(
             param = encode_call(codec, command.name, version, command.args, command.kwargs)
         case "promise":
             param = codec.encode(command.data)
-        case "run" | "sleep":
+        case "run" | "sleep" | "choice":
             pass
     return PromiseCreate(
         id=id,
@@ -104,11 +123,10 @@ def _tags(
 ) -> dict[str, str]:
     origin = lineage.origin if given.id is None else id
     branch = lineage.branch if given.id is None else id
-    fingerprint = _CATEGORIES[command.kind] + (f":{command.name}" if command.name else "")
-    common = {tags.PARENT: lineage.id, tags.FINGERPRINT: fingerprint[: limits.TAG_VALUE_BYTES_MAX]}
+    common = {tags.PARENT: lineage.id, tags.FINGERPRINT: fingerprint(command)}
     if given.idempotency_key is not None:
         common[tags.IDEMPOTENCY_KEY] = given.idempotency_key
-    if command.kind == "run":
+    if command.kind in ("run", "choice"):
         return {
             **common,
             tags.SCOPE: tags.SCOPE_LOCAL,
@@ -135,7 +153,7 @@ def _deadline_ms(command: Command, given: Options, lineage: Lineage, now_ms: int
             wanted_ms = _after_ms(now_ms, command.seconds)
             if command.until is not None:
                 wanted_ms = round(command.until * 1000)
-        case "run" | "rpc":
+        case "run" | "rpc" | "choice":
             wanted_ms = _after_ms(now_ms, given.timeout_s)
         case "detached":
             wanted_ms = _after_ms(now_ms, given.timeout_s)

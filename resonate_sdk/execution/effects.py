@@ -1,11 +1,15 @@
 """What a pass asks for, what it is told, and how it ends."""
 
 from collections.abc import Callable
+from contextvars import Context as Variables
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from resonate_sdk.execution.bodies import Raised, Returned
+from resonate_sdk.execution.bodies import CoroutineBody, Raised, Returned
+from resonate_sdk.functions.context import Context
+from resonate_sdk.functions.ops import Op, Pending
+from resonate_sdk.functions.scope import Scope
 from resonate_sdk.protocol.records import PromiseRecord, Value
 from resonate_sdk.protocol.requests import PromiseCreate
 
@@ -20,7 +24,7 @@ class SettleChild(Struct, frozen=True):
     """Settle a promise, as the holder of the task; answered with `ChildChanged`."""
 
     id: str
-    state: Literal["resolved", "rejected"]
+    state: Literal["resolved", "rejected", "rejected_canceled"]
     value: Value
 
 
@@ -42,7 +46,49 @@ class StartTimer(Struct, frozen=True):
     delay_s: float
 
 
-Effect = CreateChild | SettleChild | CallFunction | StartTimer
+class RunCoroutine(Struct, frozen=True):
+    """Run a coroutine on an event loop; answered with `CoroutineMoved`, again and again.
+
+    Attributes:
+        context: of its function.
+        scope: the inside of that.
+        variables: the context variables that it sees.
+    """
+
+    body: CoroutineBody
+    context: Context
+    scope: Scope
+    variables: Variables
+
+
+class SendOutcome(Struct, frozen=True):
+    """What a coroutine waits for has ended; answered with `CoroutineMoved`.
+
+    Attributes:
+        number: of the coroutine.
+        ticket: of what it waits for.
+    """
+
+    number: int
+    ticket: int
+    outcome: Returned | Raised
+
+
+class CloseCoroutine(Struct, frozen=True):
+    """Give a coroutine up; not answered."""
+
+    number: int
+
+
+Effect = (
+    CreateChild
+    | SettleChild
+    | CallFunction
+    | StartTimer
+    | RunCoroutine
+    | SendOutcome
+    | CloseCoroutine
+)
 
 
 class ChildChanged(Struct, frozen=True):
@@ -64,7 +110,36 @@ class TimerFired(Struct, frozen=True):
     number: int
 
 
-Event = ChildChanged | FunctionCalled | TimerFired
+class Begun(Struct, frozen=True):
+    """A coroutine has made a call, which begins by itself."""
+
+    op: Pending[Any]
+
+
+class Awaited(Struct, frozen=True):
+    """A coroutine waits for something."""
+
+    ticket: int
+    op: Op[Any]
+
+
+class CoroutineMoved(Struct, frozen=True):
+    """A coroutine has run, and waits or has ended.
+
+    Attributes:
+        number: of the coroutine.
+        moves: what it has begun, and what it waits for.
+        received: how many outcomes have reached it.
+        now: whether it waits for calls of ours alone, or has ended.
+    """
+
+    number: int
+    moves: tuple[Begun | Awaited, ...]
+    received: int
+    now: Literal["parked", "foreign"] | Returned | Raised
+
+
+Event = ChildChanged | FunctionCalled | TimerFired | CoroutineMoved
 
 
 class Done(Struct, frozen=True):

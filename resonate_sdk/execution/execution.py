@@ -3,27 +3,28 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from contextvars import copy_context
 from typing import Any
 
-from msgspec import Struct
-
-from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.encoding.failures import decode_failure, encode_failure
-from resonate_sdk.errors import EncodeError, FunctionNotFoundError
+from resonate_sdk.encoding.failures import encode_failure
+from resonate_sdk.errors import CanceledError, EncodeError, FunctionNotFoundError
+from resonate_sdk.execution import mistakes
 from resonate_sdk.execution.attempts import retry_delay_s
-from resonate_sdk.execution.bodies import Raised, Returned, Yielded, called
-from resonate_sdk.execution.children import (
-    Lineage,
-    child_id,
-    child_request,
-    result_type,
-    settles_here,
+from resonate_sdk.execution.bodies import (
+    CoroutineBody,
+    GeneratorBody,
+    Raised,
+    Returned,
+    Yielded,
+    called,
 )
+from resonate_sdk.execution.coroutines import Coroutines
 from resonate_sdk.execution.effects import (
+    Awaited,
+    Begun,
     CallFunction,
     ChildChanged,
-    CreateChild,
+    CoroutineMoved,
     Done,
     Effect,
     Event,
@@ -33,39 +34,37 @@ from resonate_sdk.execution.effects import (
     Progress,
     SettleChild,
     StartTimer,
-    Suspended,
     TimerFired,
 )
-from resonate_sdk.execution.mistakes import cannot_wait_for, returned_op, waits_for_itself
-from resonate_sdk.execution.nodes import Activation, Node
+from resonate_sdk.execution.environment import Environment
+from resonate_sdk.execution.family import Family
+from resonate_sdk.execution.frontier import frontier, stuck
+from resonate_sdk.execution.nodes import Activation, Node, Wait, Wanted
+from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.functions.callee import Callee
-from resonate_sdk.functions.context import Info, Scope
-from resonate_sdk.functions.ops import Blocked, Call, Command, Invocation, Promise
-from resonate_sdk.functions.registry import Registry
+from resonate_sdk.functions.context import Context
+from resonate_sdk.functions.ops import (
+    Begin,
+    Blocked,
+    Call,
+    Cancel,
+    Detach,
+    FirstOf,
+    Invocation,
+    Op,
+    Pending,
+    Promise,
+)
+from resonate_sdk.functions.scope import Info, Pass, Scope
 from resonate_sdk.options import Options
-from resonate_sdk.protocol import limits, tags
-from resonate_sdk.protocol.records import PromiseRecord
-from resonate_sdk.protocol.requests import PromiseCreate
-from resonate_sdk.retry import RetryPolicy
+from resonate_sdk.protocol import tags
+from resonate_sdk.protocol.records import EMPTY, PromiseRecord
 
 logger = logging.getLogger(__name__)
 
-
-class Environment(Struct, frozen=True, kw_only=True):
-    """What the passes of one client share.
-
-    Attributes:
-        default_target: where remote calls go that name no target.
-        retry_policy: for functions that were given none; None: by their kind.
-        now_ms: the clock, epoch ms.
-    """
-
-    registry: Registry
-    dependencies: Mapping[str | type, Any]
-    codec: Codec
-    default_target: str
-    retry_policy: RetryPolicy | None
-    now_ms: Callable[[], int]
+GENERATOR_TICKET = 0  # a generator waits for one thing at a time
+JOIN_TICKET = -1
+SUSPEND_GRACE_S = 0.02
 
 
 class Execution:
@@ -95,27 +94,37 @@ class Execution:
             version: under which it was registered.
         """
         self._environment = environment
-        self._cache = {record.id: record for record in preload}
-        self._nodes: dict[str, Node] = {}
         self._ready = deque[tuple[Activation, Returned | Raised | None]]()
         self._activations: list[Activation] = []
-        self._lineages: dict[str, Lineage] = {}
-        self._made_by: dict[str, tuple[Activation, Command, Options]] = {}
         self._in_flight = 0
         self._calls: dict[int, Activation] = {}
         self._timers: dict[int, Activation] = {}
+        self._coroutines = Coroutines(self._tell_driver)
         self._numbers = 0
         self._effects: list[Effect] = []
         self._has_begun_call = False
+        self._moves = 0  # events, and how many there were when the grace began
+        self._grace = 0
+        self._moves_at_grace = -1
         self._outcome: Outcome | None = None
 
-        node = Node(root.id, Any, is_joined=False)
-        node.record = root
-        self._nodes[root.id] = node
-        self._root = Activation(node, callee, args, kwargs, given, version)
+        self._waiting = Waiting(self._over)
+        self._family = Family(
+            environment,
+            root,
+            preload,
+            self._waiting,
+            ask=self._ask,
+            run_here=self._run_here,
+            fail=self._fail,
+        )
+        self._pass = Pass(self._family.knows)
+        node = self._family.node(root.id)
+        self._root = Activation(node, callee, args, kwargs, given, version, copy_context())
         node.activation = self._root
-        self._lineages[root.id] = Lineage.of_root(root)
         self._begin(self._root)
+
+    # What the driver calls
 
     def advance(self, events: Iterable[Event] = ()) -> Progress:
         """Take events in and run until everything waits.
@@ -124,7 +133,6 @@ class Execution:
         beside.
         """
         for event in events:
-            self._in_flight -= 1
             self._take(event)
         while self._outcome is None:
             if self._ready:
@@ -132,7 +140,7 @@ class Execution:
                     break
                 self._resume(*self._ready.popleft())
             elif not self._call_alone():
-                if self._in_flight:
+                if self._in_flight or self._coroutines.running or not self._may_stand_still():
                     break
                 self._stand_still()
         effects, self._effects = tuple(self._effects), []
@@ -141,24 +149,76 @@ class Execution:
 
     def records(self) -> dict[str, PromiseRecord]:
         """Every promise that is known by now, for another pass."""
-        met = {node.id: node.record for node in self._nodes.values() if node.record is not None}
-        return self._cache | met
+        return self._family.records()
+
+    def give_up(self) -> None:
+        """Tell functions that still run that nobody wants their results; any thread may call."""
+        self._pass.is_over = True
 
     def close(self) -> None:
-        """Give the pass up: close every body; nothing they still do has an effect."""
+        """Give the pass up: nothing that bodies still do has an effect.
+
+        Generators are closed here, coroutines by who runs them.
+        """
+        self.give_up()
         for activation in self._activations:
-            activation.close()
+            if activation.scope is not None:
+                activation.scope.is_closed = True
+            if isinstance(activation.body, GeneratorBody):
+                activation.body.close()
+        self._coroutines.close_all()
+        for activation in self._activations:
+            activation.body = None
+
+    # Events
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, TimerFired) and event.number == self._grace:
+            self._grace = 0
+            return
+        self._moves += 1
+        match event:
+            case ChildChanged(record=record):
+                self._in_flight -= 1
+                self._family.learn(self._family.node(record.id), record)
+            case FunctionCalled(number=number, outcome=outcome):
+                self._in_flight -= 1
+                self._called(self._calls.pop(number), outcome)
+            case TimerFired(number=number):
+                self._in_flight -= 1
+                activation = self._timers.pop(number)
+                if not activation.is_given_up:
+                    self._begin(activation)
+            case CoroutineMoved():
+                self._moved(event)
+
+    def _moved(self, event: CoroutineMoved) -> None:
+        activation = self._coroutines.activation(event.number)
+        if activation is None:
+            return  # it was given up
+        for move in event.moves:
+            match move:
+                case Begun(op=op):
+                    made = self._family.child(activation, op)
+                    if isinstance(made, Raised):
+                        activation.refused[op.command.id] = made
+                case Awaited(ticket=ticket, op=op):
+                    self._wait_for(activation, ticket, op)
+        if isinstance(event.now, Returned | Raised):
+            self._coroutines.forget(event.number)
+            self._ended(activation, event.now)
+        else:
+            self._coroutines.moved(event.number, event.received, event.now)
 
     def _call_alone(self) -> bool:
         """Call a function right here if nothing else of this pass is under way."""
-        if self._in_flight != 1 or len(self._effects) != 1:
+        if self._in_flight != 1 or len(self._effects) != 1 or self._coroutines:
             return False
         effect = self._effects[0]
         if not isinstance(effect, CallFunction):
             return False
         self._effects.clear()
         self._has_begun_call = False
-        self._in_flight -= 1
         self._take(FunctionCalled(effect.number, call_function(effect.call)))
         return True
 
@@ -166,22 +226,19 @@ class Execution:
         self._in_flight += 1
         self._effects.append(effect)
 
-    def _take(self, event: Event) -> None:
-        match event:
-            case ChildChanged(record=record):
-                self._learn(self._nodes[record.id], record)
-            case FunctionCalled(number=number, outcome=outcome):
-                self._called(self._calls.pop(number), outcome)
-            case TimerFired(number=number):
-                self._begin(self._timers.pop(number))
+    def _tell_driver(self, effect: Effect) -> None:
+        """An effect that is not waited for by counting."""
+        self._effects.append(effect)
+
+    # Functions: begun, resumed, ended
 
     def _begin(self, activation: Activation) -> None:
         """Start the first or another attempt."""
         if activation.attempt == 0:
             self._activations.append(activation)
         call = activation.begin_attempt(self._scope(activation))
-        if activation.callee.is_generator:
-            self._called(activation, call_function(call))  # runs none of its lines yet
+        if activation.callee.kind != "plain":
+            self._called(activation, call_function(call))  # it runs none of the user's lines yet
             return
         self._numbers += 1
         self._calls[self._numbers] = activation
@@ -189,229 +246,132 @@ class Execution:
         self._has_begun_call = True
 
     def _scope(self, activation: Activation) -> Scope:
-        record = activation.node.record
-        assert record is not None, "a function runs for a promise that exists"
-        lineage = self._lineages[record.id]
+        record, lineage = activation.node.record, self._family.lineage(activation.node.id)
+        its_tags: Mapping[str, str] = {} if record is None else record.tags
         info = Info(
-            id=record.id,
-            parent_id=record.tags.get(tags.PARENT, record.id),
+            id=lineage.id,
+            parent_id=its_tags.get(tags.PARENT, lineage.id),
             origin_id=lineage.origin,
             branch_id=lineage.branch,
             func=activation.callee.name,
             version=activation.version,
             attempt=activation.attempt + 1,
-            timeout=record.timeout_at_ms / 1000,
-            tags=record.tags,
-            idempotency_key=record.tags.get(tags.IDEMPOTENCY_KEY),
+            timeout=lineage.deadline_ms / 1000,
+            tags=its_tags,
+            idempotency_key=its_tags.get(tags.IDEMPOTENCY_KEY),
         )
         environment = self._environment
-        return Scope(info, lineage.prefix, environment.registry, environment.dependencies)
+        return Scope(
+            info, lineage.prefix, environment.registry, environment.dependencies, self._pass
+        )
 
     def _called(self, activation: Activation, outcome: Returned | Raised) -> None:
+        if activation.is_given_up:
+            return
         if isinstance(outcome, Raised):
             self._ended(activation, outcome)
             return
-        body = called(outcome.value, activation.callee.name)
-        if isinstance(body, Returned | Raised):
-            self._ended(activation, body)
-        else:
-            activation.body = body
-            self._ready.append((activation, None))
+        assert activation.scope is not None, "a function is called with a context"
+        context = Context(activation.scope)
+        body = called(outcome.value, context, activation.variables)
+        match body:
+            case GeneratorBody():
+                activation.body = body
+                self._ready.append((activation, None))
+            case Returned():
+                self._ended(activation, body)
+            case None:
+                self._coroutines.start(activation, outcome.value)
 
     def _resume(self, activation: Activation, outcome: Returned | Raised | None) -> None:
-        assert activation.body is not None, "only a body can be resumed"
-        activation.awaiting = None
-        step = activation.body.resume(outcome)
-        if not isinstance(step, Yielded):
+        if activation.is_given_up:
+            return
+        body = activation.body
+        assert isinstance(body, GeneratorBody), "only a generator is resumed here"
+        step = body.resume(outcome)
+        if isinstance(step, Yielded):
+            self._wait_for(activation, GENERATOR_TICKET, step.op)
+        else:
             self._ended(activation, step)
-            return
-        op: Any = step.op
-        match op:
-            case Call():
-                self._await(activation, self._child(activation, op.command, op.given))
-            case Invocation():
-                self._await_creation(activation, self._child(activation, op.command, op.given))
-            case Promise():
-                self._await(activation, self._promise(op.id))
-            case _:
-                self._ready.append((activation, Raised(cannot_wait_for(op))))
 
-    def _child(self, activation: Activation, command: Command, given: Options) -> Node | Raised:
-        """The promise of a command: known, being made, or to be made now."""
-        lineage = self._lineages[activation.node.id]
-        if activation.scope is not None:
-            activation.scope.unused.pop(command.id, None)
-        id = child_id(command, given)
-        node = self._nodes.get(id)
-        if node is not None:
-            activation.children[id] = node
-            return node
-        is_free = command.kind == "detached" or (command.kind == "promise" and given.id is not None)
-        node = Node(id, result_type(command, given), is_joined=not is_free)
-        record = self._cache.get(id)
-        if record is None:
-            try:
-                create = CreateChild(self._request(command, given, lineage))
-            except (EncodeError, ValueError) as error:
-                return Raised(error)
-            self._ask(create)
-        self._nodes[id] = node
-        activation.children[id] = node
-        self._made_by[id] = activation, command, given
-        if record is not None:
-            self._learn(node, record)
-        return node
-
-    def _request(self, command: Command, given: Options, lineage: Lineage) -> PromiseCreate:
-        environment = self._environment
-        return child_request(
-            command,
-            given,
-            lineage,
-            environment.codec,
-            environment.registry,
-            environment.default_target,
-            environment.now_ms(),
-        )
-
-    def _promise(self, id: str) -> Node:
-        node = self._nodes.get(id)
-        if node is None:
-            node = Node(id, Any, is_joined=False)
-            node.record = self._cache.get(id)
-            self._nodes[id] = node
-        return node
-
-    def _await_creation(self, activation: Activation, node: Node | Raised) -> None:
-        if isinstance(node, Raised):
-            self._ready.append((activation, node))
-        elif node.record is None:
-            node.creation_waiters.append(activation)
+    def _answer(self, activation: Activation, ticket: int, outcome: Returned | Raised) -> None:
+        """Give a body what it waits for."""
+        if isinstance(activation.body, CoroutineBody):
+            self._coroutines.send(activation.body, ticket, outcome)
         else:
-            self._ready.append((activation, Returned(self._made(node))))
-
-    def _made(self, node: Node) -> Promise[Any]:
-        return Promise(node.id, _View(self, node))
-
-    def _await(self, activation: Activation, node: Node | Raised) -> None:
-        if isinstance(node, Raised):
-            self._ready.append((activation, node))
-            return
-        node.is_awaited = True
-        if node.is_settled:
-            self._ready.append((activation, self.result(node)))
-        else:
-            activation.awaiting = node
-            node.waiters.append(activation)
-
-    def _learn(self, node: Node, record: PromiseRecord) -> None:
-        """Note what the server says about a promise; records only move forward."""
-        is_news = node.record is None
-        if node.is_settled or not (is_news or record.state != "pending"):
-            return
-        node.record = record
-        if is_news:
-            for activation in node.creation_waiters:
-                self._ready.append((activation, Returned(self._made(node))))
-            node.creation_waiters.clear()
-        if node.is_settled:
-            waiters, node.waiters = node.waiters, []
-            for activation in waiters:
-                self._continue(activation, node)
-        elif settles_here(record):
-            self._run_here(node, record)
-
-    def _continue(self, activation: Activation, node: Node) -> None:
-        if activation.is_blocked:
-            activation.attempt -= 1  # it is the same attempt, come to the same place again
-            self._begin(activation)
-        elif activation.outcome is None:
-            self._ready.append((activation, self.result(node)))
-        else:
-            self._join(activation)
-
-    def _run_here(self, node: Node, record: PromiseRecord) -> None:
-        parent, command, given = self._made_by[node.id]
-        self._lineages[node.id] = self._lineages[parent.node.id].child(record)
-        callee = command.callee
-        if callee is None:
-            try:
-                callee = self._environment.registry.by_name(command.name, command.version).callee
-            except FunctionNotFoundError as error:
-                self._outcome = Failed(error)
-                return
-        node.activation = Activation(
-            node, callee, tuple(command.args), dict(command.kwargs), given, command.version
-        )
-        self._begin(node.activation)
-
-    def result(self, node: Node) -> Returned | Raised:
-        """What a settled promise gives to those who wait for it."""
-        record = node.record
-        assert record is not None, "only a settled promise has a result"
-        codec = self._environment.codec
-        if record.state != "resolved":
-            return Raised(decode_failure(codec, record))
-        try:
-            return Returned(codec.decode(record.value, node.result_type))
-        except Exception as error:  # noqa: BLE001  # data that does not fit is the body's to see
-            return Raised(error)
+            self._ready.append((activation, outcome))
 
     def _ended(self, activation: Activation, outcome: Returned | Raised) -> None:
         """A body has ended: try again, wait for its children, or settle its promise."""
+        activation.end_waits()
         if isinstance(outcome, Raised):
             if isinstance(outcome.error, Blocked):
-                self._block(activation, self._promise(outcome.error.promise_id))
+                self._block(activation, outcome.error.promise_id)
                 return
             if not isinstance(outcome.error, Exception):
-                self._outcome = Failed(outcome.error)
+                self._fail(outcome.error)
                 return
-            environment = self._environment
-            delay_s = retry_delay_s(
-                outcome.error,
-                activation,
-                environment.retry_policy,
-                now_ms=environment.now_ms(),
-                deadline_ms=self._lineages[activation.node.id].deadline_ms,
-            )
-            if delay_s is not None:
-                logger.warning(
-                    "function failed, trying again func=%s promise_id=%s attempt=%d delay_s=%.1f "
-                    "reason=%r",
-                    activation.callee.name,
-                    activation.node.id,
-                    activation.attempt,
-                    delay_s,
-                    outcome.error,
-                )
-                activation.close()
-                self._numbers += 1
-                self._timers[self._numbers] = activation
-                self._ask(StartTimer(self._numbers, delay_s))
+            if self._begins_again(activation, outcome.error):
                 return
-        elif (mistake := returned_op(activation.callee.name, outcome.value)) is not None:
+        elif (mistake := mistakes.returned_op(activation.callee, outcome.value)) is not None:
             outcome = Raised(mistake)
         activation.outcome = outcome
-        activation.close()
+        self._close(activation)
         self._warn_of_unused(activation)
         self._join(activation)
 
-    def _block(self, activation: Activation, node: Node) -> None:
+    def _begins_again(self, activation: Activation, error: Exception) -> bool:
+        environment = self._environment
+        delay_s = retry_delay_s(
+            error,
+            activation,
+            environment.retry_policy,
+            now_ms=environment.now_ms(),
+            deadline_ms=self._family.lineage(activation.node.id).deadline_ms,
+        )
+        if delay_s is None:
+            return False
+        logger.warning(
+            "function failed, trying again func=%s promise_id=%s attempt=%d delay_s=%.1f reason=%r",
+            activation.callee.name,
+            activation.node.id,
+            activation.attempt,
+            delay_s,
+            error,
+        )
+        self._close(activation)
+        self._numbers += 1
+        self._timers[self._numbers] = activation
+        self._ask(StartTimer(self._numbers, delay_s))
+        return True
+
+    def _block(self, activation: Activation, id: str) -> None:
         """An attempt cannot go on without a result: begin it again when that is there."""
-        activation.close()
+        self._close(activation)
         activation.is_blocked = True
-        self._await(activation, node)
-        if node.is_settled:  # meanwhile, while a plain function was looking
-            self._ready.pop()
-            self._continue(activation, node)
+        self._waiting.wait(activation, JOIN_TICKET, [self._family.promise(id)], "result")
+
+    def _begin_anew(self, activation: Activation) -> None:
+        activation.attempt -= 1  # it is the same attempt, come to the same place again
+        self._begin(activation)
+
+    def _close(self, activation: Activation) -> None:
+        """Close a body; nothing it still does has an effect."""
+        if activation.scope is not None:
+            activation.scope.is_closed = True
+        activation.end_waits()
+        body, activation.body = activation.body, None
+        if isinstance(body, GeneratorBody):
+            body.close()
+        elif body is not None:
+            self._coroutines.close(body)
 
     def _warn_of_unused(self, activation: Activation) -> None:
         assert activation.scope is not None, "a function that ended had a context"
         for unused in activation.scope.unused.values():
-            name = unused.command.name or unused.command.id
             logger.warning(
                 "%s was never started: forgotten `yield`? promise_id=%s at=%s:%d",
-                f"{unused.command.kind} {name}",
+                unused.what,
                 activation.node.id,
                 unused.file,
                 unused.line,
@@ -422,19 +382,31 @@ class Execution:
         """Settle the promise once every promise that the function started is settled."""
         child = activation.unjoined()
         if child is not None:
-            activation.awaiting = child
-            child.waiters.append(activation)
+            self._waiting.wait(activation, JOIN_TICKET, [child], "join")
             return
-        activation.awaiting = None
-        done = self._done(activation)
-        if activation is self._root:
-            self._outcome = done
-        else:
-            self._ask(SettleChild(activation.node.id, done.state, done.value))
-
-    def _done(self, activation: Activation) -> Done:
-        codec, outcome = self._environment.codec, activation.outcome
+        node, outcome = activation.node, activation.outcome
         assert outcome is not None, "only a function that ended has an outcome"
+        if activation is self._root:
+            self._warn_of_fewer_steps(activation)
+            self._outcome = self._done(activation, outcome)
+        elif not node.is_durable:
+            self._family.end(node, outcome)
+        else:
+            done = self._done(activation, outcome)
+            self._ask(SettleChild(node.id, done.state, done.value))
+
+    def _warn_of_fewer_steps(self, activation: Activation) -> None:
+        if activation.scope is not None and activation.scope.is_replaying:
+            logger.warning(
+                "this code performs fewer steps than recorded: keep the old version registered "
+                "for executions that began with it func=%s promise_id=%s steps=%d",
+                activation.callee.name,
+                activation.node.id,
+                activation.scope.children,
+            )
+
+    def _done(self, activation: Activation, outcome: Returned | Raised) -> Done:
+        codec = self._environment.codec
         if isinstance(outcome, Raised):
             return Done("rejected", encode_failure(codec, outcome.error))
         try:
@@ -443,57 +415,160 @@ class Execution:
             of_result = error.of("the result", activation.callee.name)
             return Done("rejected", encode_failure(codec, of_result))
 
+    # Promises: run here, canceled
+
+    def _run_here(self, node: Node) -> None:
+        """Run the function of a promise in this pass."""
+        command, given, parent = node.command, node.given, node.parent
+        assert command is not None, "what is run was called"
+        assert given is not None, "what is run was called"
+        assert parent is not None, "who made a command is known"
+        callee = command.callee
+        if callee is None:
+            try:
+                callee = self._environment.registry.by_name(command.name, command.version).callee
+            except FunctionNotFoundError as error:
+                self._fail(error)
+                return
+        node.activation = Activation(
+            node,
+            callee,
+            tuple(command.args),
+            dict(command.kwargs),
+            given,
+            command.version,
+            parent.variables.copy(),
+        )
+        if command.is_for_caller:
+            node.activation.owner = parent.owner
+        self._begin(node.activation)
+
+    def _cancel(self, node: Node) -> None:
+        """Cancel a pending promise, with everything that runs here for it."""
+        if node.is_settled:
+            return
+        activation = node.activation
+        if activation is not None and not activation.is_given_up:
+            activation.is_given_up = True
+            self._close(activation)
+            for child in tuple(activation.children.values()):
+                if child.is_joined:
+                    self._cancel(child)
+        if node.is_durable:
+            self._ask(SettleChild(node.id, "rejected_canceled", EMPTY))
+        else:
+            self._family.end(node, Raised(CanceledError(node.id)))
+
+    def _fail(self, cause: BaseException) -> None:
+        self._outcome = Failed(cause)
+
+    # Waiting
+
+    def _wait_for(self, activation: Activation, ticket: int, op: Any) -> None:
+        """A body waits for what it has yielded or awaited."""
+        found = op
+        match op:
+            case Call():
+                self._begin_all(activation, ticket, [found], "result")
+            case Invocation():
+                self._begin_all(activation, ticket, [found], "creation")
+            case Begin(ops=ops):
+                self._begin_all(activation, ticket, ops, "creations")
+            case Promise():
+                self._waiting.wait(activation, ticket, self._named([found]), "result")
+            case FirstOf(promises=promises, until=until):
+                self._waiting.wait(activation, ticket, self._named(promises), until)
+            case Cancel(promises=promises):
+                nodes = self._named(promises)
+                for node in nodes:
+                    self._cancel(node)
+                self._waiting.wait(activation, ticket, nodes, "all")
+            case Detach(promises=promises):
+                for node in self._named(promises):
+                    node.is_joined = False
+                self._answer(activation, ticket, Returned(None))
+            case list() | tuple():
+                self._wait_for_all(activation, ticket, list(op))  # pyright: ignore[reportUnknownArgumentType]  # anything may be yielded
+            case _:
+                self._answer(activation, ticket, Raised(mistakes.cannot_wait_for(op)))
+
+    def _named(self, promises: Iterable[Promise[Any]]) -> list[Node]:
+        return [self._family.promise(promise.id) for promise in promises]
+
+    def _begin_all(
+        self, activation: Activation, ticket: int, ops: Iterable[Op[Any]], wanted: Wanted
+    ) -> None:
+        nodes: list[Node] = []
+        for op in ops:
+            is_call = isinstance(op, Pending)
+            node = self._family.child(activation, op) if is_call else self._family.promise(op.id)
+            if isinstance(node, Raised):
+                self._answer(activation, ticket, node)
+                return
+            nodes.append(node)
+        self._waiting.wait(activation, ticket, nodes, wanted)
+
+    def _wait_for_all(self, activation: Activation, ticket: int, ops: list[Op[Any]]) -> None:
+        assert activation.scope is not None, "a body that runs has a context"
+        try:
+            call = Context(activation.scope).all(ops)
+        except Exception as error:  # noqa: BLE001  # it belongs to who has written this
+            self._answer(activation, ticket, Raised(error))
+            return
+        self._wait_for(activation, ticket, call)
+
+    def _over(self, wait: Wait, node: Node | None) -> None:
+        """What an activation has waited for is there."""
+        activation = wait.activation
+        match wait.wanted:
+            case "join":
+                self._join(activation)
+            case "result":
+                assert node is not None, "one promise is waited for"
+                if activation.is_blocked:
+                    self._begin_anew(activation)
+                else:
+                    self._answer(activation, wait.ticket, self._family.result(node))
+            case "creation":
+                self._answer(activation, wait.ticket, Returned(self._family.made(wait.nodes)[0]))
+            case "creations":
+                self._answer(activation, wait.ticket, Returned(self._family.made(wait.nodes)))
+            case "first" | "first_resolved" | "first_failed" | "all":
+                place = None if node is None else wait.nodes.index(node)
+                self._answer(activation, wait.ticket, Returned(place))
+
+    # Standing still
+
+    def _may_stand_still(self) -> bool:
+        """Whether nothing will move by itself: what only an event loop knows is given a grace."""
+        if not self._coroutines.foreign:
+            return True
+        if self._grace:
+            return False
+        if self._moves_at_grace == self._moves:
+            return True
+        if frontier(self._activations) is not None:
+            self._moves_at_grace = self._moves
+            self._numbers += 1
+            self._grace = self._numbers
+            self._effects.append(StartTimer(self._grace, SUSPEND_GRACE_S))
+        return False
+
     def _stand_still(self) -> None:
         """Nothing can go on here: suspend, or tell a function that it waits for what waits for it."""
-        frontier = dict.fromkeys(
-            activation.awaiting.id
-            for activation in self._activations
-            if activation.awaiting is not None
-            and not activation.awaiting.is_settled
-            and activation.awaiting.activation is None
-        )
-        if frontier:
-            # The rest is awaited when one of these has settled.
-            awaited = tuple(islice(frontier, limits.AWAITED_PER_SUSPEND_MAX))
-            is_more_begun = any(
-                node.activation is None and not node.is_settled and node.id not in frontier
-                for node in self._nodes.values()
-            )
-            self._outcome = Suspended(awaited, is_more_begun)
+        suspended = frontier(self._activations, self._family.nodes())
+        if suspended is not None:
+            self._outcome = suspended
             return
-        for activation in reversed(self._activations):
-            awaited = activation.awaiting
-            if awaited is not None and activation.outcome is None:
-                awaited.waiters.remove(activation)
-                error = Raised(waits_for_itself(activation.node.id, awaited.id))
-                if activation.body is None:
-                    self._ended(activation, error)
-                else:
-                    self._ready.append((activation, error))
-                return
-        raise AssertionError("a pass that is neither done nor waiting for anything is stuck")
-
-
-class _View:
-    """A promise as its `result()` and `done()` show it."""
-
-    def __init__(self, execution: Execution, node: Node) -> None:
-        self._execution = execution
-        self._node = node
-
-    @property
-    def is_settled(self) -> bool:
-        return self._node.is_settled
-
-    def result(self) -> Any:
-        if not self._node.is_settled:
-            raise Blocked(self._node.id)
-        self._node.is_awaited = True
-        match self._execution.result(self._node):
-            case Returned(value=value):
-                return value
-            case Raised(error=error):
-                raise error
+        wait, awaited = stuck(self._activations)
+        wait.is_over = True
+        activation = wait.activation
+        activation.waits.pop(wait.ticket, None)
+        error = Raised(mistakes.waits_for_itself(activation.node.id, awaited.id))
+        if activation.body is None:
+            self._ended(activation, error)
+        else:
+            self._answer(activation, wait.ticket, error)
 
 
 def call_function(call: Callable[[], Any]) -> Returned | Raised:

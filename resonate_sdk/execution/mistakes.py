@@ -1,7 +1,8 @@
 """What a body is told that does something a durable function cannot do."""
 
 from resonate_sdk.errors import UsageError
-from resonate_sdk.functions.ops import Op
+from resonate_sdk.functions.callee import Callee
+from resonate_sdk.functions.ops import Command, Op
 
 
 def cannot_wait_for(found: object) -> UsageError:
@@ -20,8 +21,28 @@ def waits_for_itself(id: str, awaited: str) -> UsageError:
     return UsageError(f"{id!r} waits for {awaited!r}, which cannot end before {id!r} does")
 
 
-def returned_op(name: str, value: object) -> UsageError | None:
+def returned_op(callee: Callee, value: object) -> UsageError | None:
     """It has returned a call instead of yielding it; None if it has not."""
     if not isinstance(value, Op):
         return None
-    return UsageError(f"{name} returned {value!r} instead of its value: write `return (yield ...)`")
+    keyword = "await" if callee.kind == "coroutine" else "yield"
+    return UsageError(
+        f"{callee.name} returned {value!r} instead of its value: write `return ({keyword} ...)`"
+    )
+
+
+def same_id(id: str, known: Command | None, command: Command) -> UsageError:
+    """Two calls of different functions were given one id."""
+    other = "another call" if known is None else f"ctx.{known.kind}({known.name}, ...)"
+    return UsageError(
+        f"the id {id!r} was given to {other} and to ctx.{command.kind}({command.name}, ...): "
+        "give each call an id of its own"
+    )
+
+
+def used_id(id: str, found: str, expected: str) -> UsageError:
+    """A call was given an id that means another one."""
+    return UsageError(
+        f"the id {id!r} belongs to a call of {found.removeprefix('call:')}, not of "
+        f"{expected.removeprefix('call:')}: give each call an id of its own"
+    )

@@ -1,12 +1,16 @@
 """What a pass knows of each promise it met, and of each function it runs."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextvars import Context as Variables
+from typing import Any, Literal
 
-from resonate_sdk.execution.bodies import Body, Raised, Returned
+from resonate_sdk.execution.bodies import CoroutineBody, GeneratorBody, Raised, Returned
 from resonate_sdk.functions.callee import Callee
-from resonate_sdk.functions.context import Context, Scope
+from resonate_sdk.functions.context import Context
+from resonate_sdk.functions.ops import Command, Until
+from resonate_sdk.functions.running import RUNNING, Running
+from resonate_sdk.functions.scope import Scope
 from resonate_sdk.options import Options
 from resonate_sdk.protocol.records import PromiseRecord
 
@@ -18,9 +22,13 @@ class Node:
 
     Attributes:
         record: the server's record; None while its creation is under way.
+        live: how it ended, if the server does not know it.
+        command: what made it, if that was a function of this pass.
+        given: options of that call.
+        parent: the activation that made it.
         activation: runs it, if it is run here.
-        waiters: activations that wait for it to settle.
-        creation_waiters: activations that wait for it to exist.
+        waits: what waits for it to settle.
+        creation_waits: what waits for it to exist.
         is_joined: whether the function that made it waits for it at its end.
         is_awaited: whether a function has waited for it, and so has seen how it ended.
         result_type: what its value is decoded into.
@@ -28,13 +36,17 @@ class Node:
 
     __slots__ = (
         "activation",
-        "creation_waiters",
+        "command",
+        "creation_waits",
+        "given",
         "id",
         "is_awaited",
         "is_joined",
+        "live",
+        "parent",
         "record",
         "result_type",
-        "waiters",
+        "waits",
     )
 
     def __init__(self, id: str, result_type: Any, *, is_joined: bool) -> None:
@@ -44,19 +56,77 @@ class Node:
         self.is_joined = is_joined
         self.is_awaited = False
         self.record: PromiseRecord | None = None
+        self.live: Returned | Raised | None = None
+        self.command: Command | None = None
+        self.given: Options | None = None
+        self.parent: Activation | None = None
         self.activation: Activation | None = None
-        self.waiters: list[Activation] = []
-        self.creation_waiters: list[Activation] = []
+        self.waits: list[Wait] = []
+        self.creation_waits: list[Wait] = []
 
     @property
     def is_settled(self) -> bool:
-        """Whether the record says so."""
-        return self.record is not None and self.record.state != "pending"
+        """Whether it has ended."""
+        if self.record is None:
+            return self.live is not None
+        return self.record.state != "pending"
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the server is to know of it."""
+        return self.given is None or self.given.durable is not False
+
+    @property
+    def is_created(self) -> bool:
+        """Whether it exists."""
+        return self.record is not None or self.live is not None or self.activation is not None
 
     @property
     def has_failed(self) -> bool:
         """Whether it is settled without a value."""
-        return self.record is not None and self.record.state not in ("pending", "resolved")
+        if self.record is None:
+            return isinstance(self.live, Raised)
+        return self.record.state not in ("pending", "resolved")
+
+
+Wanted = Literal["result", "creation", "creations", "join"] | Until
+
+
+class Wait:
+    """What an activation waits for.
+
+    Attributes:
+        ticket: by which a coroutine names it.
+        nodes: what ends it, or is part of what does.
+        wanted: what of them.
+        missing: how many have to come still.
+        is_over: it has been answered or given up.
+    """
+
+    __slots__ = ("activation", "is_over", "missing", "nodes", "ticket", "wanted")
+
+    def __init__(
+        self, activation: "Activation", ticket: int, nodes: Sequence[Node], wanted: Wanted
+    ) -> None:
+        """Wait for promises."""
+        self.activation = activation
+        self.ticket = ticket
+        self.nodes = nodes
+        self.wanted: Wanted = wanted
+        self.missing = len(nodes)
+        self.is_over = False
+
+    def is_decided_by(self, node: Node) -> bool:
+        """Whether it is over now that one of the promises is there."""
+        match self.wanted:
+            case "result" | "join" | "first":
+                return True
+            case "first_resolved":
+                return not node.has_failed
+            case "first_failed":
+                return node.has_failed
+            case "creation" | "creations" | "all":
+                return False
 
 
 class Activation:
@@ -64,26 +134,34 @@ class Activation:
 
     Attributes:
         node: the promise it will settle.
+        owner: on whose behalf it makes promises: itself, or the function that waits for several.
         children: promises that the present attempt has met, in order; settled ones may be gone.
-        awaiting: what its body waits for.
+        waits: what its body waits for, by ticket.
+        refused: calls that could not be begun, by id.
         is_blocked: whether it waits in `Promise.result()`: its attempt must be begun again.
         outcome: how its body ended, when it has; it may still wait for its children.
+        is_given_up: it was canceled: nothing it does has an effect.
+        variables: the context variables that it sees.
     """
 
     __slots__ = (
         "args",
         "attempt",
-        "awaiting",
         "body",
         "callee",
         "children",
         "given",
         "is_blocked",
+        "is_given_up",
         "kwargs",
         "node",
         "outcome",
+        "owner",
+        "refused",
         "scope",
+        "variables",
         "version",
+        "waits",
     )
 
     def __init__(
@@ -94,21 +172,26 @@ class Activation:
         kwargs: dict[str, Any],
         given: Options,
         version: int,
+        variables: Variables,
     ) -> None:
         """A run that has not begun."""
         self.node = node
+        self.owner = self
         self.callee = callee
         self.args = args
         self.kwargs = kwargs
         self.given = given
         self.version = version
+        self.variables = variables
         self.attempt = 0
         self.scope: Scope | None = None
-        self.body: Body | None = None
+        self.body: GeneratorBody | CoroutineBody | None = None
         self.children: dict[str, Node] = {}
-        self.awaiting: Node | None = None
+        self.waits: dict[int, Wait] = {}
+        self.refused: dict[str, Raised] = {}
         self.is_blocked = False
         self.outcome: Returned | Raised | None = None
+        self.is_given_up = False
 
     def begin_attempt(self, scope: Scope) -> Callable[[], Any]:
         """Start an attempt: its children are counted from one again."""
@@ -121,19 +204,19 @@ class Activation:
             for id, child in self.children.items()
             if child.is_joined and not child.is_settled
         }
-        self.awaiting = None
+        self.end_waits()
+        self.refused.clear()
         self.is_blocked = False
         self.outcome = None
         context = Context(scope)
-        return lambda: self.callee.func(context, *self.args, **self.kwargs)
+        self.variables.run(RUNNING.set, Running(context))
+        return lambda: self.variables.run(self.callee.func, context, *self.args, **self.kwargs)
 
-    def close(self) -> None:
-        """Give it up: nothing that its body still does has an effect."""
-        if self.scope is not None:
-            self.scope.is_closed = True
-        if self.body is not None:
-            self.body.close()
-            self.body = None
+    def end_waits(self) -> None:
+        """Wait for nothing any more."""
+        for wait in self.waits.values():
+            wait.is_over = True
+        self.waits.clear()
 
     def unjoined(self) -> Node | None:
         """The last promise, of those still pending, that its end must wait for."""

@@ -13,12 +13,14 @@ from collections.abc import (
 )
 from functools import lru_cache, partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import DecodeError, UsageError
+
+Kind = Literal["plain", "generator", "coroutine", "instant"]
 
 
 class Callee(Struct, frozen=True, kw_only=True):
@@ -31,7 +33,8 @@ class Callee(Struct, frozen=True, kw_only=True):
         types: annotated types by parameter.
         result_type: annotated type of the result, unwrapped from generators and coroutines.
         positional: how few and how many positional arguments suit it; None if others may be needed.
-        is_generator: calling it runs nothing yet.
+        kind: calling a generator or coroutine function runs nothing yet; an instant function is
+            our own, and returns at once; all others are plain.
     """
 
     func: Callable[..., Any]
@@ -40,7 +43,7 @@ class Callee(Struct, frozen=True, kw_only=True):
     types: Mapping[str, Any]
     result_type: Any
     positional: range | None
-    is_generator: bool
+    kind: Kind
 
     def check_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Find out before the call whether the arguments fit.
@@ -122,11 +125,35 @@ def _describe(func: Callable[..., Any]) -> Callee:
         types=types,
         result_type=_unwrap(types.get("return", Any)),
         positional=_positional(signature),
-        is_generator=inspect.isgeneratorfunction(plain),
+        kind=_kind(plain),
     )
 
 
 _describe_once = lru_cache(maxsize=4096)(_describe)
+
+
+def _kind(func: Callable[..., Any]) -> Kind:
+    call = func if inspect.isroutine(func) else type(func).__call__
+    if inspect.isgeneratorfunction(call):
+        return "generator"
+    return "coroutine" if inspect.iscoroutinefunction(call) else "plain"
+
+
+def instant(name: str, func: Callable[[], Any], result_type: Any = Any) -> Callee:
+    """Describe a function of our own that returns at once, or gives a generator of ours."""
+
+    def ignore_context(_: Any) -> Any:
+        return func()
+
+    return Callee(
+        func=ignore_context,
+        name=name,
+        signature=None,
+        types={},
+        result_type=result_type,
+        positional=None,
+        kind="instant",
+    )
 
 
 def _positional(signature: inspect.Signature | None) -> range | None:

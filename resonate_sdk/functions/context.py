@@ -1,88 +1,45 @@
 """The first argument of every durable function."""
 
-import sys
-from collections.abc import Callable, Coroutine, Generator, Mapping
+import logging
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, MutableMapping
 from datetime import datetime
+from functools import cached_property, partial
 from hashlib import blake2b
+from random import Random
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from uuid import UUID
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from resonate_sdk.errors import FunctionNotFoundError, UsageError
-from resonate_sdk.functions.callee import Callee, describe
+from resonate_sdk.functions import combinators
+from resonate_sdk.functions.callee import Callee, describe, instant
+from resonate_sdk.functions.combinators import Losers, Settled, Won
 from resonate_sdk.functions.function import Function
-from resonate_sdk.functions.ops import Call, Command, CommandKind, Invocation
-from resonate_sdk.functions.registry import Registered, Registry
+from resonate_sdk.functions.ops import Call, Command, CommandKind, Invocation, Op
+from resonate_sdk.functions.recorded import (
+    RANDOM_DEPENDENCY,
+    TIME_DEPENDENCY,
+    RandomOps,
+    TimeOps,
+)
+from resonate_sdk.functions.registry import Registered
+from resonate_sdk.functions.running import RUNNING
+from resonate_sdk.functions.scope import Info, Scope, call_site
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
-from resonate_sdk.retry import RetryPolicy
+from resonate_sdk.retry import Never, RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+PendingT = TypeVar("PendingT", Call[Any], Invocation[Any])
 
-
-class Info(Struct, frozen=True, kw_only=True):
-    """What a durable function may know about its own execution.
-
-    Attributes:
-        attempt: 1 at the first attempt; counted anew after a crash of the process.
-        timeout: the deadline, seconds since the epoch.
-    """
-
-    id: str
-    parent_id: str
-    origin_id: str
-    branch_id: str
-    func: str
-    version: int
-    attempt: int
-    timeout: float
-    tags: Mapping[str, str]
-    idempotency_key: str | None = None
-
-
-class Unused(Struct, frozen=True):
-    """A command that has not been yielded yet, and where it was made."""
-
-    command: Command
-    file: str
-    line: int
-
-
-class Scope:
-    """What all views of one context share: who it is, what it may use, how far it has counted."""
-
-    __slots__ = (
-        "children",
-        "dependencies",
-        "info",
-        "is_closed",
-        "prefix",
-        "registry",
-        "unused",
-    )
-
-    def __init__(
-        self,
-        info: Info,
-        prefix: str,
-        registry: Registry,
-        dependencies: Mapping[str | type, Any],
-    ) -> None:
-        """Begin to count children at one.
-
-        Args:
-            info: about the execution.
-            prefix: id of the very first root, after which detached executions are named.
-            registry: functions by name.
-            dependencies: what `get_dependency` finds.
-        """
-        self.info = info
-        self.prefix = prefix
-        self.unused: dict[str, Unused] = {}
-        self.registry = registry
-        self.dependencies = dependencies
-        self.children = 0
-        self.is_closed = False
+_UNRECORDED = Options(durable=False, retry_policy=Never())
 
 
 class Context:
@@ -105,7 +62,43 @@ class Context:
     @property
     def info(self) -> Info:
         """More about this execution."""
-        return self._scope.info
+        info = self._scope.info
+        return replace(info, replaying=True) if self._scope.is_replaying else info
+
+    @property
+    def canceled(self) -> bool:
+        """Whether the result is wanted no more: canceled, timed out, or run by somebody else.
+
+        For plain functions that take long, which nobody can interrupt.
+        """
+        return self._scope.is_over
+
+    @cached_property
+    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """A logger that names the execution, and is silent while its past is replayed."""
+        return _Logger(self._scope)
+
+    @cached_property
+    def random(self) -> RandomOps:
+        """Random numbers that are recorded: `x = yield ctx.random.random()`."""
+        return RandomOps(self._record, self._scope.dependencies.get(RANDOM_DEPENDENCY))
+
+    @cached_property
+    def time(self) -> TimeOps:
+        """The clock, recorded: `now = yield ctx.time.time()`."""
+        return TimeOps(self._record, self._scope.dependencies.get(TIME_DEPENDENCY))
+
+    @cached_property
+    def rng(self) -> Random:
+        """Random numbers that follow from the id: the same at every replay, and nothing is stored.
+
+        Whoever knows the id knows them: they are no secrets.
+        """
+        return Random(self.id)
+
+    def uuid(self) -> UUID:
+        """A UUID from `rng`."""
+        return UUID(int=self.rng.getrandbits(128), version=4)
 
     def options(
         self,
@@ -158,7 +151,7 @@ class Context:
             FunctionNotFoundError: no function of that name is registered here.
             UsageError: the arguments do not fit.
         """
-        return Call(*self._local("run", func, args, kwargs))
+        return self._made(Call(*self._local("run", func, args, kwargs)))
 
     @overload
     def begin_run(
@@ -191,7 +184,7 @@ class Context:
 
         Args and errors are those of `run`.
         """
-        return Invocation(*self._local("run", func, args, kwargs))
+        return self._made(Invocation(*self._local("run", func, args, kwargs)))
 
     @overload
     def rpc(self, func: Function[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]: ...
@@ -229,7 +222,7 @@ class Context:
             FunctionNotFoundError: the function object is not registered here.
             UsageError: the arguments do not fit.
         """
-        return Call(*self._remote("rpc", func, args, kwargs))
+        return self._made(Call(*self._remote("rpc", func, args, kwargs)))
 
     @overload
     def begin_rpc(
@@ -262,7 +255,7 @@ class Context:
 
         Args and errors are those of `rpc`.
         """
-        return Invocation(*self._remote("rpc", func, args, kwargs))
+        return self._made(Invocation(*self._remote("rpc", func, args, kwargs)))
 
     @overload
     def detached(
@@ -277,7 +270,14 @@ class Context:
 
         Args and errors are those of `rpc`; its deadline is its own, not clamped to the caller's.
         """
-        return Invocation(*self._remote("detached", func, args, kwargs))
+        if isinstance(func, str) and args and callable(args[0]):
+            logger.warning(
+                "ctx.detached(id, function, ...) is the old form, write "
+                "ctx.detached(function, ...).options(id=...) promise_id=%s",
+                func,
+            )
+            return self.detached(args[0], *args[1:], **kwargs).options(id=func)
+        return self._made(Invocation(*self._remote("detached", func, args, kwargs)))
 
     lfc = run
     lfi = begin_run
@@ -300,9 +300,10 @@ class Context:
         if until is not None:
             if until.tzinfo is None:
                 raise UsageError("ctx.sleep(until=...) needs an instant with a time zone")
-            return Call(self._command("sleep", until=until.timestamp()), self._given)
+            command = self._command("sleep", until=until.timestamp())
+            return self._made(Call(command, self._given))
         assert secs is not None, "one of both is given"
-        return Call(self._command("sleep", seconds=seconds(secs)), self._given)
+        return self._made(Call(self._command("sleep", seconds=seconds(secs)), self._given))
 
     def promise(
         self,
@@ -327,7 +328,84 @@ class Context:
         given = make_options(id=id, tags=tags, type=type, idempotency_key=idempotency_key)
         until_deadline = None if timeout is None else seconds(timeout)
         command = self._command("promise", seconds=until_deadline, data=data)
-        return Invocation(command, self._given.merged(given))
+        return self._made(Invocation(command, self._given.merged(given)))
+
+    @overload
+    def all(self, op1: Op[T1], /) -> Call[tuple[T1]]: ...
+    @overload
+    def all(self, op1: Op[T1], op2: Op[T2], /) -> Call[tuple[T1, T2]]: ...
+    @overload
+    def all(self, op1: Op[T1], op2: Op[T2], op3: Op[T3], /) -> Call[tuple[T1, T2, T3]]: ...
+    @overload
+    def all(
+        self, op1: Op[T1], op2: Op[T2], op3: Op[T3], op4: Op[T4], /
+    ) -> Call[tuple[T1, T2, T3, T4]]: ...
+    @overload
+    def all(self, ops: Iterable[Op[T]], /) -> Call[list[T]]: ...
+    @overload
+    def all(self, *ops: Op[T]) -> Call[tuple[T, ...]]: ...
+    def all(self, *ops: Any) -> Call[Any]:
+        """Wait for several calls and promises; the first rejection is raised at once.
+
+        Args:
+            ops: calls and promises, or one iterable of them.
+
+        Returns:
+            Their values in this order, as a tuple; as a list, if an iterable was given.
+        """
+        is_iterable = len(ops) == 1 and not isinstance(ops[0], Op)
+        found: tuple[Any, ...] = (*ops[0],) if is_iterable else ops
+        combinators.check_ops("all", found)
+
+        def steps() -> combinators.Steps[Any]:
+            values = yield from combinators.all_of(found, choose)
+            return values if is_iterable else tuple(values)
+
+        call, choose = self._combined("all", steps)
+        return call
+
+    def all_settled(self, ops: Iterable[Op[T]]) -> Call[list[Settled[T]]]:
+        """Wait until several calls and promises have ended, well or not; raises none of their errors.
+
+        Args:
+            ops: calls and promises.
+        """
+        found = tuple(ops)
+        combinators.check_ops("all_settled", found)
+        call, _ = self._combined("all_settled", lambda: combinators.all_settled(found))
+        return call
+
+    def race(self, ops: Iterable[Op[T]], *, losers: Losers = "cancel") -> Call[Won[T]]:
+        """Wait for the first of several calls and promises to end; its rejection is raised.
+
+        Args:
+            ops: calls and promises.
+            losers: the others are canceled; or go on and are not waited for (`detach`); or are
+                waited for at the end of this function (`join`).
+        """
+        found = tuple(ops)
+        combinators.check_ops("race", found, is_empty_allowed=False)
+        call, choose = self._combined("race", lambda: combinators.race(found, losers, choose))
+        return call
+
+    def any(self, ops: Iterable[Op[T]], *, losers: Losers = "cancel") -> Call[Won[T]]:
+        """Wait for the first of several calls and promises that has a value.
+
+        Args:
+            ops: calls and promises.
+            losers: as of `race`.
+
+        Raises:
+            ExceptionGroup: when it is yielded: none has a value; these are their errors.
+        """
+        found = tuple(ops)
+        combinators.check_ops("any", found, is_empty_allowed=False)
+        call, choose = self._combined("any", lambda: combinators.any_of(found, losers, choose))
+        return call
+
+    def typesafe(self, op: Op[T]) -> Generator[Op[Any], Any, T]:
+        """Make `value = yield from ctx.typesafe(op)` typed; `yield from op` is, too."""
+        return (yield from op)
 
     @overload
     def get_dependency(self, key: str, default: Any = None) -> Any: ...
@@ -416,16 +494,17 @@ class Context:
         seconds: float | None = None,
         until: float | None = None,
         data: Any = None,
+        is_for_caller: bool = False,
+        id: str | None = None,
     ) -> Command:
         scope = self._scope
-        if scope.is_closed:
-            raise UsageError(f"the execution {scope.info.id!r} has ended: its context is closed")
-        scope.children += 1
-        id = f"{scope.info.id}.{scope.children}"
+        if id is None:
+            id = scope.next_id()
         if kind == "detached":
             # Named after the first root, so that a chain of them does not grow ids.
             id = f"{scope.prefix}.d{blake2b(id.encode(), digest_size=8).hexdigest()}"
-        command = Command(
+        file, line = call_site()
+        return Command(
             kind=kind,
             id=id,
             name=name,
@@ -436,12 +515,70 @@ class Context:
             seconds=seconds,
             until=until,
             data=data,
+            is_for_caller=is_for_caller,
+            file=file,
+            line=line,
         )
-        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # inspect's is slower
-        while frame.f_code.co_filename == __file__ and frame.f_back is not None:
-            frame = frame.f_back
-        scope.unused[id] = Unused(command, frame.f_code.co_filename, frame.f_lineno)
-        return command
+
+    def _made(self, op: PendingT) -> PendingT:
+        """Take note of a call: somebody must yield it, or it begins by itself."""
+        scope = self._scope
+        scope.unused[op.command.id] = op.command
+        if scope.on_made is not None:
+            scope.on_made(op)
+        return op
+
+    def _record(self, name: str, draw: Callable[[], Any], type: Any) -> Call[Any]:
+        """A call that records a value which is there at once."""
+        callee = instant(name, draw, type)
+        return self._made(Call(self._command("run", name=name, callee=callee), NO_OPTIONS))
+
+    def _combined(
+        self, method: str, steps: Callable[[], combinators.Steps[Any]]
+    ) -> tuple[Call[Any], combinators.Choose]:
+        """A call that waits for others, and the choice that it may record under its id."""
+        callee = instant(method, steps)
+        command = self._command("run", name=method, callee=callee, is_for_caller=True)
+        choose = partial(self._choose, command.id)
+        return self._made(Call(command, _UNRECORDED)), choose
+
+    def _choose(self, id: str, index: int) -> Call[int]:
+        callee = instant("choice", lambda: index, int)
+        return Call(self._command("choice", callee=callee, id=id), NO_OPTIONS)
+
+
+class _Logger(logging.LoggerAdapter[logging.Logger]):
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(logging.getLogger(f"resonate.{scope.info.func}"), {})
+        self._scope = scope
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # a name of the standard library
+        return not self._scope.is_replaying and super().isEnabledFor(level)
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        return f"{self._scope.info.id}: {msg}", kwargs
+
+
+def current() -> Context:
+    """The context of the durable function that the calling code belongs to.
+
+    Helpers need not be handed a context; it is known in threads and tasks of the function, too.
+
+    Raises:
+        UsageError: it belongs to none.
+    """
+    found = current_or_none()
+    if found is None:
+        raise UsageError("this code runs in no durable function: call it from one, or pass ctx")
+    return found
+
+
+def current_or_none() -> Context | None:
+    """The context of the durable function that the calling code belongs to, if there is one."""
+    running = RUNNING.get()
+    return None if running is None else running.context
 
 
 def _given(func: Any) -> Options:

@@ -1,6 +1,6 @@
-"""What a durable function may yield: calls, invocations and promises.
+"""What a durable function may yield or await: calls, invocations and promises.
 
-They do nothing by themselves: the execution that they are yielded to carries them out.
+They do nothing by themselves: the execution that they belong to carries them out.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -10,13 +10,15 @@ from msgspec import Struct
 
 from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.callee import Callee
+from resonate_sdk.functions.running import RUNNING
 from resonate_sdk.options import Options, Seconds, make_options
 from resonate_sdk.retry import RetryPolicy
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-CommandKind = Literal["run", "rpc", "sleep", "promise", "detached"]
+CommandKind = Literal["run", "rpc", "sleep", "promise", "detached", "choice"]
+Until = Literal["first", "first_resolved", "first_failed", "all"]
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -29,6 +31,9 @@ class Command(Struct, frozen=True, kw_only=True):
         seconds: how long a sleep lasts, or until the deadline of a promise.
         until: until when it lasts, seconds since the epoch.
         data: what a promise is created with.
+        is_for_caller: what the function does counts as done by its caller.
+        file: where the call was written.
+        line: likewise.
     """
 
     kind: CommandKind
@@ -41,6 +46,14 @@ class Command(Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     until: float | None = None
     data: Any = None
+    is_for_caller: bool = False
+    file: str = ""
+    line: int = 0
+
+    @property
+    def what(self) -> str:
+        """A word for messages."""
+        return f"{self.kind} {self.name or self.id}"
 
 
 class Op(Generic[T_co]):
@@ -54,7 +67,12 @@ class Op(Generic[T_co]):
 
     def __await__(self) -> "Generator[Any, Any, T_co]":
         """Make `result = await op` mean the same as `yield op`."""
-        return (yield self)
+        running = RUNNING.get()
+        if running is None:
+            raise UsageError(f"{self!r} can be awaited in a durable function only")
+        if running.awaiter is None:
+            return (yield self)
+        return (yield from running.awaiter.wait(self))
 
 
 class Blocked(BaseException):
@@ -84,7 +102,7 @@ class View(Protocol):
 
 
 class Promise(Op[T]):
-    """A durable promise; yielded, it gives the value or raises the rejection."""
+    """A durable promise; yielded or awaited, it gives the value or raises the rejection."""
 
     def __init__(self, id: str, view: View | None = None) -> None:
         """Refer to a promise that exists.
@@ -109,6 +127,13 @@ class Promise(Op[T]):
         """Whether it is settled, as far as this execution has heard."""
         return self._seen.is_settled
 
+    def cancel(self) -> "Op[None]":
+        """Cancel it, when this is yielded or awaited: whoever waits gets `CanceledError`.
+
+        A function that runs elsewhere for it notices at its next step. What is settled stays.
+        """
+        return Cancel((self,))
+
     @property
     def _seen(self) -> View:
         if self._view is None:
@@ -120,12 +145,14 @@ class Promise(Op[T]):
         return f"Promise({self.id!r})"
 
 
-class _Pending(Op[T]):
-    """A command that has not been carried out; `options` completes it."""
+class Pending(Op[T]):
+    """A command that may not have been carried out; `options` completes it."""
 
     def __init__(self, command: Command, options: Options) -> None:
+        """Made by a context."""
         self.command = command
         self.given = options
+        self.is_begun = False
 
     @property
     def id(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read-only here
@@ -143,10 +170,11 @@ class _Pending(Op[T]):
         version: int | None = None,
         retry_policy: RetryPolicy | None = None,
         non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
+        durable: bool | None = None,
         type: Any = None,
         idempotency_key: str | None = None,
     ) -> Self:
-        """Complete the command before it is yielded.
+        """Complete the command before it is yielded, or on the line that makes it.
 
         Args:
             id: of its promise, verbatim, instead of the one its place gives it.
@@ -157,9 +185,17 @@ class _Pending(Op[T]):
             version: of the function; 0 for the latest known here.
             retry_policy: when a failed attempt is repeated.
             non_retryable_exceptions: exceptions after which none is.
+            durable: False: nothing is recorded, and it is run again at every replay; for `run`.
             type: what the result is decoded into.
             idempotency_key: informative; the id makes a call idempotent.
+
+        Raises:
+            UsageError: it has begun, or options contradict each other.
         """
+        if self.is_begun:
+            raise UsageError(
+                f"{self!r} has begun: write .options(...) on the line that makes the call"
+            )
         given = make_options(
             id=id,
             timeout=timeout,
@@ -169,23 +205,66 @@ class _Pending(Op[T]):
             version=version,
             retry_policy=retry_policy,
             non_retryable_exceptions=non_retryable_exceptions,
+            durable=durable,
             type=type,
             idempotency_key=idempotency_key,
         )
+        if durable is False and self.command.kind != "run":
+            raise UsageError(f"durable=False is for ctx.run and ctx.begin_run, found {self!r}")
         self.given = self.given.merged(given)
         return self
 
     def __repr__(self) -> str:
         """Show what it would do."""
-        return f"<{self.command.kind} {self.command.name or self.id}>"
+        return f"<{self.command.what}>"
 
 
-class Call(_Pending[T]):
+class Call(Pending[T]):
     """Carry out a command and wait: gives the value, or raises the rejection."""
 
 
-class Invocation(_Pending[Promise[T]]):
+class Invocation(Pending[Promise[T]]):
     """Carry out a command: gives its promise, to be yielded when the value is needed."""
+
+
+class Begin(Op[Sequence[Promise[Any]]]):
+    """Begin several calls at once: gives their promises."""
+
+    id = ""
+
+    def __init__(self, ops: Sequence[Op[Any]]) -> None:
+        """Begin calls; promises among them stay what they are."""
+        self.ops = ops
+
+
+class FirstOf(Op[int | None]):
+    """Wait for several promises: gives the place of the one that ended the wait, or None."""
+
+    id = ""
+
+    def __init__(self, promises: Sequence[Promise[Any]], until: Until) -> None:
+        """Wait until one is as it should be, or all are settled."""
+        self.promises = promises
+        self.until: Until = until
+
+
+class Cancel(Op[None]):
+    """Cancel promises."""
+
+    def __init__(self, promises: Sequence[Promise[Any]]) -> None:
+        """Cancel those that are pending."""
+        self.id = promises[0].id if promises else ""
+        self.promises = promises
+
+
+class Detach(Op[None]):
+    """Do not wait for promises at the end of the function."""
+
+    id = ""
+
+    def __init__(self, promises: Sequence[Promise[Any]]) -> None:
+        """Let them go."""
+        self.promises = promises
 
 
 Workflow = Generator[Op[Any], Any, T]  # how to annotate a generator function's result

@@ -6,9 +6,12 @@ from concurrent.futures import Executor
 from typing import Any
 
 from resonate_sdk.errors import ResonateError
+from resonate_sdk.execution.bodies import Raised, Returned
 from resonate_sdk.execution.effects import (
     CallFunction,
     ChildChanged,
+    CloseCoroutine,
+    CoroutineMoved,
     CreateChild,
     Done,
     Effect,
@@ -16,6 +19,8 @@ from resonate_sdk.execution.effects import (
     FunctionCalled,
     Outcome,
     Progress,
+    RunCoroutine,
+    SendOutcome,
     SettleChild,
     StartTimer,
     TimerFired,
@@ -24,9 +29,12 @@ from resonate_sdk.execution.execution import Execution, call_function
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import CreateAction, PromiseSettle, Request, SettleAction
 from resonate_sdk.protocol.responses import Answer
+from resonate_sdk.worker.coroutine_loop import CoroutineLoop
+from resonate_sdk.worker.coroutines import CoroutineRunner
 from resonate_sdk.worker.holder import Holder, LeaseLostError
 from resonate_sdk.worker.tasks import Tasks
 
+CLOSE_TIMEOUT_S = 1.0  # then a coroutine that does not let itself be cancelled is left alone
 TURNS_AT_ONCE_MAX = 100  # then other executions may have the thread
 AtOnce = Callable[[Sequence[Request]], Sequence[Answer]]
 Records = dict[str, PromiseRecord]
@@ -40,7 +48,12 @@ class PassDriver:
     """Runs the passes of one task, one after the other."""
 
     def __init__(
-        self, holder: Holder, tasks: Tasks, threads: Executor, at_once: AtOnce | None
+        self,
+        holder: Holder,
+        tasks: Tasks,
+        threads: Executor,
+        coroutines: CoroutineLoop,
+        at_once: AtOnce | None,
     ) -> None:
         """Drive passes.
 
@@ -48,12 +61,17 @@ class PassDriver:
             holder: writes on the server.
             tasks: own what goes on beside the pass.
             threads: run user code.
+            coroutines: run coroutines of the user's.
             at_once: has requests carried out without waiting, if the server is that near.
         """
         self._at_once = at_once
         self._holder = holder
         self._tasks = tasks
         self._threads = threads
+        self._coroutines = coroutines
+        self._runners: dict[int, CoroutineRunner] = {}
+        self._execution: Execution | None = None
+        self._loop = asyncio.get_running_loop()
         self._events: list[Event] = []
         self._failure: Exception | None = None
         self._has_news = asyncio.Event()
@@ -68,6 +86,8 @@ class PassDriver:
     def abandon(self, reason: Exception) -> None:
         """End at once; the first reason counts."""
         self._failure = self._failure or reason
+        if self._execution is not None:
+            self._execution.give_up()
         self._has_news.set()
 
     async def drive(self, prepare: Callable[[], Execution | Done]) -> tuple[Outcome, Records]:
@@ -93,11 +113,19 @@ class PassDriver:
         try:
             outcome = await self._drive(execution, progress)
         except Exception:
-            await self._in_thread(execution.close)
+            await self._close(execution)
             raise
-        if not isinstance(outcome, Done):  # what is done has closed its bodies itself
-            await self._in_thread(execution.close)
+        if not isinstance(outcome, Done) or self._runners:
+            await self._close(execution)  # what is done has closed its generators itself
         return outcome, execution.records()
+
+    async def _close(self, execution: Execution) -> None:
+        """Close the bodies of a pass."""
+        await self._in_thread(execution.close)
+        runners, self._runners = self._runners, {}
+        closing = {asyncio.wrap_future(self._coroutines.close(r)) for r in runners.values()}
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_TIMEOUT_S)
 
     async def pause(self, seconds: float) -> None:
         """Wait, unless the worker stops meanwhile; for after a pass that has failed.
@@ -120,6 +148,7 @@ class PassDriver:
         execution = prepare()
         if isinstance(execution, Done):
             return execution
+        self._execution = execution
         try:
             return execution, self._advance(execution, [])
         except BaseException:
@@ -162,8 +191,15 @@ class PassDriver:
             case CallFunction():
                 self._begin(self._call(effect))
             case StartTimer(number=number, delay_s=delay_s):
-                loop = asyncio.get_running_loop()
-                loop.call_later(delay_s, self._push, TimerFired(number))
+                self._loop.call_later(delay_s, self._push, TimerFired(number))
+            case RunCoroutine(body=body):
+                self._runners[body.number] = self._coroutines.run(effect, self._push_from_thread)
+            case SendOutcome(number=number):
+                if number in self._runners:  # else it has just ended
+                    self._coroutines.send(self._runners[number], effect)
+            case CloseCoroutine(number=number):
+                if number in self._runners:
+                    self._coroutines.close(self._runners.pop(number))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._under_way += 1
@@ -184,7 +220,15 @@ class PassDriver:
         self._under_way -= 1
         self._push(FunctionCalled(effect.number, outcome))
 
+    def _push_from_thread(self, event: Event) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._push, event)
+        except RuntimeError:
+            pass  # the client has been stopped
+
     def _push(self, event: Event) -> None:
+        if isinstance(event, CoroutineMoved) and isinstance(event.now, Returned | Raised):
+            self._runners.pop(event.number, None)
         self._events.append(event)
         self._has_news.set()
 
@@ -195,10 +239,13 @@ class PassDriver:
             StoppingError: the worker stops, and nothing is under way any more.
         """
         while not self._events:
-            if self._is_stopping and self._under_way == 0:
+            if self._is_stopping and self._is_at_checkpoint():
                 raise StoppingError("the worker stops")
             await self._news()
         return self._take_events()
+
+    def _is_at_checkpoint(self) -> bool:
+        return not self._under_way and not any(r.is_busy for r in self._runners.values())
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
@@ -232,5 +279,5 @@ def _write_of(effect: Effect) -> CreateAction | SettleAction | None:
             return CreateAction(data=request)
         case SettleChild(id=id, state=state, value=value):
             return SettleAction(data=PromiseSettle(id=id, state=state, value=value))
-        case CallFunction() | StartTimer():
+        case _:
             return None

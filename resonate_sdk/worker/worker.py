@@ -11,11 +11,13 @@ from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.failures import encode_failure
 from resonate_sdk.errors import DecodeError, FunctionNotFoundError, ResonateError
 from resonate_sdk.execution.effects import Done, Failed, Suspended
-from resonate_sdk.execution.execution import Environment, Execution
+from resonate_sdk.execution.environment import Environment
+from resonate_sdk.execution.execution import Execution
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
 from resonate_sdk.transport import ImmediateTransport, Slot, Transport
+from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
@@ -44,6 +46,7 @@ class Worker:
         pid: str,
         lease_ms: int,
         threads: int,
+        coroutines: CoroutineLoop,
         overlap: bool = True,
         on_settled: Callable[[PromiseRecord], None],
         on_suspended: Callable[[str], None],
@@ -56,7 +59,8 @@ class Worker:
             leases: keeps what is acquired.
             pid: the name of this process.
             lease_ms: how long a lease lasts without a heartbeat.
-            threads: how many functions may run at a time.
+            threads: how many plain functions may run at a time.
+            coroutines: run coroutines.
             overlap: whether bodies may start while their tasks are being acquired.
             on_settled: told of each promise that a pass has settled.
             on_suspended: told of each promise whose pass ended without that.
@@ -68,6 +72,7 @@ class Worker:
         self._lease_ms = lease_ms
         self._on_settled = on_settled
         self._on_suspended = on_suspended
+        self._coroutines = coroutines
         self._threads = DaemonThreads(threads, "resonate-worker")
         self._at_once = (
             transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
@@ -161,7 +166,7 @@ class Worker:
         assumed = Granted(
             task=TaskRef(id=ref.id, version=ref.version + 1), root=promise, preload=()
         )
-        driver = PassDriver(holder, self._own_tasks, self._threads, self._at_once)
+        driver = self._driver(holder)
         if self._departure is None or self._departure.has_left.is_set():
             self._departure = Departure()
         early = EarlyPass(assumed, holder, driver, self._departure)
@@ -175,6 +180,9 @@ class Worker:
             early.give_up()
             await early.outcome()
             self._drivers.discard(driver)
+
+    def _driver(self, holder: Holder) -> PassDriver:
+        return PassDriver(holder, self._own_tasks, self._threads, self._coroutines, self._at_once)
 
     async def _acquire(
         self, ref: TaskRef, slot: Slot, holder: Holder, early: EarlyPass | None = None
@@ -213,7 +221,7 @@ class Worker:
             holder, driver = early.holder, early.driver
         else:
             holder = Holder.of(self._transport, granted, self._pid)
-            driver = PassDriver(holder, self._own_tasks, self._threads, self._at_once)
+            driver = self._driver(holder)
         self._drivers.add(driver)
         self._leases.add(
             task.id,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import TransportError
-from resonate_sdk.execution.execution import Environment
+from resonate_sdk.execution.environment import Environment
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.protocol import responses, tags as tag
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead
@@ -30,6 +30,7 @@ from resonate_sdk.protocol.requests import (
 from resonate_sdk.protocol.responses import Answer, Nothing, TaskData
 from resonate_sdk.retry import Never
 from resonate_sdk.transport import Arrival
+from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.tasks import Tasks
 from resonate_sdk.worker.worker import Worker
@@ -146,6 +147,7 @@ class Bench:
             pid="me",
             lease_ms=round(LEASE_S * 1000),
             threads=2,
+            coroutines=CoroutineLoop(),
             overlap=overlap,
             on_settled=self.settled.append,
             on_suspended=self.suspended.append,

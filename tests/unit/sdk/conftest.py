@@ -1,11 +1,15 @@
 """What the unit tests of the SDK share."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.unit.sdk.execution.scripted import World
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> Iterator[World]:
     """A dictionary for a server, an empty registry, and a clock that stands still."""
-    return World()
+    world = World()
+    yield world
+    world.stage.close()

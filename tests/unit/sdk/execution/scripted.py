@@ -1,5 +1,6 @@
 """A server that is a dictionary, and passes that are driven against it by hand."""
 
+import asyncio
 import base64
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,18 +14,23 @@ from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.execution.effects import (
     CallFunction,
     ChildChanged,
+    CloseCoroutine,
+    CoroutineMoved,
     CreateChild,
     Done,
     Effect,
     Event,
     FunctionCalled,
     Outcome,
+    RunCoroutine,
+    SendOutcome,
     SettleChild,
     StartTimer,
     Suspended,
     TimerFired,
 )
-from resonate_sdk.execution.execution import Environment, Execution, call_function
+from resonate_sdk.execution.environment import Environment
+from resonate_sdk.execution.execution import SUSPEND_GRACE_S, Execution, call_function
 from resonate_sdk.functions.callee import describe
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import NO_OPTIONS, Options
@@ -32,6 +38,8 @@ from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord, PromiseState, SettledState, Value
 from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.retry import RetryPolicy
+from resonate_sdk.worker.coroutines import CoroutineRunner
+from tests.unit.sdk import virtual_time
 
 START_MS = 1_767_225_600_000  # the first instant of 2026
 HOUR_S = 3_600
@@ -132,6 +140,57 @@ class Server:
         self.settled.clear()
 
 
+class Stage:
+    """Runs the coroutines of passes, on a loop that turns only when it is told to."""
+
+    def __init__(self) -> None:
+        self.loop: Any = None  # also their group; there is none before it is needed
+        self.moved: list[CoroutineMoved] = []
+        self._runners: dict[int, CoroutineRunner] = {}
+
+    def take(self, effect: Effect) -> bool:
+        """Carry an effect out, if it is about a coroutine."""
+        match effect:
+            case RunCoroutine(body=body):
+                self.loop = self.loop or asyncio.new_event_loop()
+                runner = CoroutineRunner(effect, self.moved.append, self.loop)
+                self._runners[body.number] = runner
+                runner.start(self.loop)
+            case SendOutcome(number=number, ticket=ticket, outcome=outcome):
+                self._runners[number].send(ticket, outcome)
+            case CloseCoroutine(number=number):
+                self._runners.pop(number).close()
+            case _:
+                return False
+        return True
+
+    def turn(self) -> list[CoroutineMoved]:
+        """Let the coroutines run until all wait; what they say."""
+        if not self._runners:
+            return []
+        self.loop.run_until_complete(_turns())
+        moved = self.moved.copy()
+        self.moved.clear()
+        return moved
+
+    def clear(self) -> None:
+        """A pass is over: cancel its coroutines."""
+        for runner in self._runners.values():
+            runner.close()
+        self.turn()
+        self._runners.clear()
+
+    def close(self) -> None:
+        self.clear()
+        if self.loop is not None:
+            self.loop.close()
+
+
+async def _turns() -> None:
+    for _ in range(10):
+        await virtual_time.turn()
+
+
 class World:
     """Everything that a pass meets, under the control of a test.
 
@@ -146,6 +205,7 @@ class World:
         self.registry = Registry()
         self.dependencies: dict[str | type, Any] = {}
         self.delays: list[float] = []
+        self.stage = Stage()
         self.environment = Environment(
             registry=self.registry,
             dependencies=self.dependencies,
@@ -201,12 +261,21 @@ class World:
         asked = deque[Effect]()
         progress = execution.advance(events)
         while progress.outcome is None:
-            asked.extend(progress.effects)
-            assert asked, "a pass that goes on has asked for something"
-            progress = execution.advance([self.carry_out(asked.popleft())])
+            asked.extend(self.staged(progress.effects))
+            happened: list[Event] = [*self.stage.turn()]
+            if not happened:
+                assert asked or progress.is_ready, "a pass that goes on has asked for something"
+                happened = [self.carry_out(asked.popleft())] if asked else []
+            progress = execution.advance(happened)
+        self.staged(progress.effects)
         if not isinstance(progress.outcome, Done):
             execution.close()
+        self.stage.clear()
         return progress.outcome
+
+    def staged(self, effects: Iterable[Effect]) -> list[Effect]:
+        """Carry out what is about coroutines; the rest."""
+        return [effect for effect in effects if not self.stage.take(effect)]
 
     def carry_out(self, effect: Effect) -> Event:
         match effect:
@@ -216,11 +285,15 @@ class World:
                 return ChildChanged(self.server.settle(id, state, value))
             case CallFunction(number=number, call=call):
                 return FunctionCalled(number, call_function(call))
+            case StartTimer(number=number, delay_s=delay_s) if delay_s == SUSPEND_GRACE_S:
+                return TimerFired(number)
             case StartTimer(number=number, delay_s=delay_s):
                 self.delays.append(delay_s)
                 assert len(self.delays) < RETRIES_MAX, "it is retried for ever"
                 self.clock.advance(delay_s)
                 return TimerFired(number)
+            case RunCoroutine() | SendOutcome() | CloseCoroutine():
+                raise AssertionError("the stage does that")
 
     def carry_out_all(self, effects: Sequence[Effect]) -> list[Event]:
         return [self.carry_out(effect) for effect in effects]

@@ -15,7 +15,7 @@ from msgspec import Struct
 from resonate_sdk import Never
 from resonate_sdk.execution.effects import Done, SettleChild, Suspended
 from resonate_sdk.protocol import tags as tag
-from tests.unit.sdk.execution.scripted import World
+from tests.unit.sdk.execution.scripted import World, plain
 
 PASSES_MAX = 2_000
 
@@ -112,6 +112,38 @@ def interpret(ctx, program):
     return total
 
 
+async def interpret_awaiting(ctx, program):
+    """The same as a coroutine."""
+    total = program.value
+    late = []
+    for step in program.steps:
+        func = interpret_awaiting if step.program.steps else leaf_awaiting
+        argument = step.program if step.kind in ("run", "begin_run") else pack(step.program)
+        op = getattr(ctx, step.kind)(func, argument).options(retry_policy=Never())
+        if step.kind.startswith("begin"):
+            promise = await op
+            if step.is_awaited_late:
+                late.append(promise)
+            continue
+        total = 3 * total + await awaited(op)
+    for promise in late:
+        total = 3 * total + await awaited(promise)
+    if program.is_failing:
+        raise ProgramError(str(total))
+    return total
+
+
+async def awaited(op):
+    try:
+        return await op
+    except ProgramError as error:
+        return -int(str(error))
+
+
+async def leaf_awaiting(ctx, program):
+    return leaf(ctx, program)
+
+
 def settled(op):
     try:
         return (yield op)
@@ -138,21 +170,31 @@ def unpack(data):
     )
 
 
+STYLES = {"generator": (interpret, leaf), "coroutine": (interpret_awaiting, leaf_awaiting)}
+
+
 class Cluster:
     """Works on every task there is, in an order and with crashes drawn from a seed."""
 
-    def __init__(self, program, seed, crash_probability):
+    def __init__(self, program, seed, crash_probability, style="generator"):
         self.random = random.Random(seed)
         self.crash_probability = crash_probability
         self.world = World(retry_policy=Never())
-        self.world.register(interpret)
-        self.world.register(leaf)
+        self.root, leaf_function = STYLES[style]
+        self.world.register(self.root, name="interpret")
+        self.world.register(leaf_function, name="leaf")
         self.program = program
         self.waiting_for = {}  # suspended tasks, and what wakes them
         self.start("x").close()
 
     def work(self):
         """Until nothing can go on."""
+        try:
+            self._work()
+        finally:
+            self.world.stage.close()
+
+    def _work(self):
         due = {"x"}
         for _ in range(PASSES_MAX):
             if not due:
@@ -187,7 +229,7 @@ class Cluster:
     def start(self, id):
         server = self.world.server
         if id == "x":
-            return self.world.start(interpret, self.program, id=id, is_preloaded=self.preloads())
+            return self.world.start(self.root, self.program, id=id, is_preloaded=self.preloads())
         call = server.call(id)
         func = self.world.registry.by_name(call["func"]).callee.func
         program = unpack(call["args"][0])
@@ -207,14 +249,19 @@ class Cluster:
         while progress.outcome is None:
             if self.random.random() < self.crash_probability:
                 execution.close()
+                self.world.stage.clear()
                 return False
-            asked += progress.effects
-            assert asked, "a pass that goes on has asked for something"
+            asked += self.world.staged(progress.effects)
+            events = [*self.world.stage.turn()]
+            assert asked or events or progress.is_ready, (
+                "a pass that goes on has asked for something"
+            )
             self.random.shuffle(asked)
-            count = self.random.randint(1, len(asked))
-            events = [self.carry_out(effect) for effect in asked[:count]]
+            count = self.random.randint(0 if events or not asked else 1, len(asked))
+            events += [self.carry_out(effect) for effect in asked[:count]]
             del asked[:count]
             progress = execution.advance(events)
+        self.world.stage.clear()
         match progress.outcome:
             case Done(state=state, value=value):
                 self.check_children_are_settled(id)
@@ -248,9 +295,10 @@ class Cluster:
     program=programs(),
     seed=st.integers(0, 2**32 - 1),
     crash_probability=st.sampled_from([0.0, 0.1, 0.5]),
+    style=st.sampled_from([*STYLES]),
 )
-def test_it_gives_what_plain_recursion_gives(program, seed, crash_probability):
-    cluster = Cluster(program, seed, crash_probability)
+def test_it_gives_what_plain_recursion_gives(program, seed, crash_probability, style):
+    cluster = Cluster(program, seed, crash_probability, style)
     cluster.work()
 
     server = cluster.world.server
@@ -265,15 +313,39 @@ def test_it_gives_what_plain_recursion_gives(program, seed, crash_probability):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(program=programs(), seed=st.integers(0, 2**32 - 1))
-def test_its_promises_do_not_depend_on_order_and_crashes(program, seed):
-    calm, stormy = Cluster(program, 0, 0.0), Cluster(program, seed, 0.3)
+@given(program=programs(), seed=st.integers(0, 2**32 - 1), style=st.sampled_from([*STYLES]))
+def test_its_promises_do_not_depend_on_order_and_crashes(program, seed, style):
+    calm, stormy = Cluster(program, 0, 0.0), Cluster(program, seed, 0.3, style)
     calm.work()
     stormy.work()
 
-    assert calm.world.server.promises.keys() == stormy.world.server.promises.keys()
-    for id, record in calm.world.server.promises.items():
-        other = stormy.world.server.promises[id]
-        assert (record.state, record.tags) == (other.state, other.tags)
+    check_same_promises(calm.world.server.promises, stormy.world.server.promises)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(program=programs())
+def test_a_coroutine_makes_the_promises_that_a_generator_makes(program):
+    yielding, awaiting = Cluster(program, 0, 0.0), Cluster(program, 0, 0.0, "coroutine")
+    yielding.work()
+    awaiting.work()
+
+    check_same_promises(yielding.world.server.promises, awaiting.world.server.promises)
+
+
+def check_same_promises(some, others):
+    assert some.keys() == others.keys()
+    for id, record in some.items():
+        other = others[id]
+        for field in ("state", "timeout_at_ms"):
+            assert getattr(record, field) == getattr(other, field)
+        assert without_style(record.tags) == without_style(other.tags)
+        assert without_style(plain(record.param) or {}) == without_style(plain(other.param) or {})
         if record.state == "resolved":
             assert record.value == other.value
+
+
+def without_style(fields):
+    return {
+        key: text.replace("_awaiting", "") if isinstance(text, str) else text
+        for key, text in fields.items()
+    }

@@ -219,15 +219,6 @@ def test_calling_the_function_instead_of_naming_it_is_a_usage_error(world):
         world.result(parent)
 
 
-@pytest.mark.parametrize("where", ["root", "child"])
-def test_an_async_function_is_a_usage_error_in_this_release(world, where):
-    def parent(ctx):
-        yield ctx.run(coroutine)
-
-    with pytest.raises(UsageError, match="async"):
-        world.result(coroutine if where == "root" else parent)
-
-
 def test_a_function_without_a_parameter_for_the_context_is_a_usage_error(world):
     def nullary():
         return 1

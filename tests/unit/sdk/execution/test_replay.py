@@ -167,12 +167,13 @@ def test_a_record_without_a_target_is_run_here_whatever_the_code_says_now(world)
 
 def test_a_record_with_a_target_is_waited_for_whatever_the_code_says_now(world):
     step = Counted("done")
+    world.register(step, name="step")
 
     def before(ctx):
         return (yield ctx.rpc("step"))
 
     def after(ctx):
-        return (yield ctx.run(step))
+        return (yield ctx.run("step"))
 
     world.awaited(before)
 

@@ -1,0 +1,31 @@
+"""What the passes of one client share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.registry import Registry
+from resonate_sdk.retry import RetryPolicy
+
+OnNondeterminism = Literal["halt", "reject", "warn"]
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """What the passes of one client share.
+
+    Attributes:
+        default_target: where remote calls go that name no target.
+        retry_policy: for functions that were given none; None: by their kind.
+        now_ms: the clock, epoch ms.
+        on_nondeterminism: what follows when a function does not do what is recorded of it.
+    """
+
+    registry: Registry
+    dependencies: Mapping[str | type, Any]
+    codec: Codec
+    default_target: str
+    retry_policy: RetryPolicy | None
+    now_ms: Callable[[], int]
+    on_nondeterminism: OnNondeterminism = "halt"

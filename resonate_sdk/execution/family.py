@@ -1,0 +1,229 @@
+"""The promises of a pass: those that its functions make, and those that they only know by id."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from resonate_sdk.encoding.failures import decode_failure
+from resonate_sdk.errors import EncodeError, NondeterminismError
+from resonate_sdk.execution import mistakes
+from resonate_sdk.execution.bodies import Raised, Returned
+from resonate_sdk.execution.children import (
+    Lineage,
+    child_id,
+    child_request,
+    fingerprint,
+    is_same_call,
+    result_type,
+    settles_here,
+)
+from resonate_sdk.execution.effects import CreateChild, Effect
+from resonate_sdk.execution.environment import Environment
+from resonate_sdk.execution.nodes import Activation, Node
+from resonate_sdk.execution.waiting import Waiting
+from resonate_sdk.functions.ops import Blocked, Pending, Promise
+from resonate_sdk.protocol import tags
+from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.requests import PromiseCreate
+
+logger = logging.getLogger(__name__)
+
+
+class Family:
+    """The promises of a pass, by id."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        root: PromiseRecord,
+        preload: Iterable[PromiseRecord],
+        waiting: Waiting,
+        *,
+        ask: Callable[[Effect], None],
+        run_here: Callable[[Node], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        """Know the root, and what was told with it.
+
+        Args:
+            environment: what the pass runs in.
+            root: the promise that the pass settles.
+            preload: promises that are known already.
+            waiting: told what has happened to promises.
+            ask: takes effects.
+            run_here: runs the function of a promise in this pass.
+            fail: ends the pass.
+        """
+        self._environment = environment
+        self._waiting = waiting
+        self._ask = ask
+        self._run_here = run_here
+        self._fail = fail
+        self._cache = {record.id: record for record in preload}
+        node = Node(root.id, Any, is_joined=False)
+        node.record = root
+        self._nodes = {root.id: node}
+        self._lineages = {root.id: Lineage.of_root(root)}
+
+    def knows(self, id: str) -> bool:
+        """Whether a promise was there when the pass began."""
+        return id in self._cache
+
+    def node(self, id: str) -> Node:
+        """A promise of the pass."""
+        return self._nodes[id]
+
+    def nodes(self) -> Iterable[Node]:
+        """All promises of the pass."""
+        return self._nodes.values()
+
+    def lineage(self, id: str) -> Lineage:
+        """Where a function of the pass stands in its tree."""
+        return self._lineages[id]
+
+    def records(self) -> dict[str, PromiseRecord]:
+        """Every promise that is known by now, for another pass."""
+        met = {node.id: node.record for node in self._nodes.values() if node.record is not None}
+        return self._cache | met
+
+    def child(self, activation: Activation, op: Pending[Any]) -> Node | Raised:
+        """The promise of a command: known, being made, or to be made now."""
+        command, given, owner = op.command, op.given, activation.owner
+        refused = activation.refused.get(command.id)
+        if refused is not None:
+            return refused
+        op.is_begun = True
+        if owner.scope is not None:
+            owner.scope.unused.pop(command.id, None)
+        is_durable = given.durable is not False
+        id = child_id(command, given) if is_durable else f"{command.id}*"
+        node = self._nodes.get(id)
+        if node is not None:
+            if not is_same_call(node.command, command):
+                return Raised(mistakes.same_id(id, node.command, command))
+            owner.children[id] = node
+            return node
+        record = self._cache.get(id)
+        if is_durable and record is None:
+            try:
+                create = CreateChild(self._request(op, self._lineages[owner.node.id]))
+            except (EncodeError, ValueError) as error:
+                return Raised(error)
+            self._ask(create)
+        is_free = command.kind == "detached" or (command.kind == "promise" and given.id is not None)
+        is_joined = not is_free and not command.is_for_caller
+        node = Node(id, result_type(command, given), is_joined=is_joined)
+        node.command, node.given, node.parent = command, given, activation
+        self._nodes[id] = node
+        owner.children[id] = node
+        if not is_durable:
+            self._lineages[id] = self._lineages[owner.node.id].unrecorded(command.id)
+            self._run_here(node)
+        elif record is not None:
+            self.learn(node, record)
+        return node
+
+    def promise(self, id: str) -> Node:
+        """A promise that somebody has only named."""
+        node = self._nodes.get(id)
+        if node is None:
+            node = Node(id, Any, is_joined=False)
+            node.record = self._cache.get(id)
+            self._nodes[id] = node
+        return node
+
+    def learn(self, node: Node, record: PromiseRecord) -> None:
+        """Note what the server says about a promise; records only move forward."""
+        is_news = node.record is None
+        if node.is_settled or not (is_news or record.state != "pending"):
+            return
+        if is_news and node.command is not None and not self._is_as_recorded(node, record):
+            return
+        node.record = record
+        if is_news:
+            self._waiting.created(node)
+        if node.is_settled:
+            self._waiting.settled(node)
+        elif node.activation is None and node.parent is not None and settles_here(record):
+            lineage = self._lineages[node.parent.owner.node.id]
+            self._lineages[node.id] = lineage.child(record)
+            self._run_here(node)
+
+    def end(self, node: Node, outcome: Returned | Raised) -> None:
+        """Something has ended of which the server knows nothing."""
+        node.live = outcome
+        self._waiting.created(node)
+        self._waiting.settled(node)
+
+    def made(self, nodes: Sequence[Node]) -> list[Promise[Any]]:
+        """Promises as functions see them."""
+        return [Promise(node.id, _View(self, node)) for node in nodes]
+
+    def result(self, node: Node) -> Returned | Raised:
+        """What a settled promise gives to those who wait for it."""
+        record = node.record
+        if record is None:
+            assert node.live is not None, "only a settled promise has a result"
+            return node.live
+        codec = self._environment.codec
+        if record.state != "resolved":
+            return Raised(decode_failure(codec, record))
+        try:
+            return Returned(codec.decode(record.value, node.result_type))
+        except Exception as error:  # noqa: BLE001  # data that does not fit is the body's to see
+            return Raised(error)
+
+    def _request(self, op: Pending[Any], lineage: Lineage) -> PromiseCreate:
+        environment = self._environment
+        return child_request(
+            op.command,
+            op.given,
+            lineage,
+            environment.codec,
+            environment.registry,
+            environment.default_target,
+            environment.now_ms(),
+        )
+
+    def _is_as_recorded(self, node: Node, record: PromiseRecord) -> bool:
+        """Compare a call with what is recorded under its id; False if it cannot be used."""
+        command, found = node.command, record.tags.get(tags.FINGERPRINT)
+        assert command is not None, "only a call is compared"
+        expected = fingerprint(command)
+        if found is None or found == expected:
+            return True
+        if command.id != node.id:  # the id was chosen by the program
+            if not (found.startswith("call:") and expected.startswith("call:")):
+                return True
+            self.end(node, Raised(mistakes.used_id(node.id, found, expected)))
+            return False
+        error = NondeterminismError(
+            node.id, expected=found, found=expected, where=f"{command.file}:{command.line}"
+        )
+        if self._environment.on_nondeterminism == "warn":
+            logger.warning("%s", error)
+            return True
+        self._fail(error)
+        return False
+
+
+class _View:
+    """A promise as its `result()` and `done()` show it."""
+
+    def __init__(self, family: Family, node: Node) -> None:
+        self._family = family
+        self._node = node
+
+    @property
+    def is_settled(self) -> bool:
+        return self._node.is_settled
+
+    def result(self) -> Any:
+        if not self._node.is_settled:
+            raise Blocked(self._node.id)
+        self._node.is_awaited = True
+        match self._family.result(self._node):
+            case Returned(value=value):
+                return value
+            case Raised(error=error):
+                raise error

@@ -1,0 +1,50 @@
+"""What a pass waits for when nothing can go on here."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from resonate_sdk.execution.effects import Suspended
+from resonate_sdk.execution.nodes import Activation, Node, Wait
+from resonate_sdk.protocol import limits
+
+
+def frontier(activations: Iterable[Activation], nodes: Iterable[Node] = ()) -> Suspended | None:
+    """The promises that others settle and that functions wait for; None if there are none.
+
+    Args:
+        activations: the functions of the pass.
+        nodes: its promises.
+    """
+    awaited = dict.fromkeys(
+        node.id
+        for activation in activations
+        for wait in activation.waits.values()
+        for node in _wakes(wait)
+    )
+    if not awaited:
+        return None
+    is_more_begun = any(_is_elsewhere(node) and node.id not in awaited for node in nodes)
+    # The rest is awaited when one of these has settled.
+    return Suspended(tuple(islice(awaited, limits.AWAITED_PER_SUSPEND_MAX)), is_more_begun)
+
+
+def stuck(activations: Sequence[Activation]) -> tuple[Wait, Node]:
+    """A function that waits for something that waits for it, and what that is."""
+    for activation in reversed(activations):
+        if activation.outcome is not None:
+            continue
+        for wait in activation.waits.values():
+            for node in wait.nodes:
+                if not node.is_settled:
+                    return wait, node
+    raise AssertionError("a pass that is neither done nor waiting for anything is stuck")
+
+
+def _wakes(wait: Wait) -> Iterable[Node]:
+    pending = [node for node in wait.nodes if _is_elsewhere(node)]
+    # Whoever needs them all sleeps until the last one: that saves the other wakes.
+    return pending[-1:] if wait.wanted == "all" else pending
+
+
+def _is_elsewhere(node: Node) -> bool:
+    return node.activation is None and not node.is_settled
