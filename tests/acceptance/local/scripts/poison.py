@@ -44,7 +44,7 @@ def poison(ctx):
 
 handle = poison.begin_run("x")
 try:
-    handle.result(1.5)
+    handle.result(10)
 except HandleTimeout:
     print("settled no", flush=True)  # noqa: T201
 except Exception as error:  # noqa: BLE001  # it is told
