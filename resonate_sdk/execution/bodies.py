@@ -1,6 +1,6 @@
 """Bodies of durable functions: something that can be resumed until it ends."""
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context as Variables
 from typing import Any
 
@@ -109,3 +109,11 @@ def called(returned: Any, context: Any, variables: Variables) -> GeneratorBody |
     if hasattr(returned, "__await__"):
         return None
     return Returned(returned)
+
+
+def call_function(call: Callable[[], Any]) -> Returned | Raised:
+    """Call a user's function; whatever it raises is its outcome."""
+    try:
+        return Returned(call())
+    except BaseException as error:  # noqa: BLE001  # the function's own errors are its outcome
+        return Raised(error)

@@ -16,6 +16,7 @@ from resonate_sdk.execution.bodies import (
     Raised,
     Returned,
     Yielded,
+    call_function,
     called,
 )
 from resonate_sdk.execution.coroutines import Coroutines
@@ -39,8 +40,9 @@ from resonate_sdk.execution.effects import (
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.family import Family
 from resonate_sdk.execution.frontier import frontier, stuck
-from resonate_sdk.execution.nodes import Activation, Node, Wait, Wanted
+from resonate_sdk.execution.nodes import Activation, Again, Node, Wait, Wanted
 from resonate_sdk.execution.waiting import Waiting
+from resonate_sdk.execution.warnings import warn_of_fewer_steps, warn_of_unused
 from resonate_sdk.functions.callee import Callee
 from resonate_sdk.functions.context import Context
 from resonate_sdk.functions.ops import (
@@ -65,10 +67,16 @@ logger = logging.getLogger(__name__)
 GENERATOR_TICKET = 0  # a generator waits for one thing at a time
 JOIN_TICKET = -1
 SUSPEND_GRACE_S = 0.02
+CREATIONS_MAX = 200  # that may be under way while bodies go on
 
 
 class Execution:
-    """One pass. Used by one thread at a time, not always the same one."""
+    """One pass. Used by one thread at a time, not always the same one.
+
+    Attributes:
+        begin_at_once: takes an effect while `advance` goes on, from its thread; without it, bodies
+            wait for what they begin.
+    """
 
     def __init__(
         self,
@@ -93,8 +101,9 @@ class Execution:
             given: options it was registered with.
             version: under which it was registered.
         """
+        self.begin_at_once: Callable[[Effect], None] | None = None
         self._environment = environment
-        self._ready = deque[tuple[Activation, Returned | Raised | None]]()
+        self._ready = deque[tuple[Activation, Returned | Raised | Again | None]]()
         self._activations: list[Activation] = []
         self._in_flight = 0
         self._calls: dict[int, Activation] = {}
@@ -283,8 +292,12 @@ class Execution:
             case None:
                 self._coroutines.start(activation, outcome.value)
 
-    def _resume(self, activation: Activation, outcome: Returned | Raised | None) -> None:
+    def _resume(self, activation: Activation, outcome: Returned | Raised | Again | None) -> None:
         if activation.is_given_up:
+            return
+        if isinstance(outcome, Again):
+            if activation.body is not None:
+                self._wait_for(activation, outcome.ticket, outcome.op)
             return
         body = activation.body
         assert isinstance(body, GeneratorBody), "only a generator is resumed here"
@@ -317,7 +330,7 @@ class Execution:
             outcome = Raised(mistake)
         activation.outcome = outcome
         self._close(activation)
-        self._warn_of_unused(activation)
+        warn_of_unused(activation)
         self._join(activation)
 
     def _begins_again(self, activation: Activation, error: Exception) -> bool:
@@ -366,18 +379,6 @@ class Execution:
         elif body is not None:
             self._coroutines.close(body)
 
-    def _warn_of_unused(self, activation: Activation) -> None:
-        assert activation.scope is not None, "a function that ended had a context"
-        for unused in activation.scope.unused.values():
-            logger.warning(
-                "%s was never started: forgotten `yield`? promise_id=%s at=%s:%d",
-                unused.what,
-                activation.node.id,
-                unused.file,
-                unused.line,
-            )
-        activation.scope.unused.clear()
-
     def _join(self, activation: Activation) -> None:
         """Settle the promise once every promise that the function started is settled."""
         child = activation.unjoined()
@@ -387,23 +388,13 @@ class Execution:
         node, outcome = activation.node, activation.outcome
         assert outcome is not None, "only a function that ended has an outcome"
         if activation is self._root:
-            self._warn_of_fewer_steps(activation)
+            warn_of_fewer_steps(activation)
             self._outcome = self._done(activation, outcome)
         elif not node.is_durable:
             self._family.end(node, outcome)
         else:
             done = self._done(activation, outcome)
             self._ask(SettleChild(node.id, done.state, done.value))
-
-    def _warn_of_fewer_steps(self, activation: Activation) -> None:
-        if activation.scope is not None and activation.scope.is_replaying:
-            logger.warning(
-                "this code performs fewer steps than recorded: keep the old version registered "
-                "for executions that began with it func=%s promise_id=%s steps=%d",
-                activation.callee.name,
-                activation.node.id,
-                activation.scope.children,
-            )
 
     def _done(self, activation: Activation, outcome: Returned | Raised) -> Done:
         codec = self._environment.codec
@@ -470,6 +461,8 @@ class Execution:
         match op:
             case Call():
                 self._begin_all(activation, ticket, [found], "result")
+            case Invocation() if self._goes_on(found):
+                self._begin_one(activation, ticket, found)
             case Invocation():
                 self._begin_all(activation, ticket, [found], "creation")
             case Begin(ops=ops):
@@ -480,13 +473,18 @@ class Execution:
                 self._waiting.wait(activation, ticket, self._named(promises), until)
             case Cancel(promises=promises):
                 nodes = self._named(promises)
+                if not all(node.is_created for node in nodes):
+                    self._waiting.wait(activation, ticket, nodes, "creations", then=found)
+                    return
                 for node in nodes:
                     self._cancel(node)
                 self._waiting.wait(activation, ticket, nodes, "all")
             case Detach(promises=promises):
-                for node in self._named(promises):
+                nodes = self._named(promises)
+                for node in nodes:
                     node.is_joined = False
-                self._answer(activation, ticket, Returned(None))
+                # Nobody waits for them at the end: they must exist before that.
+                self._waiting.wait(activation, ticket, nodes, "creations")
             case list() | tuple():
                 self._wait_for_all(activation, ticket, list(op))  # pyright: ignore[reportUnknownArgumentType]  # anything may be yielded
             case _:
@@ -494,6 +492,27 @@ class Execution:
 
     def _named(self, promises: Iterable[Promise[Any]]) -> list[Node]:
         return [self._family.promise(promise.id) for promise in promises]
+
+    def _goes_on(self, op: Invocation[Any]) -> bool:
+        """Whether a body goes on while a promise that it has begun is being created.
+
+        What it does then relies on nothing that is not durable: it gets no result, the end of its
+        function waits for the promise, and another attempt begins the same one. So the promises
+        of a loop travel together.
+        """
+        is_elsewhere = op.command.kind == "rpc"  # what runs here must be started by us
+        return is_elsewhere and self.begin_at_once is not None and self._in_flight < CREATIONS_MAX
+
+    def _begin_one(self, activation: Activation, ticket: int, op: Invocation[Any]) -> None:
+        asked = len(self._effects)
+        node = self._family.child(activation, op)
+        if isinstance(node, Raised):
+            self._answer(activation, ticket, node)
+            return
+        if len(self._effects) > asked:
+            assert self.begin_at_once is not None, "else the body waits"
+            self.begin_at_once(self._effects.pop())
+        self._answer(activation, ticket, Returned(self._family.made([node])[0]))
 
     def _begin_all(
         self, activation: Activation, ticket: int, ops: Iterable[Op[Any]], wanted: Wanted
@@ -520,6 +539,9 @@ class Execution:
     def _over(self, wait: Wait, node: Node | None) -> None:
         """What an activation has waited for is there."""
         activation = wait.activation
+        if wait.then is not None:
+            self._ready.append((activation, Again(wait.ticket, wait.then)))
+            return
         match wait.wanted:
             case "join":
                 self._join(activation)
@@ -569,11 +591,3 @@ class Execution:
             self._ended(activation, error)
         else:
             self._answer(activation, wait.ticket, error)
-
-
-def call_function(call: Callable[[], Any]) -> Returned | Raised:
-    """Call a user's function; whatever it raises is its outcome."""
-    try:
-        return Returned(call())
-    except BaseException as error:  # noqa: BLE001  # the function's own errors are its outcome
-        return Raised(error)

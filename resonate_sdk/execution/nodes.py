@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from contextvars import Context as Variables
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from resonate_sdk.execution.bodies import CoroutineBody, GeneratorBody, Raised, Returned
 from resonate_sdk.functions.callee import Callee
 from resonate_sdk.functions.context import Context
-from resonate_sdk.functions.ops import Command, Until
+from resonate_sdk.functions.ops import Command, Op, Until
 from resonate_sdk.functions.running import RUNNING, Running
 from resonate_sdk.functions.scope import Scope
 from resonate_sdk.options import Options
@@ -99,20 +101,27 @@ class Wait:
         ticket: by which a coroutine names it.
         nodes: what ends it, or is part of what does.
         wanted: what of them.
+        then: an operation that begins when the wait is over.
         missing: how many have to come still.
         is_over: it has been answered or given up.
     """
 
-    __slots__ = ("activation", "is_over", "missing", "nodes", "ticket", "wanted")
+    __slots__ = ("activation", "is_over", "missing", "nodes", "then", "ticket", "wanted")
 
     def __init__(
-        self, activation: "Activation", ticket: int, nodes: Sequence[Node], wanted: Wanted
+        self,
+        activation: "Activation",
+        ticket: int,
+        nodes: Sequence[Node],
+        wanted: Wanted,
+        then: Op[Any] | None = None,
     ) -> None:
         """Wait for promises."""
         self.activation = activation
         self.ticket = ticket
         self.nodes = nodes
         self.wanted: Wanted = wanted
+        self.then = then
         self.missing = len(nodes)
         self.is_over = False
 
@@ -127,6 +136,13 @@ class Wait:
                 return node.has_failed
             case "creation" | "creations" | "all":
                 return False
+
+
+class Again(Struct, frozen=True):
+    """What had to be there for an operation is there: begin it."""
+
+    ticket: int
+    op: Op[Any]
 
 
 class Activation:

@@ -1,8 +1,10 @@
 """Who waits for which promises, and when that is over."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from resonate_sdk.execution.nodes import Activation, Node, Wait, Wanted
+from resonate_sdk.functions.ops import Op
 
 OnOver = Callable[[Wait, Node | None], None]
 
@@ -19,10 +21,23 @@ class Waiting:
         self._on_over = on_over
 
     def wait(
-        self, activation: Activation, ticket: int, nodes: Sequence[Node], wanted: Wanted
+        self,
+        activation: Activation,
+        ticket: int,
+        nodes: Sequence[Node],
+        wanted: Wanted,
+        then: Op[Any] | None = None,
     ) -> None:
-        """Wait for promises; that may be over at once."""
-        wait = Wait(activation, ticket, nodes, wanted)
+        """Wait for promises; that may be over at once.
+
+        Args:
+            activation: whose function waits.
+            ticket: by which a coroutine names the wait.
+            nodes: the promises.
+            wanted: what of them.
+            then: an operation that begins then; the function goes on when that is over.
+        """
+        wait = Wait(activation, ticket, nodes, wanted, then)
         activation.waits[ticket] = wait
         is_for_creation = wanted in ("creation", "creations")
         for node in nodes:

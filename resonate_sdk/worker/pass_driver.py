@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from resonate_sdk.errors import ResonateError
-from resonate_sdk.execution.bodies import Raised, Returned
+from resonate_sdk.execution.bodies import Raised, Returned, call_function
 from resonate_sdk.execution.effects import (
     CallFunction,
     ChildChanged,
@@ -25,7 +25,7 @@ from resonate_sdk.execution.effects import (
     StartTimer,
     TimerFired,
 )
-from resonate_sdk.execution.execution import Execution, call_function
+from resonate_sdk.execution.execution import Execution
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import CreateAction, PromiseSettle, Request, SettleAction
 from resonate_sdk.protocol.responses import Answer
@@ -149,6 +149,8 @@ class PassDriver:
         if isinstance(execution, Done):
             return execution
         self._execution = execution
+        if self._at_once is None:
+            execution.begin_at_once = self._carry_out_from_thread
         try:
             return execution, self._advance(execution, [])
         except BaseException:
@@ -201,6 +203,13 @@ class PassDriver:
                 if number in self._runners:
                     self._coroutines.close(self._runners.pop(number))
 
+    def _carry_out_from_thread(self, effect: Effect) -> None:
+        self._call_in_loop(self._carry_out_now, effect)
+
+    def _carry_out_now(self, effect: Effect) -> None:
+        if self._failure is None:
+            self._carry_out(effect)
+
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._under_way += 1
         self._tasks.spawn(work)
@@ -221,8 +230,11 @@ class PassDriver:
         self._push(FunctionCalled(effect.number, outcome))
 
     def _push_from_thread(self, event: Event) -> None:
+        self._call_in_loop(self._push, event)
+
+    def _call_in_loop(self, call: Callable[[Any], None], argument: Event | Effect) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._push, event)
+            self._loop.call_soon_threadsafe(call, argument)
         except RuntimeError:
             pass  # the client has been stopped
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.failures import decode_failure, encode_failure
+from resonate_sdk.execution.bodies import call_function
 from resonate_sdk.execution.effects import (
     CallFunction,
     ChildChanged,
@@ -30,7 +31,7 @@ from resonate_sdk.execution.effects import (
     TimerFired,
 )
 from resonate_sdk.execution.environment import Environment
-from resonate_sdk.execution.execution import SUSPEND_GRACE_S, Execution, call_function
+from resonate_sdk.execution.execution import SUSPEND_GRACE_S, Execution
 from resonate_sdk.functions.callee import describe
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import NO_OPTIONS, Options

@@ -296,6 +296,7 @@ def test_a_coroutine_that_is_canceled_sees_it(world):
 
     async def parent(ctx):
         promise = await ctx.begin_run(slow)
+        await ctx.run(leaf)  # meanwhile the other one begins
         await promise.cancel()
         with pytest.raises(CanceledError):
             await promise

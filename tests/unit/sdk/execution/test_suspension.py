@@ -6,6 +6,8 @@ import pytest
 
 from resonate_sdk import Never, UsageError
 from resonate_sdk.execution.effects import CallFunction, Done, Suspended
+from resonate_sdk.execution.execution import CREATIONS_MAX
+from resonate_sdk.functions.ops import Detach
 from resonate_sdk.protocol import limits
 
 
@@ -351,3 +353,65 @@ def test_result_of_a_pending_promise_ends_the_pass_and_gives_the_value_later(wor
     assert world.awaited(parent) == ("x.1",)
     world.server.resolve("x.1", 3)
     assert world.result(parent) == [3, True]
+
+
+def begun_at_once(execution):
+    effects = []
+    execution.begin_at_once = effects.append
+    return effects
+
+
+def test_the_promises_of_a_loop_are_made_while_it_goes_on(world):
+    def parent(ctx):
+        promises = []
+        for number in range(5):
+            promises.append((yield ctx.begin_rpc("bar", number)))
+        yield promises[0]
+
+    execution = world.start(parent)
+    begun = begun_at_once(execution)
+    progress = execution.advance()
+
+    assert [effect.request.id for effect in begun] == ["x.1", "x.2", "x.3", "x.4", "x.5"]
+    assert (progress.effects, progress.outcome) == ((), None)
+    outcome = world.drive(execution, world.carry_out_all(begun))
+    assert outcome == Suspended(("x.1",), is_more_begun=True)
+
+
+def test_an_endless_loop_of_calls_does_not_run_ahead_without_end(world):
+    def parent(ctx):
+        while True:
+            yield ctx.begin_rpc("bar")
+
+    execution = world.start(parent)
+    begun = begun_at_once(execution)
+    progress = execution.advance()
+
+    assert len(begun) == CREATIONS_MAX
+    assert len(progress.effects) == 1
+
+
+def test_a_function_that_runs_here_is_begun_before_its_caller_goes_on(world):
+    def parent(ctx):
+        yield ctx.begin_run(leaf)
+        raise AssertionError("not yet")
+
+    execution = world.start(parent)
+    begun = begun_at_once(execution)
+
+    assert len(execution.advance().effects) == 1
+    assert begun == []
+
+
+def test_a_promise_that_nobody_joins_exists_before_its_function_ends(world):
+    def parent(ctx):
+        promise = yield ctx.begin_rpc("bar")
+        yield Detach((promise,))
+        return "done"
+
+    execution = world.start(parent)
+    begun = begun_at_once(execution)
+    progress = execution.advance()
+
+    assert progress.outcome is None
+    assert isinstance(world.drive(execution, world.carry_out_all(begun)), Done)

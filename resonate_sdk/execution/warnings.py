@@ -1,0 +1,33 @@
+"""What a function has done that its author hardly meant."""
+
+import logging
+
+from resonate_sdk.execution.nodes import Activation
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_unused(activation: Activation) -> None:
+    """Tell of calls that were made and never yielded."""
+    assert activation.scope is not None, "a function that ended had a context"
+    for unused in activation.scope.unused.values():
+        logger.warning(
+            "%s was never started: forgotten `yield`? promise_id=%s at=%s:%d",
+            unused.what,
+            activation.node.id,
+            unused.file,
+            unused.line,
+        )
+    activation.scope.unused.clear()
+
+
+def warn_of_fewer_steps(activation: Activation) -> None:
+    """Tell of an execution that has ended before it met all that is recorded of it."""
+    if activation.scope is not None and activation.scope.is_replaying:
+        logger.warning(
+            "this code performs fewer steps than recorded: keep the old version registered "
+            "for executions that began with it func=%s promise_id=%s steps=%d",
+            activation.callee.name,
+            activation.node.id,
+            activation.scope.children,
+        )
