@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from resonate_sdk.protocol import tags
-from resonate_sdk.protocol.records import EMPTY, PromiseState, TaskState, Value
+from resonate_sdk.protocol.records import (
+    EMPTY,
+    MissedPolicy,
+    OverlapPolicy,
+    PromiseState,
+    TaskState,
+    Value,
+)
 
 
 class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,6 +117,29 @@ class Timer(Struct, frozen=True, order=True):
     id: str
 
 
+class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Creates promises at the instants of a calendar: a row, and a lock.
+
+    Attributes:
+        promise_timeout_ms: from an instant to the deadline of its promise.
+        next_run_at_ms: the first instant that has not been seen to.
+        last_run_at_ms: the last instant that had a promise.
+    """
+
+    id: str
+    cron: str
+    timezone: str
+    overlap: OverlapPolicy
+    missed: MissedPolicy
+    promise_id: str
+    promise_timeout_ms: int
+    promise_param: Value = EMPTY
+    promise_tags: Mapping[str, str]
+    created_at_ms: int
+    next_run_at_ms: int
+    last_run_at_ms: int | None = None
+
+
 class LoadSet(Struct, frozen=True, kw_only=True):
     """What a transaction locks and reads.
 
@@ -117,11 +147,13 @@ class LoadSet(Struct, frozen=True, kw_only=True):
         ids: every promise that a request names; locked, if it exists.
         settling: those of `ids` that may settle, so that callbacks, listeners and awaiters matter.
         preload: those whose branch and remote children are read as well, without locks.
+        schedules: every schedule that a request names; locked, if it exists.
     """
 
     ids: tuple[str, ...] = ()
     settling: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -134,6 +166,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
             by somebody else, or there were too many.
         listeners: of the settling promises.
         related: rows read for the preload; not locked, so nothing may be decided from them.
+        schedules: the locked ones; an id that is not among them does not exist.
     """
 
     now_ms: int
@@ -141,6 +174,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     callbacks: tuple[Callback, ...] = ()
     listeners: tuple[Listener, ...] = ()
     related: tuple[Promise, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -156,6 +190,9 @@ class Changes(Struct, frozen=True, kw_only=True):
             may stay behind: the sweep finds them.
         timers_disarmed: rows to remove from the timers.
         timers_armed: rows to add to the timers.
+        schedules_created: rows that must not exist yet.
+        schedules_updated: locked rows with other instants.
+        schedules_deleted: ids of locked rows.
     """
 
     created: tuple[Promise, ...] = ()
@@ -167,10 +204,13 @@ class Changes(Struct, frozen=True, kw_only=True):
     timers_told: tuple[Timer, ...] = ()
     timers_disarmed: tuple[Timer, ...] = ()
     timers_armed: tuple[Timer, ...] = ()
+    schedules_created: tuple[Schedule, ...] = ()
+    schedules_updated: tuple[Schedule, ...] = ()
+    schedules_deleted: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return any(
+        return self.has_schedules or any(
             (
                 self.created,
                 self.updated,
@@ -182,6 +222,11 @@ class Changes(Struct, frozen=True, kw_only=True):
                 self.timers_armed,
             )
         )
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether there is anything to write about schedules."""
+        return bool(self.schedules_created or self.schedules_updated or self.schedules_deleted)
 
 
 class Due(Struct, frozen=True, kw_only=True):
@@ -212,6 +257,32 @@ class Page(Struct, frozen=True, kw_only=True):
     scanned_to: str | None
 
 
+class DueSchedules(Struct, frozen=True, kw_only=True):
+    """Schedules that somebody should see to; read without locks.
+
+    Attributes:
+        now_ms: the instant of the reading.
+        schedules: due ones, earliest first, no more than asked for.
+        next_at_ms: when the earliest one that is not due will be.
+    """
+
+    now_ms: int
+    schedules: tuple[Schedule, ...]
+    next_at_ms: int | None
+
+
+class ScheduleRows(Struct, frozen=True, kw_only=True):
+    """Schedules found by a search; read without locks.
+
+    Attributes:
+        schedules: rows whose tags match, by ascending id.
+        scanned_to: the last id looked at, or None when there is nothing behind it.
+    """
+
+    schedules: tuple[Schedule, ...]
+    scanned_to: str | None
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything that is stored, sorted; for tests and for debugging."""
 
@@ -219,3 +290,4 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     callbacks: tuple[Callback, ...] = ()
     listeners: tuple[Listener, ...] = ()
     timers: tuple[Timer, ...] = ()
+    schedules: tuple[Schedule, ...] = ()

@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from resonate_sdk.protocol.records import PromiseState, TaskState
-from resonate_store.state import Changes, Due, Loaded, LoadSet, Page, Snapshot
+from resonate_store.state import (
+    Changes,
+    Due,
+    DueSchedules,
+    Loaded,
+    LoadSet,
+    Page,
+    ScheduleRows,
+    Snapshot,
+)
 
 
 class StoreError(Exception):
@@ -69,8 +78,26 @@ class Store(Protocol):
         """
         ...
 
-    async def due(self, limit: int) -> Due:
-        """Read the timers that are due.
+    async def due(self, limit: int, at_ms: int | None = None) -> Due:
+        """Read the timers that are due, now or at another instant.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def due_schedules(self, limit: int, at_ms: int | None = None) -> DueSchedules:
+        """Read the schedules that are due, now or at another instant.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def search_schedules(
+        self, tags: Mapping[str, str], after: str | None, limit: int
+    ) -> ScheduleRows:
+        """Find schedules by the tags of their promises, looking at a bounded number of rows.
 
         Raises:
             UnavailableError: there is no connection.

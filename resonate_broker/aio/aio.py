@@ -15,11 +15,6 @@ from resonate_broker.kernel.submissions import (
     Declare,
     Probe,
     Publish,
-    ReadDue,
-    ReadQueued,
-    ReadQueuedGroups,
-    Search,
-    SearchTasks,
     Write,
 )
 from resonate_broker.kernel.system import AioCQE, AioSQE
@@ -86,11 +81,11 @@ class EventLoopAIO:
                 return self._store.begin(load)
             case Write(changes=changes):
                 return self._store.write(changes)
-            case ReadDue() | ReadQueued() | ReadQueuedGroups() | Search() | SearchTasks():
-                return self._store.read(submission)
             case Declare(group=group):
                 return self._messages.declare(group)
             case Probe(group=group):
                 return self._messages.probe(group)
             case Publish(messages=messages):
                 return self._messages.publish(messages)
+            case _:
+                return self._store.read(submission)

@@ -8,11 +8,14 @@ from resonate_broker.kernel.submissions import (
     AioCompletion,
     Failed,
     ReadDue,
+    ReadDueSchedules,
     ReadQueued,
     ReadQueuedGroups,
     Search,
+    SearchSchedules,
     SearchTasks,
     StoreFailed,
+    StoreRead,
     Written,
 )
 from resonate_store.state import Changes, Loaded, LoadSet
@@ -32,8 +35,6 @@ CONFLICT_RETRY_S_MIN = 0.001
 CONFLICT_RETRY_S_MAX = 0.5
 OUTAGE_RETRY_S_MIN = 0.05
 OUTAGE_RETRY_S_MAX = 2.0
-
-StoreRead = ReadDue | ReadQueued | ReadQueuedGroups | Search | SearchTasks
 
 
 class StoreSubsystem:
@@ -90,17 +91,7 @@ class StoreSubsystem:
     async def read(self, submission: StoreRead) -> AioCompletion:
         """Read beside the batches."""
         try:
-            match submission:
-                case ReadDue(limit=limit):
-                    return await self._store.due(limit)
-                case ReadQueued(group=group, limit=limit):
-                    return await self._store.queued(group, limit)
-                case ReadQueuedGroups(limit=limit):
-                    return await self._store.queued_groups(limit)
-                case Search(tags=tags, after=after, limit=limit, states=states):
-                    return await self._store.search(tags, after, limit, states)
-                case SearchTasks(state=state, after=after, limit=limit):
-                    return await self._store.search_tasks(state, after, limit)
+            return await read(self._store, submission)
         except StoreError as error:
             return Failed(str(error))
 
@@ -114,3 +105,26 @@ class StoreSubsystem:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             await transaction.rollback()
+
+
+async def read(store: Store, submission: StoreRead) -> AioCompletion:
+    """Let a store answer what is read beside the batches.
+
+    Raises:
+        StoreError: it cannot.
+    """
+    match submission:
+        case ReadDue(limit=limit, at_ms=at_ms):
+            return await store.due(limit, at_ms)
+        case ReadDueSchedules(limit=limit, at_ms=at_ms):
+            return await store.due_schedules(limit, at_ms)
+        case ReadQueued(group=group, limit=limit):
+            return await store.queued(group, limit)
+        case ReadQueuedGroups(limit=limit):
+            return await store.queued_groups(limit)
+        case Search(tags=tags, after=after, limit=limit, states=states):
+            return await store.search(tags, after, limit, states)
+        case SearchTasks(state=state, after=after, limit=limit):
+            return await store.search_tasks(state, after, limit)
+        case SearchSchedules(tags=tags, after=after, limit=limit):
+            return await store.search_schedules(tags, after, limit)

@@ -4,12 +4,14 @@ from functools import partial
 
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
+from resonate_broker.background.schedules import fire_schedules
 from resonate_broker.background.sweep import sweep
 from resonate_broker.background.top_up import TopUp
-from resonate_broker.kernel.system import SWEEP, System
+from resonate_broker.kernel.system import SCHEDULES, SWEEP, System
 
 TOP_UP = "top_up"
 SWEEP_INTERVAL_MS = 1_000  # another server may have written an earlier timer
+SCHEDULES_INTERVAL_MS = 1_000  # or another schedule
 TOP_UP_INTERVAL_MS = 1_000
 
 
@@ -18,4 +20,5 @@ def register_background(
 ) -> None:
     """Let a kernel take its internal steps."""
     system.add_background(SWEEP, partial(sweep, dispatch, guard), SWEEP_INTERVAL_MS)
+    system.add_background(SCHEDULES, fire_schedules, SCHEDULES_INTERVAL_MS)
     system.add_background(TOP_UP, top_up.run, TOP_UP_INTERVAL_MS)

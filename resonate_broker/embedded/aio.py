@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
+from resonate_broker.aio.store import read
 from resonate_broker.embedded.queues import MessageQueues
 from resonate_broker.kernel.entries import CQE
 from resonate_broker.kernel.submissions import (
@@ -15,11 +16,6 @@ from resonate_broker.kernel.submissions import (
     Probe,
     Publish,
     Published,
-    ReadDue,
-    ReadQueued,
-    ReadQueuedGroups,
-    Search,
-    SearchTasks,
     StoreFailed,
     Write,
     Written,
@@ -81,16 +77,6 @@ class ImmediateAIO:
 
     def _effect(self, submission: AioSubmission) -> AioCompletion:
         match submission:
-            case ReadDue(limit=limit):
-                return complete(self._store.due(limit))
-            case ReadQueued(group=group, limit=limit):
-                return complete(self._store.queued(group, limit))
-            case ReadQueuedGroups(limit=limit):
-                return complete(self._store.queued_groups(limit))
-            case Search(tags=tags, after=after, limit=limit, states=states):
-                return complete(self._store.search(tags, after, limit, states))
-            case SearchTasks(state=state, after=after, limit=limit):
-                return complete(self._store.search_tasks(state, after, limit))
             case Probe(group=group):
                 return self._queues.probe(group)
             case Publish(messages=messages):
@@ -101,6 +87,8 @@ class ImmediateAIO:
                 return None
             case Begin() | Write():
                 raise AssertionError("served elsewhere")
+            case _:
+                return complete(read(self._store, submission))
 
 
 def complete(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -130,6 +130,7 @@ class Batch:
             ids=_sorted(id for load in loads for id in load.ids),
             settling=_sorted(id for load in loads for id in load.settling),
             preload=_sorted(id for load in loads for id in load.preload),
+            schedules=_sorted(id for load in loads for id in load.schedules),
         )
 
     def decide(

@@ -12,7 +12,17 @@ from msgspec import Struct
 from resonate_sdk.protocol.messages import Message
 from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_sdk.protocol.responses import Answer
-from resonate_store.state import Changes, Due, Listener, Loaded, LoadSet, Page, Timer
+from resonate_store.state import (
+    Changes,
+    Due,
+    DueSchedules,
+    Listener,
+    Loaded,
+    LoadSet,
+    Page,
+    ScheduleRows,
+    Timer,
+)
 
 
 class Load(Struct, frozen=True):
@@ -25,11 +35,13 @@ class Load(Struct, frozen=True):
         ids: promises that the request names.
         settling: those of them that may settle.
         preload: those of them whose branch is wanted.
+        schedules: schedules that the request names.
     """
 
     ids: tuple[str, ...] = ()
     settling: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
 
     def union(self, other: "Load") -> "Load":
         """What both ask for."""
@@ -37,6 +49,7 @@ class Load(Struct, frozen=True):
             ids=(*self.ids, *other.ids),
             settling=(*self.settling, *other.settling),
             preload=(*self.preload, *other.preload),
+            schedules=(*self.schedules, *other.schedules),
         )
 
 
@@ -91,9 +104,25 @@ class StoreFailed(Struct, frozen=True):
 
 
 class ReadDue(Struct, frozen=True):
-    """Name promises that somebody must look at; completed with `Due`."""
+    """Name promises that somebody must look at; completed with `Due`.
+
+    Attributes:
+        at_ms: the instant, if not the present one.
+    """
 
     limit: int
+    at_ms: int | None = None
+
+
+class ReadDueSchedules(Struct, frozen=True):
+    """Read schedules that somebody must see to; completed with `DueSchedules`.
+
+    Attributes:
+        at_ms: the instant, if not the present one.
+    """
+
+    limit: int
+    at_ms: int | None = None
 
 
 class ReadQueued(Struct, frozen=True):
@@ -127,6 +156,14 @@ class SearchTasks(Struct, frozen=True):
     """Find promises with a task, by the state it is stored in; completed with `Page`."""
 
     state: TaskState | None
+    after: str | None
+    limit: int
+
+
+class SearchSchedules(Struct, frozen=True):
+    """Find schedules by the tags of their promises; completed with `ScheduleRows`."""
+
+    tags: Mapping[str, str]
     after: str | None
     limit: int
 
@@ -196,14 +233,25 @@ class Published(Struct, frozen=True):
 
 
 StoreSubmission = Begin | Write
-Effect = ReadDue | ReadQueued | ReadQueuedGroups | Search | SearchTasks | Declare | Probe | Publish
+StoreRead = (
+    ReadDue
+    | ReadDueSchedules
+    | ReadQueued
+    | ReadQueuedGroups
+    | Search
+    | SearchTasks
+    | SearchSchedules
+)
+Effect = StoreRead | Declare | Probe | Publish
 AioSubmission = StoreSubmission | Effect
 AioCompletion = (
     Loaded
     | Written
     | StoreFailed
     | Due
+    | DueSchedules
     | Page
+    | ScheduleRows
     | Probed
     | Published
     | Failed

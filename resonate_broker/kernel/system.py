@@ -43,11 +43,12 @@ from resonate_broker.kernel.submissions import (
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
-from resonate_store.state import Due, Loaded, Page
+from resonate_store.state import Due, DueSchedules, Loaded, Page
 
 logger = logging.getLogger(__name__)
 
 SWEEP = "sweep"  # the background coroutine that looks at what is due
+SCHEDULES = "schedules"  # the one that sees to schedules
 IDLE_MS_MAX = 1_000
 TOLD_GATHER_MS = 100
 _FREE = (None, None)  # what nobody asked for belongs to no chain and shares any batch
@@ -366,7 +367,7 @@ class System:
     def _effect(self, submission: AioSubmission, callback: Callable[[AioCompletion], None]) -> None:
         def complete(completion: AioCompletion) -> None:
             self._open_effects -= 1
-            if isinstance(completion, Loaded | Due | Page):
+            if isinstance(completion, Loaded | Due | DueSchedules | Page):
                 self.clock.observe(self._now_ms, completion.now_ms)
             callback(completion)
 
@@ -457,6 +458,8 @@ class System:
         self._batch = None
         for timer in batch.state.armed:
             self.wake(SWEEP, timer.due_at_ms)
+        for at_ms in batch.state.next_runs_at_ms:
+            self.wake(SCHEDULES, at_ms)
         outgoing = batch.state.outgoing()
         self._dispatcher.committed(outgoing)
         if outgoing:

@@ -5,12 +5,22 @@ one has changed, the next one sees. In the end it knows what must be written: ea
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
 from resonate_broker.kernel.submissions import Outgoing
-from resonate_store.state import Callback, Changes, Listener, Loaded, LoadSet, Promise, Timer
+from resonate_store.state import (
+    Callback,
+    Changes,
+    Listener,
+    Loaded,
+    LoadSet,
+    Promise,
+    Schedule,
+    Timer,
+)
 
 
 class WorkingState:
@@ -46,6 +56,11 @@ class WorkingState:
         self._armed = set[Timer]()
         self._held: dict[str, int] = {}
         self._disarmed = set[Timer]()
+
+        self._stored_schedules = {schedule.id: schedule for schedule in loaded.schedules}
+        self._schedules: dict[str, Schedule | None] = {
+            id: self._stored_schedules.get(id) for id in load.schedules
+        }
 
         self._related = {promise.id: promise for promise in loaded.related}
         self._branches: dict[str, dict[str, None]] = {}
@@ -116,6 +131,25 @@ class WorkingState:
                 return
             self._listeners[awaited][address] = None
         self._listeners_added.add(Listener(awaited, address))
+
+    def schedule(self, id: str) -> Schedule | None:
+        """The schedule as it is now; None when it does not exist."""
+        return self._schedules[id]
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Create a schedule, or replace one."""
+        assert schedule.id in self._schedules, f"{schedule.id!r} was not loaded"
+        self._schedules[schedule.id] = schedule
+
+    def delete_schedule(self, id: str) -> None:
+        """End a schedule."""
+        assert id in self._schedules, f"{id!r} was not loaded"
+        self._schedules[id] = None
+
+    @property
+    def next_runs_at_ms(self) -> tuple[int, ...]:
+        """When the schedules that the batch knows are due."""
+        return tuple(s.next_run_at_ms for s in self._schedules.values() if s is not None)
 
     def send(self, outgoing: Outgoing) -> None:
         """Send a message once the batch is durable."""
@@ -206,7 +240,26 @@ class WorkingState:
             timers_told=tuple(sorted(timers_told)),
             timers_disarmed=tuple(sorted(self._disarmed)),
             timers_armed=tuple(sorted(self._armed)),
+            **self._schedule_changes(),
         )
+
+    def _schedule_changes(self) -> Mapping[str, tuple[Any, ...]]:
+        created: list[Schedule] = []
+        updated: list[Schedule] = []
+        deleted: list[str] = []
+        for id, schedule in sorted(self._schedules.items()):
+            stored = self._stored_schedules.get(id)
+            if schedule is None and stored is not None:
+                deleted.append(id)
+            elif schedule is not None and stored is None:
+                created.append(schedule)
+            elif schedule is not None and schedule is not stored:
+                updated.append(schedule)
+        return {
+            "schedules_created": tuple(created),
+            "schedules_updated": tuple(updated),
+            "schedules_deleted": tuple(deleted),
+        }
 
 
 def _id(promise: Promise) -> str:

@@ -11,6 +11,10 @@ from resonate_broker.operations.promise_register_callback import promise_registe
 from resonate_broker.operations.promise_register_listener import promise_register_listener
 from resonate_broker.operations.promise_search import promise_search
 from resonate_broker.operations.promise_settle import promise_settle
+from resonate_broker.operations.schedule_create import schedule_create
+from resonate_broker.operations.schedule_delete import schedule_delete
+from resonate_broker.operations.schedule_get import schedule_get
+from resonate_broker.operations.schedule_search import schedule_search
 from resonate_broker.operations.task_acquire import task_acquire
 from resonate_broker.operations.task_continue import task_continue
 from resonate_broker.operations.task_create import task_create
@@ -51,4 +55,8 @@ def register_operations(
     system.add_on_request("task.halt", task_halt)
     system.add_on_request("task.continue", task_continue)
     system.add_on_request("task.search", task_search)
+    system.add_on_request("schedule.get", schedule_get)
+    system.add_on_request("schedule.create", schedule_create)
+    system.add_on_request("schedule.delete", schedule_delete)
+    system.add_on_request("schedule.search", schedule_search)
     system.add_on_request("hello", partial(hello, partitions=partitions, on_group=on_group))

@@ -4,7 +4,7 @@ An answer has the form of its request: one object for one object, an array for a
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from resonate_sdk.protocol.requests import (
     PromiseCreate,
     PromiseRegisterListener,
     Request,
+    ScheduleCreate,
     TaskCreate,
     TaskFence,
 )
@@ -294,20 +295,26 @@ def normalize(request: Request) -> Request:
                 return request
             action = msgspec.structs.replace(action, data=create)
             return msgspec.structs.replace(request, action=action)
+        case ScheduleCreate(promise_tags=promise_tags) if tags.TARGET in promise_tags:
+            return msgspec.structs.replace(request, promise_tags=_with_stored_target(promise_tags))
         case _:
             return request
+
+
+def _with_stored_target(given: Mapping[str, str]) -> Mapping[str, str]:
+    try:
+        return {**given, tags.TARGET: addresses.normalize(given[tags.TARGET])}
+    except addresses.AddressError:
+        return given  # the rules of tags say so, at the place where it belongs
 
 
 def _normalize_create(request: PromiseCreate) -> PromiseCreate:
     target = request.tags.get(tags.TARGET)
     if target is not None:
-        try:
-            stored = addresses.normalize(target)
-        except addresses.AddressError:
-            return request  # `create_fault` says so, at the place where it belongs
-        if stored == target:
+        stored = _with_stored_target(request.tags)
+        if stored[tags.TARGET] == target:
             return request
-        return msgspec.structs.replace(request, tags={**request.tags, tags.TARGET: stored})
+        return msgspec.structs.replace(request, tags=stored)
     if tags.TIMER in request.tags or request.tags.get(tags.SCOPE) == tags.SCOPE_LOCAL:
         return request
     if request.tags.get(tags.EXTERNAL) == tags.TRUE:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, TaskRef
+from resonate_sdk.protocol.records import PromiseRecord, ScheduleRecord, TaskRecord, TaskRef
 from resonate_sdk.protocol.requests import ActionHead
 
 OK = 200
@@ -47,6 +47,19 @@ class TaskPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A page of a search; with a cursor there may be more, even if this page is empty."""
 
     tasks: tuple[TaskRecord, ...]
+    cursor: str | None = None
+
+
+class ScheduleData(Struct, frozen=True, kw_only=True):
+    """One schedule."""
+
+    schedule: ScheduleRecord
+
+
+class SchedulePage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of a search; with a cursor there may be more, even if this page is empty."""
+
+    schedules: tuple[ScheduleRecord, ...]
     cursor: str | None = None
 
 
@@ -120,6 +133,8 @@ Success = (
     | TaskData
     | TaskPage
     | TaskGranted
+    | ScheduleData
+    | SchedulePage
     | Fenced
     | Beaten
     | Welcome
@@ -163,5 +178,9 @@ DATA: Mapping[str, type[Success]] = {
     "task.halt": Nothing,
     "task.continue": Nothing,
     "task.search": TaskPage,
+    "schedule.get": ScheduleData,
+    "schedule.create": ScheduleData,
+    "schedule.delete": Nothing,
+    "schedule.search": SchedulePage,
     "hello": Welcome,
 }

@@ -32,7 +32,7 @@ select store_v1(
 
 -- name: due
 with clock as materialized (
-    select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
+    select coalesce($2, floor(extract(epoch from clock_timestamp()) * 1000)::bigint) as now_ms
 )
 select
     clock.now_ms,

@@ -21,7 +21,7 @@ _TASK_WIDTH = 14
 _NO_TASK: tuple[Cell, ...] = (None,) * _TASK_WIDTH
 
 _encode = msgspec.json.Encoder().encode
-_decode_map = msgspec.json.Decoder(dict[str, str]).decode
+decode_map = msgspec.json.Decoder(dict[str, str]).decode
 _decode_ids = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -60,7 +60,7 @@ def to_promise(row: Iterable[Any]) -> Promise:
         state=state,
         param=_to_value(param_headers, param_data),
         value=_to_value(value_headers, value_data),
-        tags=_decode_map(tags),
+        tags=decode_map(tags),
         timeout_at_ms=timeout_at,
         created_at_ms=created_at,
         settled_at_ms=settled_at,
@@ -98,7 +98,7 @@ def to_json(value: Mapping[str, str] | tuple[str, ...] | None) -> str | None:
 def _to_value(headers: str | None, data: str | None) -> Value:
     if headers is None:
         return EMPTY if data is None else Value(data=data)
-    return Value(headers=_decode_map(headers), data=data)
+    return Value(headers=decode_map(headers), data=data)
 
 
 def _created_row(promise: Promise) -> tuple[Cell, ...]:

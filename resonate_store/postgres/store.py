@@ -6,19 +6,30 @@ from typing import Any, Self
 
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseState, TaskState
-from resonate_store.postgres import settings
+from resonate_store.postgres import schedules, settings
 from resonate_store.postgres.connection import Pool, Row, connect
 from resonate_store.postgres.data_path import DataPath
 from resonate_store.postgres.migrate import check
 from resonate_store.postgres.rows import to_json, to_promise
 from resonate_store.postgres.transaction import PostgresTransaction
 from resonate_store.queries import load_queries
-from resonate_store.state import Callback, Due, Listener, LoadSet, Page, Snapshot, Timer
+from resonate_store.state import (
+    Callback,
+    Due,
+    DueSchedules,
+    Listener,
+    LoadSet,
+    Page,
+    ScheduleRows,
+    Snapshot,
+    Timer,
+)
 
 SEARCH_ROWS_MAX = 10_000
 READERS_MAX = 3  # searches and sweeps at a time
 
 _QUERIES = load_queries("resonate_store.postgres")
+_SCHEDULES = load_queries("resonate_store.postgres", "schedules.sql")
 
 
 class PostgresStore:
@@ -62,20 +73,38 @@ class PostgresStore:
         """Lock what is named, then read it and the instant."""
         return await self._data_path.begin(load)
 
-    async def due(self, limit: int) -> Due:
-        """Read the timers that are due."""
-        rows = await self._read("due", limit)
+    async def due(self, limit: int, at_ms: int | None = None) -> Due:
+        """Read the timers that are due, now or at another instant."""
+        rows = await self._read(_QUERIES["due"], limit, at_ms)
         timers = tuple(Timer(due_at, id) for _, _, due_at, id in rows if id is not None)
-        now_ms = self._data_path.observe(rows[0][0])
-        return Due(now_ms=now_ms, timers=timers, next_at_ms=rows[0][1])
+        return Due(now_ms=self._now_ms(rows, at_ms), timers=timers, next_at_ms=rows[0][1])
+
+    async def due_schedules(self, limit: int, at_ms: int | None = None) -> DueSchedules:
+        """Read the schedules that are due, now or at another instant."""
+        rows = await self._read(_SCHEDULES["due"], limit, at_ms)
+        due = tuple(schedules.to_schedule(row[2:]) for row in rows if row[2] is not None)
+        now_ms = self._now_ms(rows, at_ms)
+        return DueSchedules(now_ms=now_ms, schedules=due, next_at_ms=rows[0][1])
+
+    async def search_schedules(
+        self, tags: Mapping[str, str], after: str | None, limit: int
+    ) -> ScheduleRows:
+        """Find schedules by the tags of their promises, looking at a bounded number of rows."""
+        page = (to_json(tags), after or "", limit, SEARCH_ROWS_MAX)
+        rows = await self._read(_SCHEDULES["search"], *page)
+        found = tuple(schedules.to_schedule(row[1:]) for row in rows if row[1] is not None)
+        return ScheduleRows(schedules=found, scanned_to=rows[0][0])
+
+    def _now_ms(self, rows: Sequence[Row], at_ms: int | None) -> int:
+        return self._data_path.observe(rows[0][0]) if at_ms is None else at_ms
 
     async def queued(self, group: str, limit: int) -> tuple[str, ...]:
         """Name tasks of a group that wait for room, those waiting longest first."""
-        return tuple(id for (id,) in await self._read("queued", group, limit))
+        return tuple(id for (id,) in await self._read(_QUERIES["queued"], group, limit))
 
     async def queued_groups(self, limit: int) -> tuple[str, ...]:
         """Name groups that have such tasks, ascending."""
-        return tuple(group for (group,) in await self._read("queued_groups", limit))
+        return tuple(group for (group,) in await self._read(_QUERIES["queued_groups"], limit))
 
     async def search(
         self,
@@ -96,7 +125,7 @@ class PostgresStore:
         return await self._page("search_tasks", state, after or "", limit, SEARCH_ROWS_MAX)
 
     async def _page(self, query: str, *parameters: Any) -> Page:
-        rows = await self._read(query, *parameters)
+        rows = await self._read(_QUERIES[query], *parameters)
         return Page(
             now_ms=self._data_path.observe(rows[0][0]),
             promises=tuple(to_promise(row[2:]) for row in rows if row[2] is not None),
@@ -112,6 +141,7 @@ class PostgresStore:
                 callbacks = await connection.fetch(_QUERIES["all_callbacks"])
                 listeners = await connection.fetch(_QUERIES["all_listeners"])
                 timers = await connection.fetch(_QUERIES["all_timers"])
+                scheduled = await connection.fetch(_SCHEDULES["all"])
             finally:
                 await connection.execute("rollback")
         return Snapshot(
@@ -119,6 +149,7 @@ class PostgresStore:
             callbacks=tuple(Callback(*row) for row in callbacks),
             listeners=tuple(Listener(*row) for row in listeners),
             timers=tuple(Timer(*row) for row in timers),
+            schedules=tuple(schedules.to_schedule(row) for row in scheduled),
         )
 
     async def close(self) -> None:
@@ -126,6 +157,6 @@ class PostgresStore:
         await self._data_path.close()
         await self._readers.close()
 
-    async def _read(self, query: str, *parameters: Any) -> Sequence[Row]:
+    async def _read(self, statement: str, *parameters: Any) -> Sequence[Row]:
         async with self._readers.connection() as connection:
-            return await connection.fetch(_QUERIES[query], *parameters)
+            return await connection.fetch(statement, *parameters)

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
+from resonate_store.postgres import schedules
 from resonate_store.postgres.connection import Connection, Row
 from resonate_store.postgres.errors import note_conflict
 from resonate_store.postgres.rows import to_columns, to_promise
 from resonate_store.queries import load_queries
-from resonate_store.state import Callback, Changes, Listener, Loaded, Promise
+from resonate_store.state import Callback, Changes, Listener, Loaded, Promise, Schedule
 from resonate_store.store import RejectedError, StoreError, UnavailableError
 
 _STORE = load_queries("resonate_store.postgres")["store"]
@@ -26,6 +27,7 @@ class PostgresTransaction:
         self,
         connection: Connection,
         rows: Sequence[Row],
+        scheduled: tuple[Schedule, ...],
         observe: Callable[[int], int],
         was_committed: Callable[[int], Awaitable[bool]],
         conflicts: Counter[str],
@@ -35,6 +37,7 @@ class PostgresTransaction:
         Args:
             connection: the session that it is open in.
             rows: what `load_v1` has returned in it.
+            scheduled: schedules that were locked before.
             observe: makes its instant one that is not earlier than those before.
             was_committed: learns from its number what became of it.
             conflicts: counts what it loses against others.
@@ -46,7 +49,7 @@ class PostgresTransaction:
         end = rows[-1]
         assert end["kind"] == "end", "load_v1 returns its instant last"
         self._xid: int = end["xid"]
-        self.loaded = _loaded(rows, observe(end["now_ms"]))
+        self.loaded = _loaded(rows, scheduled, observe(end["now_ms"]))
         self._stored = {promise.id: promise for promise in self.loaded.promises}
 
     async def commit(self, changes: Changes) -> None:
@@ -74,6 +77,8 @@ class PostgresTransaction:
     async def _write(self, changes: Changes) -> None:
         try:
             await self._connection.fetch_value(_STORE, *to_columns(changes, self._stored))
+            if changes.has_schedules:
+                await schedules.store(self._connection, changes)
         except UnicodeEncodeError as error:
             await self.rollback()
             raise RejectedError(f"text that is not Unicode: {error}") from error
@@ -93,7 +98,7 @@ class PostgresTransaction:
                 raise UnavailableError(f"the connection broke at the commit: {error}") from error
 
 
-def _loaded(rows: Sequence[Row], now_ms: int) -> Loaded:
+def _loaded(rows: Sequence[Row], scheduled: tuple[Schedule, ...], now_ms: int) -> Loaded:
     promises: dict[str, Promise] = {}
     related: list[Promise] = []
     callbacks: list[Callback] = []
@@ -119,4 +124,5 @@ def _loaded(rows: Sequence[Row], now_ms: int) -> Loaded:
         callbacks=tuple(c for c in callbacks if c.awaited in promises),
         listeners=tuple(x for x in listeners if x.awaited in promises),
         related=tuple(related),
+        schedules=scheduled,
     )

@@ -50,6 +50,27 @@ select due_at, id from timers where due_at <= ? order by due_at, id limit ?;
 -- name: next_timer
 select min(due_at) from timers where due_at > ?;
 
+-- name: schedule
+select record from schedules where id = ?;
+
+-- name: insert_schedule
+insert into schedules (id, record, next_run_at) values (?, ?, ?);
+
+-- name: update_schedule
+update schedules set record = ?2, next_run_at = ?3 where id = ?1;
+
+-- name: delete_schedule
+delete from schedules where id = ?;
+
+-- name: due_schedules
+select record from schedules where next_run_at <= ? order by next_run_at, id limit ?;
+
+-- name: next_schedule
+select min(next_run_at) from schedules where next_run_at > ?;
+
+-- name: search_schedules
+select record from schedules where id > ? order by id limit ?;
+
 -- name: queued
 select id from promises
 where group_name = ? and queued_at is not null order by queued_at, id limit ?;

@@ -30,6 +30,14 @@ create table if not exists listeners (
     primary key (awaited, address)
 ) strict, without rowid;
 
+create table if not exists schedules (
+    id text not null primary key,
+    record text not null,
+    next_run_at integer not null
+) strict;
+
+create index if not exists schedules_due on schedules (next_run_at, id);
+
 create table if not exists timers (
     due_at integer not null,
     id text not null,

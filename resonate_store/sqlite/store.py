@@ -16,11 +16,14 @@ from resonate_store.state import (
     Callback,
     Changes,
     Due,
+    DueSchedules,
     Listener,
     Loaded,
     LoadSet,
     Page,
     Promise,
+    Schedule,
+    ScheduleRows,
     Snapshot,
     Timer,
 )
@@ -45,6 +48,7 @@ _PRIMARY_CODE = 0xFF  # what lies above tells kinds of the same error apart
 _QUERIES = load_queries("resonate_store.sqlite")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Promise).decode
+_decode_schedule = msgspec.json.Decoder(Schedule).decode
 
 
 class SqliteStore:
@@ -94,15 +98,38 @@ class SqliteStore:
             callbacks=tuple(callbacks),
             listeners=tuple(listeners),
             related=self._related(load.preload),
+            schedules=tuple(self._schedules(load.schedules)),
         )
         return SqliteTransaction(self, loaded)
 
-    async def due(self, limit: int) -> Due:
-        """Read the timers that are due."""
-        now_ms = self._now_ms()
+    async def due(self, limit: int, at_ms: int | None = None) -> Due:
+        """Read the timers that are due, now or at another instant."""
+        now_ms = self._now_ms() if at_ms is None else at_ms
         due = tuple(Timer(*row) for row in self._rows("due_timers", now_ms, limit))
         ((next_at_ms,),) = self._rows("next_timer", now_ms)
         return Due(now_ms=now_ms, timers=due, next_at_ms=next_at_ms)
+
+    async def due_schedules(self, limit: int, at_ms: int | None = None) -> DueSchedules:
+        """Read the schedules that are due, now or at another instant."""
+        now_ms = self._now_ms() if at_ms is None else at_ms
+        rows = self._rows("due_schedules", now_ms, limit)
+        due = tuple(_decode_schedule(record) for (record,) in rows)
+        ((next_at_ms,),) = self._rows("next_schedule", now_ms)
+        return DueSchedules(now_ms=now_ms, schedules=due, next_at_ms=next_at_ms)
+
+    async def search_schedules(
+        self, tags: Mapping[str, str], after: str | None, limit: int
+    ) -> ScheduleRows:
+        """Find schedules by the tags of their promises, looking at a bounded number of rows."""
+        found: list[Schedule] = []
+        rows = self._rows("search_schedules", after or "", SEARCH_ROWS_MAX)
+        for count, (record,) in enumerate(rows, start=1):
+            schedule = _decode_schedule(record)
+            if tags.items() <= schedule.promise_tags.items():
+                found.append(schedule)
+            if len(found) == limit or count == SEARCH_ROWS_MAX:
+                return ScheduleRows(schedules=tuple(found), scanned_to=schedule.id)
+        return ScheduleRows(schedules=tuple(found), scanned_to=None)
 
     async def queued(self, group: str, limit: int) -> tuple[str, ...]:
         """Name tasks of a group that wait for room, those waiting longest first."""
@@ -162,6 +189,9 @@ class SqliteStore:
             callbacks=tuple(Callback(*row) for row in self._rows("all_callbacks")),
             listeners=tuple(Listener(*row) for row in self._rows("all_listeners")),
             timers=tuple(Timer(*row) for row in self._rows("all_timers")),
+            schedules=tuple(
+                _decode_schedule(record) for (record,) in self._rows("search_schedules", "", -1)
+            ),
         )
 
     async def close(self) -> None:
@@ -192,6 +222,9 @@ class SqliteStore:
         self._write_each("delete_timer_unless_owed", _pair, changes.timers_told)
         self._write_each("delete_timer", _pair, changes.timers_disarmed)
         self._write_each("insert_timer", _pair, changes.timers_armed)
+        self._write_each("insert_schedule", _schedule_row, changes.schedules_created)
+        self._write_each("update_schedule", _schedule_row, changes.schedules_updated)
+        self._write_each("delete_schedule", _single, changes.schedules_deleted)
 
     def _write_each(
         self, query: str, to_row: Callable[[Row], tuple[Any, ...]], rows: Sequence[Row]
@@ -207,6 +240,11 @@ class SqliteStore:
         for id in ids:
             for (record,) in self._rows("promise", id):
                 yield _decode(record)
+
+    def _schedules(self, ids: Iterable[str]) -> Iterable[Schedule]:
+        for id in ids:
+            for (record,) in self._rows("schedule", id):
+                yield _decode_schedule(record)
 
     def _related(self, roots: Sequence[str]) -> tuple[Promise, ...]:
         """Read the branches of the roots and the remote children of all that runs in them.
@@ -352,6 +390,14 @@ def _insert_row(promise: Promise) -> tuple[Any, ...]:
 def _update_row(promise: Promise) -> tuple[Any, ...]:
     queued_at_ms = None if promise.task is None else promise.task.queued_at_ms
     return (_encode(promise).decode(), queued_at_ms, promise.id)
+
+
+def _schedule_row(schedule: Schedule) -> tuple[Any, ...]:
+    return (schedule.id, _encode(schedule).decode(), schedule.next_run_at_ms)
+
+
+def _single(id: str) -> tuple[str]:
+    return (id,)
 
 
 def _pair(pair: Callback | Listener | Timer) -> tuple[Any, ...]:

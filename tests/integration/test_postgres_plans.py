@@ -15,7 +15,13 @@ from resonate_store.queries import load_queries
 from resonate_store.state import Callback, Changes, Listener, LoadSet, Promise, Timer
 from tests.contract.rows import create, make_child, make_promise, make_remote_child, make_task
 
-QUERIES = load_queries("resonate_store.postgres")
+QUERIES = {
+    **load_queries("resonate_store.postgres"),
+    **{
+        f"schedules: {name}": text
+        for name, text in load_queries("resonate_store.postgres", "schedules.sql").items()
+    },
+}
 ROWS_TO_GROW = 2_000
 STATISTICS_SECONDS_MAX = 10
 HOT_RATIO_MIN = 0.9
@@ -39,7 +45,13 @@ STATEMENTS = {
              "listeners_pkey", "promises_branch", "promises_remote_child"}),
     "store": (to_columns(CHANGES, {"awaited": AWAITED}), {"promises_pkey", "callbacks_pkey",
               "listeners_pkey", "timers_pkey"}),
-    "due": ((10,), {"timers_pkey"}),
+    "due": ((10, None), {"timers_pkey"}),
+    "schedules: lock": ((["s"],), {"schedules_pkey"}),
+    "schedules: read": ((["s"],), {"schedules_pkey"}),
+    "schedules: update": ((["s"], [1], [1]), {"schedules_pkey"}),
+    "schedules: delete": ((["s"],), {"schedules_pkey"}),
+    "schedules: due": ((10, None), {"schedules_due"}),
+    "schedules: search": (("{}", "", 10, 10_000), {"schedules_pkey"}),
     "queued": (("billing", 10), {"promises_queued"}),
     "queued_groups": ((10,), {"promises_queued"}),
     "search_all": (("{}", "", 10, 10_000, None), {"promises_pkey"}),

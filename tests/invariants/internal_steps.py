@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from resonate_sdk.protocol import tags
 from tests.invariants.stored import Step
 
 EDGES = {
@@ -21,4 +22,8 @@ def internal_faults(step: Step) -> Iterator[str]:
                 yield f"{after.id} from {before.task.state} to {after.task.state}"
         if before.state != after.state and after.settled_at_ms != after.timeout_at_ms:
             yield f"{after.id} settled by nobody"
-    yield from (f"{promise.id} created by nobody" for promise in step.born)
+    yield from (
+        f"{promise.id} created by nobody"
+        for promise in step.born
+        if tags.SCHEDULE not in promise.tags
+    )

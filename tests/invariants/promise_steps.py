@@ -69,10 +69,16 @@ def promise_settlement_stamp(before: Promise, after: Promise, step: Step) -> boo
 # 59, 61 and 95
 def new_promise_born_clean(promise: Promise, step: Step) -> bool:
     at_ms = promise.created_at_ms
-    is_pending = promise.state == "pending" and at_ms == step.now_ms < promise.timeout_at_ms
+    is_late = tags.SCHEDULE in promise.tags  # born as of the instant that it was planned for
+    is_pending = (
+        promise.state == "pending"
+        and (at_ms <= step.now_ms if is_late else at_ms == step.now_ms)
+        and step.now_ms < promise.timeout_at_ms
+    )
     is_settled = (
         promise.state == _verdict(promise)
-        and at_ms == promise.settled_at_ms == promise.timeout_at_ms <= step.now_ms
+        and promise.settled_at_ms == promise.timeout_at_ms <= step.now_ms
+        and (at_ms <= promise.timeout_at_ms if is_late else at_ms == promise.timeout_at_ms)
     )
     is_free = not (step.after.awaiters(promise.id) or step.after.addresses(promise.id))
     return (is_pending or is_settled) and not has_value(promise) and is_free

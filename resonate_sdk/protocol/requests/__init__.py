@@ -67,6 +67,10 @@ KINDS: Mapping[str, type[Request]] = {
         TaskHalt,
         TaskContinue,
         TaskSearch,
+        ScheduleGet,
+        ScheduleCreate,
+        ScheduleDelete,
+        ScheduleSearch,
         Hello,
     )
 }

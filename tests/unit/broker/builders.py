@@ -23,6 +23,7 @@ from resonate_store.state import (
     Loaded,
     LoadSet,
     Promise,
+    Schedule,
     Task,
 )
 
@@ -69,6 +70,22 @@ def make_internal(id: str = "i", **overrides: Any) -> Promise:
     return replace(make_promise(id, **overrides), tags={tags.SCOPE: tags.SCOPE_LOCAL})
 
 
+def make_schedule(id: str = "s", **overrides: Any) -> Schedule:
+    """A schedule of every minute whose next instant is the first after `BIRTH`."""
+    fields: dict[str, Any] = {
+        "cron": "* * * * *",
+        "timezone": "UTC",
+        "overlap": "allow",
+        "missed": "all",
+        "promise_id": "{{.id}}.{{.timestamp}}",
+        "promise_timeout_ms": 3_600_000,
+        "promise_tags": {tags.TARGET: TARGET},
+        "created_at_ms": BIRTH,
+        "next_run_at_ms": (BIRTH // 60_000 + 1) * 60_000,
+    }
+    return Schedule(id=id, **(fields | overrides))
+
+
 def make_create(id: str = "p", **overrides: Any) -> PromiseCreate:
     """A creation as it comes from the edge; `target` is short for the tag."""
     target = overrides.pop("target", None)
@@ -88,6 +105,8 @@ def make_state(
     callbacks: Iterable[Callback] = (),
     listeners: Iterable[Listener] = (),
     related: Iterable[Promise] = (),
+    schedules: Iterable[Schedule] = (),
+    named_schedules: Iterable[str] = (),
     now_ms: int = NOW,
 ) -> WorkingState:
     """The working state of a batch that loaded exactly these rows.
@@ -100,11 +119,17 @@ def make_state(
         callbacks: of the settling ones.
         listeners: of the settling ones.
         related: rows read for preloads.
+        schedules: locked rows.
+        named_schedules: ids that were asked for as well and do not exist.
         now_ms: the instant of the batch.
     """
     ids = {promise.id for promise in stored} | set(named)
+    schedules = tuple(schedules)
     load = LoadSet(
-        ids=tuple(sorted(ids)), settling=tuple(sorted(settling)), preload=tuple(sorted(preload))
+        ids=tuple(sorted(ids)),
+        settling=tuple(sorted(settling)),
+        preload=tuple(sorted(preload)),
+        schedules=tuple(sorted({s.id for s in schedules} | set(named_schedules))),
     )
     loaded = Loaded(
         now_ms=now_ms,
@@ -112,6 +137,7 @@ def make_state(
         callbacks=tuple(callbacks),
         listeners=tuple(listeners),
         related=tuple(related),
+        schedules=schedules,
     )
     return WorkingState(load, loaded, now_ms)
 
@@ -164,6 +190,7 @@ def decide(
     listeners: Iterable[Listener] = (),
     related: Iterable[Promise] = (),
     locked_elsewhere: Iterable[str] = (),
+    schedules: Iterable[Schedule] = (),
     now_ms: int | Iterable[int] = NOW,
 ) -> Decision:
     """Run an operation alone on what is stored, as a batch of one would.
@@ -176,6 +203,7 @@ def decide(
         listeners: all of the store.
         related: what a preload finds besides, without a lock.
         locked_elsewhere: awaiters that another server holds.
+        schedules: all of the store.
         now_ms: the instant of the batch; a sequence if it starts over.
     """
     instants = iter((now_ms,) * 3 if isinstance(now_ms, int) else now_ms)
@@ -189,7 +217,16 @@ def decide(
             return Decision(stop.value, (), make_state(), Changes())
         assert isinstance(first, Load), first
         loads = loads or [first]
-        state = _load(loads, rows, callbacks, listeners, related, locked_elsewhere, next(instants))
+        state = _load(
+            loads,
+            rows,
+            callbacks,
+            listeners,
+            related,
+            locked_elsewhere,
+            {schedule.id: schedule for schedule in schedules},
+            next(instants),
+        )
         submission = body.send(state)
         if isinstance(submission, Load):
             loads.append(submission)
@@ -208,11 +245,13 @@ def _load(
     listeners: Iterable[Listener],
     related: Iterable[Promise],
     locked_elsewhere: Iterable[str],
+    schedules: dict[str, Schedule],
     now_ms: int,
 ) -> WorkingState:
     named = {id for load in loads for id in load.ids}
     settling = {id for load in loads for id in load.settling}
     preload = {id for load in loads for id in load.preload}
+    wanted = {id for load in loads for id in load.schedules}
     found = [callback for callback in callbacks if callback.awaited in settling]
     locked = (named | {callback.awaiter for callback in found}) - set(locked_elsewhere)
     return make_state(
@@ -223,6 +262,8 @@ def _load(
         callbacks=found,
         listeners=[listener for listener in listeners if listener.awaited in settling],
         related=related if preload else (),
+        schedules=[schedules[id] for id in sorted(wanted) if id in schedules],
+        named_schedules=wanted,
         now_ms=now_ms,
     )
 

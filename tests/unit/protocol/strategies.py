@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead, Notify, NotifyData, Resume
-from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, TaskRef, Value
+from resonate_sdk.protocol.records import PromiseRecord, ScheduleRecord, TaskRecord, TaskRef, Value
 from resonate_sdk.protocol.requests import (
     ActionHead,
     CallbackAction,
@@ -15,6 +15,10 @@ from resonate_sdk.protocol.requests import (
     PromiseRegisterListener,
     PromiseSearch,
     PromiseSettle,
+    ScheduleCreate,
+    ScheduleDelete,
+    ScheduleGet,
+    ScheduleSearch,
     SettleAction,
     TaskAcquire,
     TaskContinue,
@@ -37,6 +41,8 @@ from resonate_sdk.protocol.responses import (
     PromiseData,
     PromisePage,
     Redirected,
+    ScheduleData,
+    SchedulePage,
     TaskData,
     TaskGranted,
     TaskPage,
@@ -137,6 +143,21 @@ requests = st.one_of(
         limit=st.integers(1, 1_000),
         cursor=st.none() | ids,
     ),
+    st.builds(ScheduleGet, id=ids),
+    st.builds(
+        ScheduleCreate,
+        id=ids,
+        cron=st.just("0 9 * * 1-5"),
+        promise_id=ids,
+        promise_timeout_ms=integers,
+        promise_param=values,
+        promise_tags=tags,
+        timezone=st.sampled_from(["UTC", "Asia/Tokyo"]),
+        overlap=st.sampled_from(["allow", "skip"]),
+        missed=st.sampled_from(["all", "latest", "none"]),
+    ),
+    st.builds(ScheduleDelete, id=ids),
+    st.builds(ScheduleSearch, tags=tags, limit=st.integers(1, 1_000), cursor=st.none() | ids),
     st.builds(
         Hello,
         pid=names,
@@ -187,6 +208,21 @@ inner_answers = st.builds(
     ),
     data=promise_data | texts,
 )
+schedule_records = st.builds(
+    ScheduleRecord,
+    id=ids,
+    cron=texts,
+    promise_id=ids,
+    promise_timeout_ms=integers,
+    promise_param=values,
+    promise_tags=tags,
+    created_at_ms=integers,
+    next_run_at_ms=integers,
+    last_run_at_ms=st.none() | integers,
+    timezone=texts,
+    overlap=st.sampled_from(["allow", "skip"]),
+    missed=st.sampled_from(["all", "latest", "none"]),
+)
 successes = {
     "promise.get": promise_data,
     "promise.create": promise_data,
@@ -211,6 +247,14 @@ successes = {
     "task.continue": st.just(Nothing()),
     "task.search": st.builds(
         TaskPage, tasks=st.lists(task_records, max_size=2).map(tuple), cursor=st.none() | texts
+    ),
+    "schedule.get": st.builds(ScheduleData, schedule=schedule_records),
+    "schedule.create": st.builds(ScheduleData, schedule=schedule_records),
+    "schedule.delete": st.just(Nothing()),
+    "schedule.search": st.builds(
+        SchedulePage,
+        schedules=st.lists(schedule_records, max_size=2).map(tuple),
+        cursor=st.none() | texts,
     ),
     "hello": st.builds(
         Welcome,

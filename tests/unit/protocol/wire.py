@@ -41,6 +41,20 @@ VALID: dict[str, dict[str, Any]] = {
     "task.halt": {"id": "t"},
     "task.continue": {"id": "t"},
     "task.search": {"state": "halted", "limit": 5, "cursor": "c"},
+    "schedule.get": {"id": "s"},
+    "schedule.create": {
+        "id": "s",
+        "cron": "*/5 * * * *",
+        "promiseId": "{{.id}}.{{.timestamp}}",
+        "promiseTimeout": 60_000,
+        "promiseParam": {"data": "x"},
+        "promiseTags": dict(TARGET),
+        "timezone": "Europe/Berlin",
+        "overlap": "skip",
+        "missed": "latest",
+    },
+    "schedule.delete": {"id": "s"},
+    "schedule.search": {"tags": {"a": "b"}, "limit": 5, "cursor": "c"},
     "hello": {"pid": "w1", "group": "g", "slots": 4, "inFlight": 1, "sdk": "py"},
 }
 

@@ -458,7 +458,7 @@ def test_a_mistake_while_time_passes_ends_the_thread_and_is_logged(
     server.broker.start()
     thread = server.broker._timer._thread
 
-    def due(limit: int) -> NoReturn:
+    def due(limit: int, at_ms: int | None) -> NoReturn:
         raise MistakeError("the first one")
 
     monkeypatch.setattr(server.broker._store, "due", due)
