@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from resonate_broker.cli import dev, invoke, migrate, promises, serve, tree
+from resonate_broker.cli import dev, invoke, migrate, promises, schedules, serve, tree
 from resonate_broker.cli.exits import CommandError, ExitCode, failure_of
 from resonate_broker.cli.output import report
 
@@ -90,6 +90,8 @@ app.command("invoke", epilog=invoke.EXAMPLES, cls=invoke.InvokeCommand)(invoke.i
 app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
 app.add_typer(promises.app, name="promises")
 app.add_typer(promises.app, name="promise", hidden=True)
+app.add_typer(schedules.app, name="schedules")
+app.add_typer(schedules.app, name="schedule", hidden=True)
 
 
 def main() -> None:

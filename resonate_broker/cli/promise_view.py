@@ -118,23 +118,23 @@ def promise_lines(record: PromiseRecord, now_ms: int, remark: str = "") -> Itera
     call = call_of(record)
     param = decoded(record.param)
     if call is not None:
-        yield _field("call", _call_text(call))
-        yield _field("target", _target_text(record.tags[tag.TARGET]))
+        yield field("call", _call_text(call))
+        yield field("target", _target_text(record.tags[tag.TARGET]))
     elif param is not None:
-        yield _field("param", _value_text(param))
+        yield field("param", _value_text(param))
     if record.state not in ("pending", "resolved") and (reason := failure_text(record)):
-        yield _field("error", reason)
+        yield field("error", reason)
     elif (value := decoded(record.value)) is not None:
-        yield _field("value", _value_text(value))
+        yield field("value", _value_text(value))
     own_tags = {k: v for k, v in record.tags.items() if not k.startswith(tag.RESERVED_PREFIX)}
     if own_tags:
-        yield _field("tags", "  ".join(f"{key}={text}" for key, text in own_tags.items()))
-    yield _field("created", _instant_text(record.created_at_ms, now_ms))
+        yield field("tags", "  ".join(f"{key}={text}" for key, text in own_tags.items()))
+    yield field("created", instant_text(record.created_at_ms, now_ms))
     if record.settled_at_ms is None:
-        yield _field("deadline", _instant_text(record.timeout_at_ms, now_ms))
+        yield field("deadline", instant_text(record.timeout_at_ms, now_ms))
     else:
         took = format_duration(record.settled_at_ms - record.created_at_ms)
-        yield _field("settled", f"{_clock_text(record.settled_at_ms)}  (after {took})")
+        yield field("settled", f"{_clock_text(record.settled_at_ms)}  (after {took})")
 
 
 def created_remark(request: PromiseCreate, record: PromiseRecord) -> str:
@@ -149,7 +149,8 @@ def created_remark(request: PromiseCreate, record: PromiseRecord) -> str:
     return EXISTED if is_same else f"{EXISTED}, created with other data"
 
 
-def _field(label: str, text: str) -> Text:
+def field(label: str, text: str) -> Text:
+    """A line with a name and what stands for it."""
     return Text.assemble("  ", (label.ljust(LABEL_CHARS), "dim"), plain(text))
 
 
@@ -172,7 +173,8 @@ def _value_text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _instant_text(at_ms: int, now_ms: int) -> str:
+def instant_text(at_ms: int, now_ms: int) -> str:
+    """An instant, and how far away it is."""
     distance = format_duration(abs(at_ms - now_ms))
     return f"{_clock_text(at_ms)}  ({f'in {distance}' if at_ms > now_ms else f'{distance} ago'})"
 

@@ -14,6 +14,10 @@ COMMANDS = [
     ("dev",),
     ("invoke",),
     ("tree",),
+    ("schedules", "create"),
+    ("schedules", "get"),
+    ("schedules", "delete"),
+    ("schedules", "search"),
     ("promises", "get"),
     ("promises", "create"),
     ("promises", "resolve"),
@@ -35,7 +39,9 @@ def run(*arguments):
     return CliRunner().invoke(app, list(arguments), prog_name="resonate")
 
 
-@pytest.mark.parametrize("command", [(), ("promises",)], ids=["resonate", "promises"])
+@pytest.mark.parametrize(
+    "command", [(), ("promises",), ("schedules",)], ids=["resonate", "promises", "schedules"]
+)
 def test_without_a_command_the_help_is_shown(command):
     result = run(*command)
 

@@ -1,0 +1,56 @@
+"""Schedules as documents for programs and as lines for people."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from resonate_broker.cli.durations import format_duration
+from resonate_broker.cli.output import plain
+from resonate_broker.cli.promise_view import decoded, field, instant_text
+from resonate_sdk.protocol.records import ScheduleRecord
+from resonate_sdk.protocol.requests import ScheduleCreate
+from resonate_sdk.protocol.responses import SchedulePage
+
+
+def schedule_document(record: ScheduleRecord) -> Mapping[str, Any]:
+    """The schedule as it is stored, its parameter decoded."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    return {**fields, "promise_param": decoded(record.promise_param)}
+
+
+def schedule_lines(record: ScheduleRecord, now_ms: int, remark: str = "") -> Iterator[Text]:
+    """The schedule in a few lines."""
+    yield Text(plain(record.id) + (f"  ({remark})" if remark else ""))
+    yield field("cron", f"{record.cron}  {record.timezone}")
+    yield field("next", instant_text(record.next_run_at_ms, now_ms))
+    if record.last_run_at_ms is not None:
+        yield field("last", instant_text(record.last_run_at_ms, now_ms))
+    deadline = format_duration(record.promise_timeout_ms)
+    yield field("promises", f"{record.promise_id}  deadline after {deadline}")
+    if record.promise_param.data is not None:
+        yield field("param", msgspec.json.encode(decoded(record.promise_param)).decode())
+    if record.promise_tags:
+        pairs = sorted(record.promise_tags.items())
+        yield field("tags", "  ".join(f"{key}={text}" for key, text in pairs))
+    yield field("overlap", record.overlap)
+    yield field("missed", record.missed)
+
+
+def page_lines(page: SchedulePage, now_ms: int) -> Iterator[Text]:
+    """Schedules, a line for each, and how to go on."""
+    for record in page.schedules:
+        due = instant_text(record.next_run_at_ms, now_ms)
+        yield Text(plain(f"{record.id}  {record.cron}  {record.timezone}  next {due}"))
+    if not page.schedules:
+        yield Text("none found")
+    if page.cursor is not None:
+        yield Text(plain(f"go on with --cursor {page.cursor}"), style="dim")
+
+
+def is_same(request: ScheduleCreate, record: ScheduleRecord) -> bool:
+    """Whether a schedule is defined as it was asked for."""
+    return all(
+        getattr(request, name) == getattr(record, name) for name in ScheduleCreate.__struct_fields__
+    )

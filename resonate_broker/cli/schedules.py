@@ -1,0 +1,259 @@
+"""`resonate schedules`: create promises at the instants of a calendar."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from resonate_broker.cli.arguments import (
+    read_duration_ms,
+    read_id,
+    read_json,
+    read_tag,
+    read_target,
+)
+from resonate_broker.cli.client import Client, talk
+from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.output import Output
+from resonate_broker.cli.promise_view import CREATED, EXISTED
+from resonate_broker.cli.schedule_view import (
+    is_same,
+    page_lines,
+    schedule_document,
+    schedule_lines,
+)
+from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_sdk.ask import refusal
+from resonate_sdk.clock import now_ms
+from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol.records import ScheduleRecord
+from resonate_sdk.protocol.requests import (
+    Request,
+    ScheduleCreate,
+    ScheduleDelete,
+    ScheduleGet,
+    ScheduleSearch,
+)
+from resonate_sdk.protocol.responses import Nothing, ScheduleData, SchedulePage
+
+PROMISE_ID = "{{.id}}.{{.timestamp}}"
+PROMISE_TIMEOUT_MS = 86_400_000
+
+ScheduleId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="Id of the schedule.", parser=read_id, show_default=False),
+]
+CronOption = Annotated[
+    str,
+    typer.Option(
+        "--cron",
+        metavar="CRON",
+        help="When: minute, hour, day of the month, month, day of the week.",
+        show_default=False,
+    ),
+]
+TimezoneOption = Annotated[
+    str, typer.Option("--timezone", metavar="ZONE", help="What zone that is meant in.")
+]
+PromiseIdOption = Annotated[
+    str,
+    typer.Option(
+        "--promise-id",
+        metavar="TEMPLATE",
+        help="Ids of the promises: {{.id}} is the schedule's, {{.timestamp}} the instant.",
+        parser=read_id,
+    ),
+]
+PromiseTimeoutOption = Annotated[
+    Any,
+    typer.Option(
+        "--promise-timeout",
+        metavar="DURATION",
+        help="Time from the instant to the deadline, as 30s, 1h30m or 2d. \\[default: 1d]",
+        parser=read_duration_ms,
+        show_default=False,
+    ),
+]
+PromiseParamOption = Annotated[
+    Any,
+    typer.Option(
+        "--promise-param",
+        metavar="JSON",
+        help="What the promises tell about themselves.",
+        parser=read_json,
+        show_default=False,
+    ),
+]
+PromiseTagsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--promise-tags",
+        metavar="KEY=VALUE",
+        help="A tag of the promises; may be repeated.",
+        parser=read_tag,
+        show_default=False,
+    ),
+]
+TargetOption = Annotated[
+    Any,
+    typer.Option(
+        "--target",
+        metavar="GROUP",
+        help="The workers that run the promises; nobody by default.",
+        parser=read_target,
+        show_default=False,
+    ),
+]
+OverlapOption = Annotated[
+    Literal["allow", "skip"],
+    typer.Option("--overlap", help="When the promise before is pending: another one, or none."),
+]
+MissedOption = Annotated[
+    Literal["all", "latest", "none"],
+    typer.Option("--missed", help="Which instants are made up for after an outage."),
+]
+TagsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--tags",
+        metavar="KEY=VALUE",
+        help="A tag that their promises get; may be repeated.",
+        parser=read_tag,
+        show_default=False,
+    ),
+]
+LimitOption = Annotated[
+    int,
+    typer.Option("--limit", help="No more than so many.", min=1, max=limits.SEARCH_PAGE_MAX),
+]
+CursorOption = Annotated[
+    str | None,
+    typer.Option("--cursor", help="Go on where a search has ended.", show_default=False),
+]
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True, epilog="Example: resonate schedules get report")
+def schedules(context: typer.Context) -> None:
+    """Create promises again and again, at the instants of a calendar."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(epilog="Example: resonate schedules get report")
+def get(
+    id: ScheduleId,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a schedule: when it is due, and what it creates."""
+    settings = client_settings(config, url, namespace)
+    record = talk(settings, lambda client: _schedule(client, ScheduleGet(id=id)))
+    Output(as_json=as_json).show(schedule_document(record), schedule_lines(record, now_ms()))
+
+
+@app.command(
+    epilog=(
+        """Example: resonate schedules create report --cron "0 9 * * 1-5" """
+        "--timezone Europe/Berlin --target reports --overlap skip"
+    )
+)
+def create(
+    id: ScheduleId,
+    cron: CronOption,
+    timezone: TimezoneOption = "UTC",
+    promise_id: PromiseIdOption = PROMISE_ID,
+    promise_timeout: PromiseTimeoutOption = None,
+    promise_param: PromiseParamOption = None,
+    promise_tags: PromiseTagsOption = None,
+    target: TargetOption = None,
+    overlap: OverlapOption = "allow",
+    missed: MissedOption = "all",
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a schedule; one that exists is shown as it is."""
+    own = {} if target is None else {tag.TARGET: target}
+    try:
+        request = ScheduleCreate(
+            id=id,
+            cron=cron,
+            timezone=timezone,
+            promise_id=promise_id,
+            promise_timeout_ms=promise_timeout or PROMISE_TIMEOUT_MS,
+            promise_param=Codec().encode(promise_param),
+            promise_tags={**dict(promise_tags or ()), **own},
+            overlap=overlap,
+            missed=missed,
+        )
+    except ValueError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from error
+    settings = client_settings(config, url, namespace)
+    record = talk(settings, lambda client: _schedule(client, request))
+    remark = CREATED if is_same(request, record) else f"{EXISTED}, with another definition"
+    document = {**schedule_document(record), "same": is_same(request, record)}
+    Output(as_json=as_json).show(document, schedule_lines(record, now_ms(), remark))
+    if not is_same(request, record):
+        raise CommandError(
+            f"schedule {id!r} exists with another definition: delete it first to replace it",
+            ExitCode.OTHER_STATE,
+        )
+
+
+@app.command(epilog="Example: resonate schedules delete report")
+def delete(
+    id: ScheduleId,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a schedule; the promises it has created stay."""
+
+    async def deleted(client: Client) -> None:
+        answer = await client.ask(ScheduleDelete(id=id))
+        if not isinstance(answer.data, Nothing):
+            raise refusal(answer)
+
+    settings = client_settings(config, url, namespace)
+    talk(settings, deleted)
+    Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{id} deleted"])
+
+
+@app.command(epilog="Example: resonate schedules search --tags team=sales")
+def search(
+    tags: TagsOption = None,
+    limit: LimitOption = limits.SCHEDULE_PAGE_DEFAULT,
+    cursor: CursorOption = None,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List schedules."""
+    request = ScheduleSearch(tags=dict(tags or ()), limit=limit, cursor=cursor)
+
+    async def page_of(client: Client) -> SchedulePage:
+        answer = await client.ask(request)
+        if not isinstance(answer.data, SchedulePage):
+            raise refusal(answer)
+        return answer.data
+
+    page = talk(client_settings(config, url, namespace), page_of)
+    document = {
+        "schedules": [schedule_document(record) for record in page.schedules],
+        "cursor": page.cursor,
+    }
+    Output(as_json=as_json).show(document, page_lines(page, now_ms()))
+
+
+async def _schedule(client: Client, request: Request) -> ScheduleRecord:
+    answer = await client.ask(request)
+    if not isinstance(answer.data, ScheduleData):
+        raise refusal(answer)
+    return answer.data.schedule

@@ -1,0 +1,78 @@
+"""`resonate schedules`, against a server."""
+
+MINUTE_MS = 60_000
+
+
+def test_a_schedule_is_created_shown_and_deleted(resonate, id):
+    created = resonate(
+        "schedules", "create", id, "--cron", "*/5 9-17 * * MON-FRI", "--timezone", "Asia/Tokyo",
+        "--promise-param", '{"a": 1}', "--promise-tags", "team=sales", "--target", "reports",
+        "--promise-timeout", "90s", "--overlap", "skip", "--missed", "latest",
+    )  # fmt: skip
+    shown = resonate("schedules", "get", id)
+    deleted = resonate("schedules", "delete", id)
+    gone = resonate("schedule", "get", id)
+
+    assert (created.code, shown.code, deleted.code, gone.code) == (0, 0, 0, 4)
+    assert created.out.startswith(
+        f"{id}  (created)\n  cron      */5 9-17 * * MON-FRI  Asia/Tokyo\n"
+    )
+    assert "  promises  {{.id}}.{{.timestamp}}  deadline after 1m30s\n" in shown.out
+    assert '  param     {"a":1}\n' in shown.out
+    assert "  tags      resonate:target=amqp://any@reports  team=sales\n" in shown.out
+    assert "  overlap   skip\n  missed    latest\n" in shown.out
+    assert deleted.out == f"{id} deleted\n"
+    assert created.err == shown.err == deleted.err == ""
+
+
+def test_with_json_a_schedule_is_one_document(resonate, id):
+    created = resonate("schedules", "create", id, "--cron", "* * * * *", "--json")
+    shown = resonate("schedules", "get", id, "--json")
+
+    assert created.document == {**shown.document, "same": True}
+    assert shown.document["next_run_at_ms"] % MINUTE_MS == 0
+    assert 0 < shown.document["next_run_at_ms"] - shown.document["created_at_ms"] <= MINUTE_MS
+    assert shown.document["last_run_at_ms"] is None
+    assert shown.document["promise_timeout_ms"] == 86_400_000
+    resonate("schedules", "delete", id)
+
+
+def test_creating_again_is_harmless_and_another_definition_is_told(resonate, id):
+    resonate("schedules", "create", id, "--cron", "0 0 1 1 *")
+
+    again = resonate("schedules", "create", id, "--cron", "0 0 1 1 *")
+    other = resonate("schedules", "create", id, "--cron", "0 0 2 1 *")
+
+    assert (again.code, other.code) == (0, 5)
+    assert "another definition" in other.err
+    assert "0 0 1 1 *" in other.out
+
+
+def test_schedules_are_found_by_the_tags_of_their_promises(resonate, id):
+    for number in (1, 2, 3):
+        name = f"{id}-{number}"
+        resonate(
+            "schedules", "create", name, "--cron", "0 0 1 1 *", "--promise-tags", f"of={id}"
+        )  # fmt: skip
+
+    first = resonate("schedules", "search", "--tags", f"of={id}", "--limit", "2", "--json")
+    cursor = first.document["cursor"]
+    rest = resonate("schedules", "search", "--tags", f"of={id}", "--cursor", cursor)
+
+    assert [found["id"] for found in first.document["schedules"]] == [f"{id}-1", f"{id}-2"]
+    assert rest.out.startswith(f"{id}-3  0 0 1 1 *  UTC  next ")
+
+
+def test_what_no_calendar_has_is_refused_by_the_server(resonate, id):
+    refused = resonate("schedules", "create", id, "--cron", "61 * * * *")
+
+    assert refused.code == 1
+    assert "cron '61 * * * *'" in refused.err
+
+
+def test_a_schedule_that_does_not_exist_is_not_found(resonate, id):
+    for verb in ("get", "delete"):
+        missing = resonate("schedules", verb, id)
+
+        assert missing.code == 4
+        assert repr(id) in missing.err
