@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 
 from resonate_broker.aio.aio import EventLoopAIO
 from resonate_broker.aio.messages import MessageSubsystem
@@ -13,6 +14,7 @@ from resonate_broker.background import TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
+from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
 from resonate_broker.config import Config
@@ -49,10 +51,16 @@ class Server:
         kernel_limits = Limits(submissions=config.kernel.submissions, batch=config.kernel.batch)
         self._system = System(self._aio, dispatch, forget_listeners, kernel_limits)
         self._top_up = TopUp(windows, dispatch, self._store_now_ms)
-        register_operations(self._system, partitions=config.partitions, on_group=self._greet)
+        register_operations(
+            self._system,
+            partitions=config.partitions,
+            on_group=self._greet,
+            tick=partial(tick, dispatch),
+        )
         register_background(self._system, dispatch, guard, self._top_up)
         self._driver = Driver(self._system)
-        self._api = SubmissionApi(self._system, names, self._driver.wake)
+        admins = config.debug.admins if config.debug.enabled else ()
+        self._api = SubmissionApi(self._system, names, self._driver.wake, admins)
         self._link = Link(
             config.url,
             names,

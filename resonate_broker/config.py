@@ -49,6 +49,18 @@ class ShutdownConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drain_s: Annotated[float, Meta(ge=0)] = 10.0
 
 
+class DebugConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests that stop the clock, look at everything and delete everything: for tests.
+
+    Attributes:
+        enabled: whether they are carried out at all.
+        admins: users of RabbitMQ that may ask for them, as the broker has verified them.
+    """
+
+    enabled: bool = False
+    admins: tuple[str, ...] = ()
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set.
 
@@ -67,6 +79,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: str = "info"
     kernel: KernelConfig = KernelConfig()
     shutdown: ShutdownConfig = ShutdownConfig()
+    debug: DebugConfig = DebugConfig()
 
 
 def load_config(

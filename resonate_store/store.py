@@ -156,6 +156,15 @@ class Store(Protocol):
         """
         ...
 
+    async def reset(self) -> None:
+        """Delete everything.
+
+        Raises:
+            ConflictError: somebody does not let the rows go.
+            UnavailableError: there is no connection.
+        """
+        ...
+
     async def close(self) -> None:
         """Let the database go."""
         ...

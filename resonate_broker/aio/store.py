@@ -11,6 +11,8 @@ from resonate_broker.kernel.submissions import (
     ReadDueSchedules,
     ReadQueued,
     ReadQueuedGroups,
+    ReadSnapshot,
+    Reset,
     Search,
     SearchSchedules,
     SearchTasks,
@@ -128,3 +130,7 @@ async def read(store: Store, submission: StoreRead) -> AioCompletion:
             return await store.search_tasks(state, after, limit)
         case SearchSchedules(tags=tags, after=after, limit=limit):
             return await store.search_schedules(tags, after, limit)
+        case ReadSnapshot():
+            return await store.snapshot()
+        case Reset():
+            return await store.reset()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from resonate_broker.api.deliveries import Incoming
@@ -14,7 +14,6 @@ from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.session import Session
 from resonate_sdk.amqp.splitter import Delivery
-from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.requests import TaskHeartbeat
 from resonate_sdk.protocol.responses import Answer
@@ -28,17 +27,25 @@ REASON_CHARS_MAX = 1_000
 class SubmissionApi:
     """One server's door. The broker holds what the kernel has no room for."""
 
-    def __init__(self, system: System, names: Names, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        system: System,
+        names: Names,
+        wake: Callable[[], None],
+        admins: Collection[str] = (),
+    ) -> None:
         """Hand requests to a kernel.
 
         Args:
             system: the kernel.
             names: of the queues; answers go to no others.
             wake: asks for a `flush` soon.
+            admins: users that may ask for `debug.*`.
         """
         self._system = system
         self._names = names
         self._wake = wake
+        self._admins = admins
         self._replies = Replies()
         self._session: Session | None = None
         self._beats = deque[Incoming]()  # bounded by the prefetch, like the next
@@ -60,7 +67,8 @@ class SubmissionApi:
         """A message of requests has come."""
         waiting = self._beats if consumer.queue == self._names.heartbeat else self._waiting
         reply_to = self._reply_to(delivery)
-        waiting.append(Incoming(delivery, consumer, reply_to, decode_body(delivery.body)))
+        body = decode_body(delivery.body, may_debug=delivery.user_id in self._admins)
+        waiting.append(Incoming(delivery, consumer, reply_to, body))
 
     @property
     def has_beats(self) -> bool:
@@ -97,7 +105,7 @@ class SubmissionApi:
                 if link is not None:
                     link.fail()
                 if incoming.reply_to is not None:
-                    completed = Completed(Answer(responses.MALFORMED, reason), 0)
+                    completed = Completed(Answer(item.status, reason), 0)
                     self._reply(incoming, incoming.reply_to, kind, correlation_id, completed)
                     self._done_one(incoming)
                 else:
@@ -107,7 +115,7 @@ class SubmissionApi:
                 link = incoming.link(head.chain)
                 solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
                 callback = partial(self._completed, incoming, item)
-                sqe = SQE(Submitted(request, link, solitary), callback)
+                sqe = SQE(Submitted(request, link, solitary, item.now_ms), callback)
                 # In a chain it may need the version that the item before it is granted.
                 is_urgent = isinstance(request, TaskHeartbeat) and link is None
                 return self._system.submit(sqe, urgent=is_urgent)

@@ -10,6 +10,7 @@ from resonate_broker.background import TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard, void_lease
 from resonate_broker.background.listener_drain import forget_listeners
+from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
 from resonate_broker.embedded.aio import ImmediateAIO, complete
@@ -42,6 +43,8 @@ class EmbeddedBroker:
         path: Path | str,
         now_ms: Callable[[], int],
         on_breakdown: Callable[[str], None] = lambda reason: None,
+        *,
+        may_debug: bool = False,
     ) -> None:
         """Open the store; the tasks that a dead owner held are up for dispatch at once.
 
@@ -49,12 +52,14 @@ class EmbeddedBroker:
             path: the file, or `:memory:`.
             now_ms: the clock, epoch ms.
             on_breakdown: told why, if it carries out nothing any more; must not call back.
+            may_debug: whether its clients may ask for `debug.*`.
 
         Raises:
             UnavailableError: somebody holds the file, or it cannot be opened.
             SchemaError: the file is not ours, or it is damaged.
         """
         self._now_ms = now_ms
+        self._may_debug = may_debug
         self._lock = threading.Lock()
         self._store = SqliteStore(path, now_ms)
         self._queues = MessageQueues()
@@ -63,7 +68,9 @@ class EmbeddedBroker:
         dispatch = Dispatch(windows, self._wake_top_up)
         self._system = System(self._aio, dispatch, forget_listeners)
         self._top_up = TopUp(windows, dispatch, now_ms)
-        register_operations(self._system, partitions=1, on_group=self._greet)
+        register_operations(
+            self._system, partitions=1, on_group=self._greet, tick=partial(tick, dispatch)
+        )
         register_background(self._system, dispatch, LeaseGuard(ALL_HEARD), self._top_up)
         self._timer = _Timer(self.tick, now_ms)
         self._on_breakdown = on_breakdown
@@ -86,7 +93,7 @@ class EmbeddedBroker:
             body: an envelope, or an array of them.
             on_answers: called once, before this returns, with correlation ids and answers.
         """
-        items = decode_body(body).items
+        items = decode_body(body, may_debug=self._may_debug).items
         answers: Answers = {}
         with self._lock:
             self._attempt(partial(self._carry_out, items, answers))
@@ -155,12 +162,14 @@ class EmbeddedBroker:
                 case Malformed(correlation_id=correlation_id, chain=name, reason=reason):
                     if name is not None:
                         chains.setdefault(name, Chain()).link().fail()
-                    answers[index] = (correlation_id, Answer(responses.MALFORMED, reason))
+                    answers[index] = (correlation_id, Answer(item.status, reason))
                 case Decoded(head=head, request=request):
                     name = head.chain
                     link = None if name is None else chains.setdefault(name, Chain()).link()
                     callback = partial(_collect, answers, index, head.correlation_id)
-                    if not self._system.submit(SQE(Submitted(request, link), callback)):
+                    if not self._system.submit(
+                        SQE(Submitted(request, link, now_ms=item.now_ms), callback)
+                    ):
                         answer = Answer(responses.UNAVAILABLE, "overloaded, ask again")
                         answers[index] = (head.correlation_id, answer)
         self._run()

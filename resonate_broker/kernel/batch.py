@@ -96,6 +96,11 @@ class Member:
         self.solitary = solitary
         self.answer: Answer | None = None
 
+    @property
+    def company(self) -> tuple[int | None, int | None]:
+        """Members that share a batch agree in this."""
+        return self.solitary, self.coroutine.now_ms
+
 
 class Decided(Struct, frozen=True):
     """Every member has decided."""
@@ -160,6 +165,11 @@ class Batch:
                 failed.add(link.chain)
             dispatcher.decided(state)
         return Decided(state.changes())
+
+    @property
+    def now_ms(self) -> int | None:
+        """The instant at which its members decide, if not that of the store."""
+        return self.members[0].coroutine.now_ms if self.members else None
 
     def restart(self) -> None:
         """Start over with fresh coroutines."""

@@ -22,7 +22,7 @@ class CoroutineState(Enum):
 class Coroutine:
     """One piece of work of the kernel: yields submissions and is resumed with completions."""
 
-    __slots__ = ("_body", "_make", "is_urgent", "on_end", "result", "state")
+    __slots__ = ("_body", "_make", "is_urgent", "now_ms", "on_end", "result", "state")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Coroutine:
         on_end: Callable[["Coroutine", Exception | None], None],
         *,
         is_urgent: bool = False,
+        now_ms: int | None = None,
     ) -> None:
         """Prepare a coroutine.
 
@@ -37,7 +38,9 @@ class Coroutine:
             make: makes its body; called again when the work must start over.
             on_end: called when it has ended, with what its body raised, if it did.
             is_urgent: it goes into the next batch, before all that is not urgent.
+            now_ms: the instant at which it decides, if not that of the store.
         """
+        self.now_ms = now_ms
         self.is_urgent = is_urgent
         self._make = make
         self._body = make()

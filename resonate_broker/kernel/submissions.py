@@ -21,6 +21,7 @@ from resonate_store.state import (
     LoadSet,
     Page,
     ScheduleRows,
+    Snapshot,
     Timer,
 )
 
@@ -168,6 +169,14 @@ class SearchSchedules(Struct, frozen=True):
     limit: int
 
 
+class ReadSnapshot(Struct, frozen=True):
+    """Read everything; completed with `Snapshot`."""
+
+
+class Reset(Struct, frozen=True):
+    """Delete everything; completed with None."""
+
+
 class Declare(Struct, frozen=True):
     """Make the exchanges and queues of a group; completed with None."""
 
@@ -241,6 +250,8 @@ StoreRead = (
     | Search
     | SearchTasks
     | SearchSchedules
+    | ReadSnapshot
+    | Reset
 )
 Effect = StoreRead | Declare | Probe | Publish
 AioSubmission = StoreSubmission | Effect
@@ -252,6 +263,7 @@ AioCompletion = (
     | DueSchedules
     | Page
     | ScheduleRows
+    | Snapshot
     | Probed
     | Published
     | Failed

@@ -76,11 +76,13 @@ class Submitted(Struct, frozen=True):
     Attributes:
         link: its place in the chain it is an item of.
         solitary: if not None, it shares its batch only with requests of the same number.
+        now_ms: the instant at which it is decided, if not that of the store.
     """
 
     request: Request
     link: Link | None = None
     solitary: int | None = None
+    now_ms: int | None = None
 
 
 class Completed(Struct, frozen=True):
@@ -174,6 +176,7 @@ class System:
         self._postponed: AioSQE | None = None  # a step of the transaction that found no room
         self._now_ms = 0
         self._is_shutting_down = False
+        self.is_still = False  # for debugging: nothing happens that nobody asked for
 
     def add_on_request(self, kind: str, constructor: Callable[[Any], Body]) -> None:
         """Run `constructor(request)` for each request of a kind."""
@@ -252,7 +255,7 @@ class System:
         if self._scheduler or (self._batch is None and self._has_waiting):
             return self._now_ms
         instants: list[int] = []
-        if not self._is_shutting_down:
+        if not (self._is_shutting_down or self.is_still):
             instants += [b.next_at_ms for b in self._background.values() if not b.is_running]
         if self._told:
             instants.append(self._told_at_ms + TOLD_GATHER_MS)
@@ -284,7 +287,7 @@ class System:
         self._aio.flush()
 
     def _start_background(self) -> None:
-        if self._is_shutting_down:
+        if self._is_shutting_down or self.is_still:
             return
         for background in self._background.values():
             if background.next_at_ms <= self._now_ms and not background.is_running:
@@ -312,7 +315,8 @@ class System:
         request = sqe.submission.request
         make = partial(self._constructors[request.kind], request)
         on_end = partial(self._request_ended, sqe)
-        coroutine = Coroutine(make, on_end, is_urgent=is_urgent)
+        now_ms = sqe.submission.now_ms
+        coroutine = Coroutine(make, on_end, is_urgent=is_urgent, now_ms=now_ms)
         self._requests[coroutine] = sqe
         self._scheduler.add(coroutine)
 
@@ -321,7 +325,8 @@ class System:
     ) -> None:
         del self._requests[coroutine]
         if error is None:
-            completed = Completed(coroutine.result, self.clock.last_ms)
+            now_ms = self.clock.last_ms if coroutine.now_ms is None else coroutine.now_ms
+            completed = Completed(coroutine.result, now_ms)
         else:
             kind = sqe.submission.request.kind
             logger.error("operation crashed kind=%s", kind, exc_info=error)
@@ -358,7 +363,7 @@ class System:
                 self._scheduler.add(parent)
 
         for make in makes:
-            child = Coroutine(make, ended)
+            child = Coroutine(make, ended, now_ms=parent.now_ms)
             children.add(child)
             self._scheduler.add(child)
         if not makes:
@@ -412,7 +417,7 @@ class System:
             while (
                 gathering
                 and len(members) < self.limits.batch
-                and (not members or gathering[0].solitary == members[0].solitary)
+                and (not members or gathering[0].company == members[0].company)
             ):
                 members.append(gathering.popleft())
         return members
@@ -431,7 +436,8 @@ class System:
     def _decide(self, batch: Batch, loaded: Loaded) -> None:
         if batch.began_at_ms is None:
             batch.began_at_ms = self._now_ms
-        match batch.decide(loaded, self.clock.last_ms, self._dispatcher):
+        now_ms = self.clock.last_ms if batch.now_ms is None else batch.now_ms
+        match batch.decide(loaded, now_ms, self._dispatcher):
             case Decided(changes=changes):
                 self._effect(Write(changes), self._written)
             case Again():
@@ -460,7 +466,7 @@ class System:
             self.wake(SWEEP, timer.due_at_ms)
         for at_ms in batch.state.next_runs_at_ms:
             self.wake(SCHEDULES, at_ms)
-        outgoing = batch.state.outgoing()
+        outgoing = () if self.is_still else batch.state.outgoing()
         self._dispatcher.committed(outgoing)
         if outgoing:
             self._effect(Publish(outgoing), self._published)

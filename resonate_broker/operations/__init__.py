@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
+from resonate_broker.kernel.coroutine import Body
 from resonate_broker.kernel.system import System
+from resonate_broker.operations.debug_reset import debug_reset
+from resonate_broker.operations.debug_snap import debug_snap
+from resonate_broker.operations.debug_start import debug_start
+from resonate_broker.operations.debug_stop import debug_stop
+from resonate_broker.operations.debug_tick import debug_tick
 from resonate_broker.operations.hello import hello
 from resonate_broker.operations.promise_create import promise_create
 from resonate_broker.operations.promise_get import promise_get
@@ -29,7 +35,11 @@ from resonate_broker.operations.task_suspend import task_suspend
 
 
 def register_operations(
-    system: System, *, partitions: int, on_group: Callable[[str], None]
+    system: System,
+    *,
+    partitions: int,
+    on_group: Callable[[str], None],
+    tick: Callable[[int], Body],
 ) -> None:
     """Teach a kernel every request kind.
 
@@ -37,6 +47,7 @@ def register_operations(
         system: the kernel.
         partitions: how many submission queues there are.
         on_group: told when a worker of a group says hello.
+        tick: takes the internal steps that are due at an instant.
     """
     system.add_on_request("promise.get", promise_get)
     system.add_on_request("promise.create", promise_create)
@@ -59,4 +70,9 @@ def register_operations(
     system.add_on_request("schedule.create", schedule_create)
     system.add_on_request("schedule.delete", schedule_delete)
     system.add_on_request("schedule.search", schedule_search)
+    system.add_on_request("debug.start", partial(debug_start, system=system))
+    system.add_on_request("debug.stop", partial(debug_stop, system=system))
+    system.add_on_request("debug.reset", debug_reset)
+    system.add_on_request("debug.tick", partial(debug_tick, tick=tick))
+    system.add_on_request("debug.snap", debug_snap)
     system.add_on_request("hello", partial(hello, partitions=partitions, on_group=on_group))

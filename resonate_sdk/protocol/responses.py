@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from resonate_sdk.protocol.messages import Message
 from resonate_sdk.protocol.records import PromiseRecord, ScheduleRecord, TaskRecord, TaskRef
 from resonate_sdk.protocol.requests import ActionHead
 
@@ -61,6 +62,54 @@ class SchedulePage(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     schedules: tuple[ScheduleRecord, ...]
     cursor: str | None = None
+
+
+class SnapTimeout(Struct, frozen=True, kw_only=True):
+    """A deadline that is armed."""
+
+    id: str
+    timeout: int
+
+
+class SnapTaskTimeout(Struct, frozen=True, kw_only=True):
+    """An instant at which a task is looked at: type 0 is its next dispatch, 1 its lease."""
+
+    id: str
+    type: int
+    timeout: int
+
+
+class SnapCallback(Struct, frozen=True, kw_only=True):
+    """A task that waits for a promise."""
+
+    awaiter: str
+    awaited: str
+
+
+class SnapListener(Struct, frozen=True, kw_only=True):
+    """An address that waits for a promise."""
+
+    id: str
+    address: str
+
+
+class SnapMessage(Struct, frozen=True, kw_only=True):
+    """A message that is under way, or waits to be sent."""
+
+    address: str
+    message: Message
+
+
+class SnapData(Struct, frozen=True, kw_only=True):
+    """Everything that is stored, sorted."""
+
+    promises: tuple[PromiseRecord, ...]
+    promise_timeouts: tuple[SnapTimeout, ...] = field(name="promiseTimeouts")
+    callbacks: tuple[SnapCallback, ...]
+    listeners: tuple[SnapListener, ...]
+    tasks: tuple[TaskRecord, ...]
+    task_timeouts: tuple[SnapTaskTimeout, ...] = field(name="taskTimeouts")
+    messages: tuple[SnapMessage, ...]
 
 
 class TaskGranted(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -135,6 +184,7 @@ Success = (
     | TaskGranted
     | ScheduleData
     | SchedulePage
+    | SnapData
     | Fenced
     | Beaten
     | Welcome
@@ -182,5 +232,10 @@ DATA: Mapping[str, type[Success]] = {
     "schedule.create": ScheduleData,
     "schedule.delete": Nothing,
     "schedule.search": SchedulePage,
+    "debug.start": Nothing,
+    "debug.stop": Nothing,
+    "debug.reset": Nothing,
+    "debug.tick": Nothing,
+    "debug.snap": SnapData,
     "hello": Welcome,
 }

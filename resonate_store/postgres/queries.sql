@@ -180,3 +180,6 @@ select pg_xact_status($1::bigint::text::xid8);
 -- name: end_transaction
 select pg_terminate_backend(pid) from pg_stat_activity
 where backend_xid = ($1::bigint::text::xid8)::xid;
+
+-- name: reset
+truncate promises, callbacks, listeners, timers, schedules;

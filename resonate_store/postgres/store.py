@@ -46,6 +46,8 @@ class PostgresStore:
                 not through a pooler that gives each transaction another session.
             namespace: names the schema that has the tables.
         """
+        self._url = url
+        self._namespace = namespace
         self._data_path = DataPath(url, namespace)
         self._readers = Pool(url, settings.reads(namespace), READERS_MAX)
 
@@ -151,6 +153,14 @@ class PostgresStore:
             timers=tuple(Timer(*row) for row in timers),
             schedules=tuple(schedules.to_schedule(row) for row in scheduled),
         )
+
+    async def reset(self) -> None:
+        """Delete everything."""
+        connection = await connect(self._url, settings.data_path(self._namespace))
+        try:
+            await connection.execute(_QUERIES["reset"])
+        finally:
+            await connection.close()
 
     async def close(self) -> None:
         """End all sessions."""

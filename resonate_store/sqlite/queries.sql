@@ -96,3 +96,12 @@ select awaited, address from listeners order by awaited, address;
 
 -- name: all_timers
 select due_at, id from timers order by due_at, id;
+
+-- name: reset
+begin immediate;
+delete from promises;
+delete from callbacks;
+delete from listeners;
+delete from timers;
+delete from schedules;
+commit;

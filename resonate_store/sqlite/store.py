@@ -194,6 +194,11 @@ class SqliteStore:
             ),
         )
 
+    async def reset(self) -> None:
+        """Delete everything."""
+        with self._translated:
+            self._connection.executescript(_QUERIES["reset"])
+
     async def close(self) -> None:
         """Let the file go."""
         with self._translated:

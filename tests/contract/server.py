@@ -8,11 +8,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from resonate_broker.aio.store import read
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.schedules import fire_schedules
 from resonate_broker.background.sweep import sweep
+from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import send_queued
 from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.batch import Chain
@@ -22,14 +24,14 @@ from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
     Begin,
+    Declare,
     Outgoing,
+    Probe,
     Probed,
     Publish,
     Published,
     ReadDue,
     ReadDueSchedules,
-    Search,
-    SearchSchedules,
     StoreFailed,
     Write,
     Written,
@@ -45,10 +47,9 @@ from resonate_broker.kernel.system import (
 )
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_broker.operations import register_operations
-from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.responses import Answer, PromisePage
-from resonate_store.state import Changes, Due, Snapshot
+from resonate_store.state import Changes, Due, Page, Snapshot
 from resonate_store.store import ConflictError, Store, Transaction
 from tests import invariants
 from tests.contract.scripts import NOW
@@ -142,20 +143,19 @@ class StoreAIO:
                 return replace(self._transaction.loaded, now_ms=self._clock.now_ms)
             case Write(changes=changes):
                 return await self._write(changes)
-            case ReadDue(limit=limit):
+            case ReadDue(limit=limit, at_ms=None):
                 return await self._due(limit)
-            case ReadDueSchedules(limit=limit):
+            case ReadDueSchedules(limit=limit, at_ms=None):
                 return await self._store.due_schedules(limit, self._clock.now_ms)
-            case SearchSchedules(tags=tags, after=after, limit=limit):
-                return await self._store.search_schedules(tags, after, limit)
-            case Search(tags=tags, after=after, limit=limit):
-                page = await self._store.search(tags, after, limit)
-                return replace(page, now_ms=self._clock.now_ms)
             case Publish(messages=messages):
                 self.published.extend(messages)
                 return Published(())
-            case _:
+            case Declare() | Probe():
                 return None
+            case _:
+                found = await read(self._store, submission)
+                is_page = isinstance(found, Page)
+                return replace(found, now_ms=self._clock.now_ms) if is_page else found
 
     async def _write(self, changes: Changes) -> AioCompletion:
         assert self._transaction is not None
@@ -179,17 +179,28 @@ class Server:
     """A kernel on a store that ticks when a test says so."""
 
     def __init__(
-        self, store: Store, window: int, tell: Callable[[str], None] = lambda line: None
+        self,
+        store: Store,
+        window: int,
+        tell: Callable[[str], None] = lambda line: None,
+        *,
+        may_debug: bool = False,
     ) -> None:
         self.clock = Clock()
         self._tell = tell
+        self._may_debug = may_debug
         self.store = store
         self.windows = Windows(window)
         self.dispatch = Dispatch(self.windows, lambda at_ms: None)
         self.checked = CheckedDispatch(self.dispatch)
         self.aio = StoreAIO(store, self.clock, self.checked)
         self.system = System(self.aio, self.checked, forget_listeners)
-        register_operations(self.system, partitions=1, on_group=lambda group: None)
+        register_operations(
+            self.system,
+            partitions=1,
+            on_group=lambda group: None,
+            tick=partial(tick, self.dispatch),
+        )
         self.system.add_background(SWEEP, self._sweep, NEVER_MS)
         self.system.add_background(SCHEDULES, self._fire_schedules, NEVER_MS)
 
@@ -213,19 +224,21 @@ class Server:
     async def ask(self, requests: Sequence[dict[str, Any]], *, together: bool) -> list[Answer]:
         """What the requests of one message are answered."""
         self._tell(f"{'together' if together else 'apart'}: {json.dumps(requests)}")
-        items = decode_body(json.dumps(requests).encode()).items
+        body = json.dumps(requests).encode()
+        items = decode_body(body, may_debug=self._may_debug).items
         answers: dict[int, Answer] = {}
         chains: dict[str, Chain] = {}
         for index, item in enumerate(items):
             name = requests[index]["head"].get("chain")
             link = chains.setdefault(name, Chain()).link() if name else None
             match item:
-                case Malformed(reason=reason):
-                    answers[index] = Answer(responses.MALFORMED, reason)
+                case Malformed(reason=reason, status=status):
+                    answers[index] = Answer(status, reason)
                     if link is not None:
                         link.fail()
-                case Decoded(request=request):
-                    sqe = SQE(Submitted(request, link), partial(_note, answers, index))
+                case Decoded(request=request, now_ms=now_ms):
+                    submitted = Submitted(request, link, now_ms=now_ms)
+                    sqe = SQE(submitted, partial(_note, answers, index))
                     assert self.system.submit(sqe)
             if not together:
                 await self.run()

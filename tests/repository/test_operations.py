@@ -32,6 +32,7 @@ def registered() -> dict[str, str]:
         registry,  # pyright: ignore[reportArgumentType]  # only registers
         partitions=1,
         on_group=lambda group: None,
+        tick=lambda at_ms: iter(()),  # pyright: ignore[reportArgumentType]  # is never run
     )
     return registry.names
 

@@ -71,6 +71,11 @@ KINDS: Mapping[str, type[Request]] = {
         ScheduleCreate,
         ScheduleDelete,
         ScheduleSearch,
+        DebugStart,
+        DebugStop,
+        DebugReset,
+        DebugTick,
+        DebugSnap,
         Hello,
     )
 }

@@ -8,6 +8,11 @@ from resonate_sdk.protocol.requests import (
     ActionHead,
     CallbackAction,
     CreateAction,
+    DebugReset,
+    DebugSnap,
+    DebugStart,
+    DebugStop,
+    DebugTick,
     Hello,
     PromiseCreate,
     PromiseGet,
@@ -43,6 +48,13 @@ from resonate_sdk.protocol.responses import (
     Redirected,
     ScheduleData,
     SchedulePage,
+    SnapCallback,
+    SnapData,
+    SnapListener,
+    SnapMessage,
+    SnapTaskTimeout,
+    SnapTimeout,
+    Success,
     TaskData,
     TaskGranted,
     TaskPage,
@@ -158,6 +170,8 @@ requests = st.one_of(
     ),
     st.builds(ScheduleDelete, id=ids),
     st.builds(ScheduleSearch, tags=tags, limit=st.integers(1, 1_000), cursor=st.none() | ids),
+    st.sampled_from([DebugStart(), DebugStop(), DebugReset(), DebugSnap()]),
+    st.builds(DebugTick, at_ms=integers),
     st.builds(
         Hello,
         pid=names,
@@ -223,7 +237,7 @@ schedule_records = st.builds(
     overlap=st.sampled_from(["allow", "skip"]),
     missed=st.sampled_from(["all", "latest", "none"]),
 )
-successes = {
+successes: dict[str, st.SearchStrategy[Success]] = {
     "promise.get": promise_data,
     "promise.create": promise_data,
     "promise.settle": promise_data,
@@ -263,8 +277,6 @@ successes = {
         version=texts,
     ),
 }
-redirects = st.builds(Redirected, preload=preloads, preload_cut=st.booleans())
-
 hint_heads = st.builds(MessageHead, version=texts, sent_at_ms=integers, attempt=st.integers(0, 99))
 hint_data = st.builds(
     HintData,
@@ -276,3 +288,20 @@ messages = st.one_of(
     st.builds(Resume, data=hint_data, head=hint_heads),
     st.builds(Notify, data=st.builds(NotifyData, promise=promise_records), head=hint_heads),
 )
+successes |= {
+    kind: st.just(Nothing()) for kind in ("debug.start", "debug.stop", "debug.reset", "debug.tick")
+}
+timeouts = st.builds(SnapTimeout, id=ids, timeout=integers)
+task_timeouts = st.builds(SnapTaskTimeout, id=ids, type=st.integers(0, 1), timeout=integers)
+snap_messages = st.builds(SnapMessage, address=texts, message=messages)
+successes["debug.snap"] = st.builds(
+    SnapData,
+    promises=preloads,
+    promise_timeouts=st.lists(timeouts, max_size=1).map(tuple),
+    callbacks=st.lists(st.builds(SnapCallback, awaiter=ids, awaited=ids), max_size=1).map(tuple),
+    listeners=st.lists(st.builds(SnapListener, id=ids, address=texts), max_size=1).map(tuple),
+    tasks=st.lists(task_records, max_size=1).map(tuple),
+    task_timeouts=st.lists(task_timeouts, max_size=1).map(tuple),
+    messages=st.lists(snap_messages, max_size=1).map(tuple),
+)
+redirects = st.builds(Redirected, preload=preloads, preload_cut=st.booleans())

@@ -55,6 +55,11 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "schedule.delete": {"id": "s"},
     "schedule.search": {"tags": {"a": "b"}, "limit": 5, "cursor": "c"},
+    "debug.start": {},
+    "debug.stop": {},
+    "debug.reset": {},
+    "debug.tick": {"time": 5},
+    "debug.snap": {},
     "hello": {"pid": "w1", "group": "g", "slots": 4, "inFlight": 1, "sdk": "py"},
 }
 
@@ -81,7 +86,8 @@ def envelope(kind: str, data: object, **head: object) -> dict[str, Any]:
 
 def decode(kind: str, data: object, **head: object) -> Decoded | Malformed:
     """What becomes of one request."""
-    (item,) = decode_body(json.dumps(envelope(kind, data, **head)).encode()).items
+    body = json.dumps(envelope(kind, data, **head)).encode()
+    (item,) = decode_body(body, may_debug=True).items
     return item
 
 
