@@ -257,7 +257,7 @@ class System:
         instants: list[int] = []
         if not (self._is_shutting_down or self.is_still):
             instants += [b.next_at_ms for b in self._background.values() if not b.is_running]
-        if self._told:
+        if self._told and self._batch is None:
             instants.append(self._told_at_ms + TOLD_GATHER_MS)
         return max(self._now_ms, min(instants, default=self._now_ms + IDLE_MS_MAX))
 

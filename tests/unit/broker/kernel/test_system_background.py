@@ -308,8 +308,8 @@ def test_internal_steps_do_not_make_a_batch_larger_than_its_limit():
     assert sum(sizes) == 4
 
 
-def told(bench: Bench) -> None:
-    """Let a listener of the settled promise `p` be told."""
+def told(bench: Bench, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Let a listener of the settled promise `p` be told; something may happen meanwhile."""
     promise = make_promise("p", state="resolved")
     news = make_news(promise, "amqp://uni@c/1")
 
@@ -322,6 +322,8 @@ def told(bench: Bench) -> None:
     bench.submit(Tells(id="p"))
     bench.tick()
     bench.commit(promise)
+    meanwhile()
+    bench.tick()
     bench.aio.complete(bench.aio.find(Publish), Published((news,)))
     bench.tick()
 
@@ -350,6 +352,17 @@ def test_listeners_that_were_told_are_forgotten_after_a_moment_without_a_batch()
 
     assert due_at_ms == NOW + TOLD_GATHER_MS
     assert bench.changes.listeners_told == (Listener("p", "amqp://uni@c/1"),)
+
+
+def test_a_kernel_waits_for_its_batch_although_listeners_are_to_be_forgotten():
+    """Nothing can be done about them before that: an early tick would follow the other."""
+    bench = Bench()
+    told(bench, meanwhile=lambda: bench.submit(Put(id="q")))
+
+    bench.tick(advance_ms=TOLD_GATHER_MS)
+
+    assert bench.aio.has(Begin)
+    assert bench.system.next_tick_at_ms() > bench.now_ms
 
 
 def test_listeners_that_were_told_are_forgotten_before_a_shutdown_ends():
