@@ -23,7 +23,7 @@ from tests.invariants.stored import Step, Stored
 from tests.invariants.task_steps import TASK_STEPS, task_birth_state
 from tests.invariants.tasks import TASK
 
-__all__ = ["Step", "Stored", "check_snapshot", "check_state", "check_transition"]
+__all__ = ["Step", "Stored", "check_snapshot", "check_state", "check_step", "check_transition"]
 
 STATE = (*PROMISE, *ACROSS)
 CHANGE = (*PROMISE_STEPS, *OBLIGATION_STEPS)
@@ -62,7 +62,16 @@ def check_transition(
     is_internal: bool = False,
 ) -> None:
     """Raise if one step, from the first to the second state, breaks an invariant."""
-    step = Step(before, after, now_ms, sent)
+    check_step(Step(before, after, now_ms, sent), is_internal=is_internal)
+
+
+def check_step(step: Step, *, is_internal: bool) -> None:
+    """Raise if a step breaks an invariant.
+
+    Args:
+        step: what was stored before it and after.
+        is_internal: whether nobody asked for it.
+    """
     broken = list(_step_faults(step))
     if is_internal:
         broken += [f"internal step: {fault}" for fault in internal_faults(step)]

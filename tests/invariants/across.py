@@ -4,12 +4,13 @@ The outbox of the specification (40 to 44) are the messages that a step sends: s
 """
 
 from resonate_broker import rules
+from resonate_broker.background.lease_expiry import LISTENS_PER_WAIT, LeaseGuard
 from resonate_sdk.protocol import addresses, tags
 from resonate_store.state import Promise, Snapshot, Task, Timer
 from tests.invariants.promises import PromiseInvariant
 from tests.invariants.stored import Stored
 
-HELD_MS_MAX = 50  # a look that has to wait for a count of the queue is put off for so long
+PROBE_MS_MAX = 50  # a look that has to wait for a count of the queue is put off for so long
 
 
 # 35
@@ -65,10 +66,10 @@ def _wanted(promise: Promise, stored: Stored, now_ms: int) -> int | None:
         return now_ms + rules.NOTIFY_RETRY_MS if stored.addresses(promise.id) else None
     wanted = [promise.timeout_at_ms] if rules.is_external(promise) else []
     match promise.task:
-        case Task(state="acquired", expires_at_ms=int(at_ms)):
-            wanted.append(max(at_ms, now_ms + HELD_MS_MAX))
+        case Task(state="acquired", expires_at_ms=int(at_ms), lease_ms=int(lease_ms)):
+            wanted.append(max(at_ms, now_ms + LeaseGuard().wait_ms(lease_ms) // LISTENS_PER_WAIT))
         case Task(state="pending", queued_at_ms=None, retry_at_ms=int(at_ms)):
-            wanted.append(max(at_ms, now_ms + HELD_MS_MAX))
+            wanted.append(max(at_ms, now_ms + PROBE_MS_MAX))
         case _:
             pass
     return min(wanted, default=None)

@@ -1,0 +1,113 @@
+"""Holds a server against the model: what it answered, and what it stores afterwards."""
+
+import msgspec
+
+from resonate_sdk.protocol import envelope
+from resonate_sdk.protocol.requests import Request
+from resonate_sdk.protocol.responses import Answer
+from resonate_store import state as rows
+from tests.invariants import Stored
+from tests.model.draft import rest
+from tests.model.model import KINDS, step
+from tests.model.state import NOBODY, Json, Promise, State, Task
+
+
+class Comparison:
+    """Compares one decision after the other; remembers what rows it has seen."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[rows.Promise, Promise]] = {}
+
+    def check(
+        self, request: Request, answer: Answer, before: Stored, after: Stored, now_ms: int
+    ) -> None:
+        """Raise if the model would have answered or stored something else."""
+        if request.kind not in KINDS:
+            return
+        stored, result = self.state(before), self.state(after)
+        data = msgspec.to_builtins(request)
+        shown = shown_answer(request.kind, answer)
+        expected: list[tuple[int, Json]] = []
+        for is_eager in (True, False):
+            wanted, status, wanted_data = step(
+                stored, request.kind, data, now_ms, is_eager=is_eager
+            )
+            if (status, wanted_data) == shown:
+                if _alike(wanted, result) or _alike(rest(wanted, now_ms), rest(result, now_ms)):
+                    return
+                expected.append((status, _differences(rest(wanted, now_ms), rest(result, now_ms))))
+            else:
+                expected.append((status, wanted_data))
+        raise AssertionError(f"{request.kind} {data} at {now_ms}: {shown}, the model: {expected}")
+
+    def state(self, stored: Stored) -> State:
+        """What is stored, as the model sees it."""
+        promises: dict[str, Promise] = {}
+        for id, row in stored.promises.items():
+            seen = self._seen.get(id)
+            if seen is None or seen[0] is not row:
+                seen = self._seen[id] = (row, as_promise(row))
+            promises[id] = seen[1]
+        listeners = {
+            id: addresses
+            for id, addresses in stored.listeners.items()
+            if promises[id].state == "pending"  # else it is told, as far as the protocol goes
+        }
+        return State(promises=promises, callbacks=stored.callbacks, listeners=listeners)
+
+
+def as_promise(row: rows.Promise) -> Promise:
+    """A row, as the model sees it."""
+    task = row.task
+    return Promise(
+        id=row.id,
+        state=row.state,
+        param=msgspec.to_builtins(row.param),
+        value=msgspec.to_builtins(row.value),
+        tags=row.tags,
+        timeout_at=row.timeout_at_ms,
+        created_at=row.created_at_ms,
+        settled_at=row.settled_at_ms,
+        task=task
+        and Task(
+            state=task.state,
+            version=task.version,
+            resumes=frozenset(task.resumes) or NOBODY,
+            pid=task.pid,
+            ttl=task.lease_ms,
+            expires_at=task.expires_at_ms,
+        ),
+    )
+
+
+def shown_answer(kind: str, answer: Answer) -> tuple[int, Json]:
+    """Status and data on the wire, without words and without what the specification leaves out."""
+    envelope_ = msgspec.json.decode(envelope.encode_answer(kind, "c", answer))
+    data = envelope_["data"]
+    if isinstance(data, str):
+        return answer.status, None
+    data.pop("lost", None)
+    data.pop("preloadCut", None)
+    if kind == "task.fence" and isinstance(data["action"]["data"], str):
+        data["action"]["data"] = None
+    return answer.status, data
+
+
+def _alike(one: State, other: State) -> bool:
+    return (
+        one.promises == other.promises
+        and one.callbacks == other.callbacks
+        and one.listeners == other.listeners
+    )
+
+
+def _differences(wanted: State, found: State) -> list[str]:
+    different: list[str] = []
+    for name in ("promises", "callbacks", "listeners"):
+        mine, yours = getattr(wanted, name), getattr(found, name)
+        different += [
+            f"{name} {id!r}: wanted {mine.get(id)}, found {yours.get(id)}"
+            for id in sorted(mine.keys() | yours.keys())
+            if mine.get(id) != yours.get(id)
+        ]
+    return different

@@ -1,0 +1,25 @@
+"""Every status of every kind that simulations must reach, all seeds together."""
+
+from resonate_sdk.protocol.requests import KINDS
+
+_BY_KIND: dict[str, tuple[int, ...]] = {
+    "promise.get": (200, 400, 404),
+    "promise.create": (200, 400),
+    "promise.settle": (200, 400, 404),
+    "promise.register_callback": (200, 400, 404, 422),
+    "promise.register_listener": (200, 400, 404, 422),
+    "promise.search": (200, 400, 503),
+    "task.get": (200, 400, 404),
+    "task.create": (200, 400, 409, 422),
+    "task.acquire": (200, 400, 404, 409),
+    "task.release": (200, 400, 404, 409),
+    "task.fulfill": (200, 400, 404, 409),
+    "task.suspend": (200, 300, 400, 404, 409, 422),
+    "task.fence": (200, 400, 404, 409),
+    "task.heartbeat": (200, 400),
+    "hello": (200, 400),
+}
+UNDECIDED = 500  # by a commit of unknown fate, or a value that the database refuses
+WANTED = {(kind, status) for kind, statuses in _BY_KIND.items() for status in statuses} | {
+    (kind, UNDECIDED) for kind in KINDS if kind not in ("hello", "promise.search")
+}

@@ -1,0 +1,130 @@
+"""One database under several servers: the locks of rows, and transactions that come to nothing.
+
+SQLite has one owner and needs no locks, so they are simulated here, in the way of the real ones:
+who begins waits for what it names and skips awaiters that somebody else holds. PostgreSQL has locks
+of its own; it never comes to them, because one thread must not wait for itself.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from resonate_store.state import Changes, Due, Loaded, LoadSet, Page, Snapshot
+from resonate_store.store import Store, Transaction
+
+T = TypeVar("T")
+SNAPSHOT_EVERY = 5  # commits, on PostgreSQL
+IDLE_MS_MAX = 3_000  # the database ends a transaction in which nothing happens for so long
+
+
+class Run(Protocol):
+    """Runs a coroutine of a store to its end."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
+
+
+class Held:
+    """An open transaction and what it has locked."""
+
+    def __init__(self, transaction: Transaction, ids: frozenset[str], begun_at_ms: int) -> None:
+        self.transaction = transaction
+        self.ids = ids
+        self.begun_at_ms = begun_at_ms
+        self.is_open = True
+
+
+class Database:
+    """What is stored, and who holds which rows of it."""
+
+    def __init__(
+        self,
+        run: Run,
+        now_ms: Callable[[], int],
+        store_now_ms: Callable[[], int],
+        *,
+        has_own_clock: bool,
+    ) -> None:
+        """Nobody holds anything.
+
+        Args:
+            run: runs the coroutines of the stores.
+            now_ms: virtual time.
+            store_now_ms: the clock that the database is to have.
+            has_own_clock: whether the database has another one, which must not be asked.
+        """
+        self._run = run
+        self._now_ms = now_ms
+        self._store_now_ms = store_now_ms
+        self._has_own_clock = has_own_clock
+        self._held: list[Held] = []
+        self._commits = 0
+
+    def try_begin(self, store: Store, load: LoadSet) -> tuple[Held, Loaded] | None:
+        """Open a transaction, or return None when it has to wait for somebody."""
+        self._end_idle()
+        named = set(load.ids)
+        if any(named & held.ids for held in self._held):
+            return None
+        transaction = self._run(store.begin(load))
+        taken = {id for held in self._held for id in held.ids}
+        found = transaction.loaded
+        promises = tuple(p for p in found.promises if p.id in named or p.id not in taken)
+        # What does not exist cannot be locked: two servers may both want to create it.
+        held = Held(transaction, frozenset(promise.id for promise in promises), self._now_ms())
+        self._held.append(held)
+        return held, replace(found, promises=promises, now_ms=self._store_now_ms())
+
+    def commit(self, held: Held, changes: Changes) -> None:
+        """Write; the locks are let go, whatever becomes of it."""
+        self._let_go(held)
+        self._run(held.transaction.commit(changes))
+
+    def roll_back(self, held: Held) -> None:
+        """Give a transaction up."""
+        if held.is_open:
+            self._let_go(held)
+            self._run(held.transaction.rollback())
+
+    def _let_go(self, held: Held) -> None:
+        held.is_open = False
+        self._held.remove(held)
+
+    def _end_idle(self) -> None:
+        for held in tuple(self._held):
+            if self._now_ms() - held.begun_at_ms > IDLE_MS_MAX:
+                self.roll_back(held)
+
+    def snapshot_now_and_then(self, store: Store) -> Snapshot | None:
+        """Read everything: after each commit, or after every few where that takes long."""
+        self._commits += 1
+        if self._has_own_clock and self._commits % SNAPSHOT_EVERY:
+            return None
+        return self.snapshot(store)
+
+    def snapshot(self, store: Store) -> Snapshot:
+        """Read everything."""
+        return self._run(store.snapshot())
+
+    def due(self, store: Store, limit: int) -> Due:
+        """What is due by our clock: by that of PostgreSQL, which is ahead, everything is."""
+        found = self._run(store.due(limit))
+        if not self._has_own_clock:
+            return found
+        now_ms = self._store_now_ms()
+        due = tuple(timer for timer in found.timers if timer.due_at_ms <= now_ms)
+        later = (timer.due_at_ms for timer in found.timers if timer.due_at_ms > now_ms)
+        return Due(now_ms=now_ms, timers=due, next_at_ms=next(later, None))
+
+    def search(self, store: Store, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
+        """Find promises by tags."""
+        page = self._run(store.search(tags, after, limit))
+        return replace(page, now_ms=self._store_now_ms())
+
+    def queued(self, store: Store, group: str, limit: int) -> tuple[str, ...]:
+        """Tasks that wait for room."""
+        return self._run(store.queued(group, limit))
+
+    def queued_groups(self, store: Store, limit: int) -> tuple[str, ...]:
+        """Groups with such tasks."""
+        return self._run(store.queued_groups(limit))

@@ -1,0 +1,156 @@
+"""Watches every decision of every server, and checks it the moment it is made.
+
+Transition invariants are checked after each coroutine of each batch, on what the batch would
+store; state invariants then and after each commit, when the store must have what was decided.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from resonate_broker.background.dispatch import Dispatch
+from resonate_broker.kernel.coroutine import Body
+from resonate_broker.kernel.submissions import Commit, Outgoing
+from resonate_broker.kernel.system import System
+from resonate_broker.kernel.working_state import WorkingState
+from resonate_sdk.protocol.requests import Request
+from resonate_sdk.protocol.responses import Answer
+from resonate_store.state import Changes, Listener, Snapshot
+from tests import invariants
+from tests.invariants import Step, Stored
+from tests.invariants.responses import answer_faults, refusal_faults
+from tests.model.compare import Comparison
+
+
+class Decision(Struct, frozen=True):
+    """A request, and what one run of it came to."""
+
+    request: Request
+    answer: Answer
+
+
+class Observer:
+    """Knows what is stored without asking, and which decisions are durable.
+
+    Attributes:
+        stored: what the store must have.
+        answers: how often a kind was answered with a status.
+        steps: how many decisions were checked.
+    """
+
+    def __init__(self) -> None:
+        self.stored = Stored.of(Snapshot())
+        self.answers = Counter[tuple[str, int]]()
+        self.steps = 0
+        self._durable: dict[int, Answer] = {}
+        self._told = set[Listener]()
+        self._comparison = Comparison()
+
+    def decided(self, decision: Decision | None, step: Step) -> None:
+        """A coroutine has decided: look at what it did."""
+        self.steps += 1
+        invariants.check_state(step.after, step.now_ms)
+        invariants.check_step(step, is_internal=decision is None)
+        if decision is not None:
+            faults = [
+                *refusal_faults(step, decision.answer),
+                *answer_faults(step, decision.answer),
+            ]
+            assert not faults, f"{decision}: {faults}"
+            self._comparison.check(
+                decision.request, decision.answer, step.before, step.after, step.now_ms
+            )
+
+    def committed(
+        self,
+        changes: Changes,
+        decisions: Sequence[Decision],
+        snapshot: Snapshot | None,
+        now_ms: int,
+    ) -> None:
+        """A batch is durable; the snapshot, if there is one, is what the store has now."""
+        untold = set(changes.listeners_told) - self._told
+        assert not untold, f"79: forgotten without news: {untold}"
+        self.stored = self.stored.after(changes)
+        invariants.check_state(self.stored, now_ms)
+        if snapshot is not None:
+            self.check_stored(snapshot)
+        for decision in decisions:
+            self._durable[id(decision.request)] = decision.answer
+            self.answers[decision.request.kind, decision.answer.status] += 1
+
+    def check_stored(self, snapshot: Snapshot) -> None:
+        """The store must have what was decided."""
+        different = self.stored.differences(Stored.of(snapshot))
+        assert not different, f"the store has not what was decided: {different}"
+
+    def told(self, outgoing: Sequence[Outgoing]) -> None:
+        """The broker has confirmed messages to listeners, or they are gone."""
+        self._told |= {each.listener for each in outgoing if each.listener is not None}
+
+    def check_durable(self, request: Request, answer: Answer) -> None:
+        """An answer leaves a server: what it says must be durable."""
+        assert self._durable.get(id(request)) == answer, f"{answer} to {request} is not durable"
+
+
+class ObservedDispatch:
+    """Dispatches for one server, and shows the observer each step."""
+
+    def __init__(self, observer: Observer, dispatch: Dispatch) -> None:
+        self._observer = observer
+        self._dispatch = dispatch
+        self._base = self._before = observer.stored
+        self._sent = 0
+        self._decision: Decision | None = None
+        self.decisions: list[Decision] = []
+
+    def begin(self) -> None:
+        """A transaction has read what is stored now."""
+        self._base = self._before = self._observer.stored
+        self._sent = 0
+        self._decision = None
+        self.decisions = []
+
+    def note(self, request: Request, answer: Answer) -> None:
+        """The running coroutine wants to answer this."""
+        self._decision = Decision(request, answer)
+
+    def decided(self, state: WorkingState) -> None:
+        self._dispatch.decided(state)
+        decision, self._decision = self._decision, None
+        after = self._base.after(state.changes())
+        sent = state.outgoing()
+        step = Step(self._before, after, state.now_ms, sent[self._sent :])
+        self._observer.decided(decision, step)
+        self._before, self._sent = after, len(sent)
+        if decision is not None:
+            self.decisions.append(decision)
+
+    def committed(self, outgoing: Sequence[Outgoing]) -> None:
+        self._dispatch.committed(outgoing)
+
+
+class ObservedSystem(System):
+    """A kernel whose requests are watched while they are decided."""
+
+    def __init__(self, observed: ObservedDispatch, *rest: Any) -> None:
+        aio, *others = rest
+        super().__init__(aio, observed, *others)
+        self._observed = observed
+
+    def add_on_request(self, kind: str, constructor: Callable[[Any], Body]) -> None:
+        def watched(request: Request) -> Generator[Any, Any, Any]:
+            body = constructor(request)
+            completion: Any = None
+            while True:
+                try:
+                    submission = body.send(completion)
+                except StopIteration as stop:
+                    return stop.value
+                if isinstance(submission, Commit) and submission.answer is not None:
+                    self._observed.note(request, submission.answer)
+                completion = yield submission
+
+        super().add_on_request(kind, watched)

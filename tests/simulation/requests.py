@@ -1,0 +1,301 @@
+"""Random requests of every kind: most of them sensible, some stale, some nonsense.
+
+A client knows what it has been told, and aims with that: at tasks that somebody holds, at
+promises that are open, at versions that were true when it heard of them.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from resonate_sdk.protocol.records import PromiseRecord, TaskRecord
+from tests.simulation.aio import POISON
+
+Data = dict[str, Any]
+GROUPS = ("g", "h")
+ORIGINS = "abcdef"
+CHILDREN = 5
+
+
+class Knowledge:
+    """What one client has been told.
+
+    Attributes:
+        pid: its name.
+        now_ms: the clock it goes by.
+        promises: the last record it saw of each.
+        tasks: the last record it saw of each.
+        hinted: tasks that may be acquired, at these versions.
+        held: tasks it believes to hold, at these versions.
+    """
+
+    def __init__(self, pid: str, now_ms: Callable[[], int]) -> None:
+        self.pid = pid
+        self.now_ms = now_ms
+        self.promises: dict[str, PromiseRecord] = {}
+        self.tasks: dict[str, TaskRecord] = {}
+        self.hinted: dict[str, int] = {}
+        self.held: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """The process starts anew."""
+        for known in (self.promises, self.tasks, self.hinted, self.held):
+            known.clear()
+
+
+class Requests:
+    """Makes requests for one client."""
+
+    def __init__(self, random: Random, knowledge: Knowledge, generation: Callable[[], int]) -> None:
+        """Make requests from what a client knows.
+
+        Args:
+            random: where choices come from.
+            knowledge: of the client.
+            generation: goes up with time, so that there is always something new.
+        """
+        self._random = random
+        self._known = knowledge
+        self._generation = generation
+
+    def make(self) -> tuple[str, Data]:
+        """One request: its kind and its data."""
+        (make,) = self._random.choices(_MAKERS, _WEIGHTS)
+        return make(self)
+
+    def advance(self, id: str, version: int) -> list[tuple[str, Data]]:
+        """What a worker does with a task: call somebody, and wait for that."""
+        child_id = f"{id}.{self._random.randrange(CHILDREN)}"
+        child = self._create(is_targeted=self._random.random() < 0.5, id=child_id)
+        fence = {"kind": "promise.create", "data": child}
+        await_ = {
+            "kind": "promise.register_callback",
+            "data": {"awaited": child["id"], "awaiter": id},
+        }
+        return [
+            ("task.fence", {"id": id, "version": version, "action": fence}),
+            ("task.suspend", {"id": id, "version": version, "actions": [await_]}),
+        ]
+
+    # Aims
+
+    def _new_id(self) -> str:
+        origin = f"{self._random.choice(ORIGINS)}{self._generation()}"
+        if self._random.random() < 0.4:
+            return origin
+        return f"{origin}.{self._random.randrange(CHILDREN)}"
+
+    def _id(self) -> str:
+        if self._known.promises and self._random.random() < 0.9:
+            return self._random.choice(list(self._known.promises))
+        return self._new_id()
+
+    def _open_id(self) -> str:
+        found = [id for id, seen in self._known.promises.items() if seen.state == "pending"]
+        if found and self._random.random() < 0.9:
+            return self._random.choice(found)
+        return self._id()
+
+    def _awaitable_id(self) -> str:
+        found = [
+            id
+            for id, seen in self._known.promises.items()
+            if any(f"resonate:{tag}" in seen.tags for tag in ("external", "target", "timer"))
+        ]
+        if found and self._random.random() < 0.9:
+            return self._random.choice(found)
+        return self._id()
+
+    def _targeted_id(self) -> str:
+        found = [id for id, seen in self._known.promises.items() if "resonate:target" in seen.tags]
+        if found and self._random.random() < 0.9:
+            return self._random.choice(found)
+        return self._id()
+
+    def _held(self) -> tuple[str, int]:
+        """A task that this client holds, at its version or nearly so; or another one."""
+        if self._known.held and self._random.random() < 0.85:
+            id = self._random.choice(list(self._known.held))
+            version = self._known.held[id]
+        else:
+            id = self._targeted_id()
+            task = self._known.tasks.get(id)
+            version = 1 if task is None else task.version
+        if self._random.random() < 0.1:
+            version = max(0, version + self._random.choice((-1, 1)))
+        return id, version
+
+    def _deadline(self) -> int:
+        ms = self._random.choice((-5, 0, 300, 3_000, 20_000, 200_000, 2_000_000, 2_000_000))
+        return self._known.now_ms() + ms
+
+    def _value(self) -> Data:
+        return self._random.choice(({}, {"data": "x"}, {"data": "y", "headers": {"h": "v"}}))
+
+    def _tags(self, *, is_targeted: bool) -> dict[str, str]:
+        random = self._random
+        tags: dict[str, str] = {}
+        if is_targeted:
+            group = random.choice(GROUPS)
+            tags["resonate:target"] = random.choice(
+                (group, f"poll://any@{group}", f"any@{group}", f"poll://uni@{group}/{group}1")
+            ).removeprefix("any@")
+            if random.random() < 0.1:
+                tags["resonate:delay"] = str(self._known.now_ms() + random.choice((1, 900, 9_000)))
+        elif (draw := random.random()) < 0.3:
+            tags["resonate:timer"] = "true"
+        elif draw < 0.5:
+            tags["resonate:scope"] = "local"
+        if random.random() < 0.02:
+            tags |= random.choice(
+                (
+                    {"resonate:timer": "true", "resonate:target": "g"},
+                    {"resonate:delay": "soon"},
+                    {"resonate:target": "not an address"},
+                    {"resonate:target": "g", "resonate:delay": "9" * 30},
+                )
+            )
+        return tags
+
+    def _lineage(self, id: str, *, is_targeted: bool) -> dict[str, str]:
+        origin = id.partition(".")[0]
+        is_remote = is_targeted or self._random.random() < 0.3
+        return {
+            "resonate:origin": origin,
+            "resonate:branch": id if is_remote else origin,
+            "resonate:parent": origin,
+        }
+
+    def _create(self, *, is_targeted: bool, id: str | None = None) -> Data:
+        id = id or self._new_id()
+        param = {"data": POISON} if self._random.random() < 0.01 else self._value()
+        tags = self._tags(is_targeted=is_targeted)
+        tags |= self._lineage(id, is_targeted=is_targeted)
+        return {"id": id, "timeoutAt": self._deadline(), "param": param, "tags": tags}
+
+    def _settle(self, id: str) -> Data:
+        state = self._random.choice(("resolved", "rejected", "rejected_canceled"))
+        return {"id": id, "state": state, "value": self._value()}
+
+    def _head(self) -> Data:
+        return {"corrId": "inner"} if self._random.random() < 0.5 else {}
+
+    def _lease(self) -> int:
+        return self._random.choice((1, 2_000, 15_000, 15_000, 60_000))
+
+    # Kinds
+
+    def promise_get(self) -> tuple[str, Data]:
+        return "promise.get", {"id": self._id()}
+
+    def promise_create(self) -> tuple[str, Data]:
+        return "promise.create", self._create(is_targeted=self._random.random() < 0.6)
+
+    def promise_settle(self) -> tuple[str, Data]:
+        return "promise.settle", self._settle(self._open_id())
+
+    def promise_register_callback(self) -> tuple[str, Data]:
+        return "promise.register_callback", {
+            "awaited": self._awaitable_id(), "awaiter": self._targeted_id(),
+        }  # fmt: skip
+
+    def promise_register_listener(self) -> tuple[str, Data]:
+        address = self._random.choice((f"poll://uni@g/{self._known.pid}", "poll://uni@g/gone", "h"))
+        return "promise.register_listener", {"awaited": self._awaitable_id(), "address": address}
+
+    def promise_search(self) -> tuple[str, Data]:
+        tags = {"resonate:origin": self._id().partition(".")[0]}
+        return "promise.search", {"tags": tags, "limit": self._random.choice((1, 100))}
+
+    def task_get(self) -> tuple[str, Data]:
+        return "task.get", {"id": self._targeted_id()}
+
+    def task_create(self) -> tuple[str, Data]:
+        id = self._id() if self._random.random() < 0.4 else None
+        create = self._create(is_targeted=True, id=id)
+        action = {"kind": "promise.create", "head": self._head(), "data": create}
+        return "task.create", {"pid": self._known.pid, "ttl": self._lease(), "action": action}
+
+    def task_acquire(self) -> tuple[str, Data]:
+        if self._known.hinted and self._random.random() < 0.8:
+            id = self._random.choice(list(self._known.hinted))
+            version = self._known.hinted[id]
+        else:
+            id = self._targeted_id()
+            task = self._known.tasks.get(id)
+            version = 0 if task is None else task.version
+        return "task.acquire", {
+            "id": id, "version": version, "pid": self._known.pid, "ttl": self._lease(),
+        }  # fmt: skip
+
+    def task_release(self) -> tuple[str, Data]:
+        id, version = self._held()
+        return "task.release", {"id": id, "version": version}
+
+    def task_fulfill(self) -> tuple[str, Data]:
+        id, version = self._held()
+        action = {"kind": "promise.settle", "head": self._head(), "data": self._settle(id)}
+        return "task.fulfill", {"id": id, "version": version, "action": action}
+
+    def task_suspend(self) -> tuple[str, Data]:
+        id, version = self._held()
+        aims = (self._open_id, self._awaitable_id, self._awaitable_id)
+        awaited = {self._random.choice(aims)() for _ in range(self._random.choice((1, 1, 2, 3)))}
+        actions = [
+            {
+                "kind": "promise.register_callback",
+                "head": self._head(),
+                "data": {"awaited": other, "awaiter": id},
+            }
+            for other in sorted(awaited - {id}) or [self._new_id()]
+        ]
+        return "task.suspend", {"id": id, "version": version, "actions": actions}
+
+    def task_fence(self) -> tuple[str, Data]:
+        id, version = self._held()
+        if self._random.random() < 0.6:
+            data = self._create(is_targeted=self._random.random() < 0.4)
+            action = {"kind": "promise.create", "head": self._head(), "data": data}
+        else:
+            data = self._settle(self._open_id())
+            action = {"kind": "promise.settle", "head": self._head(), "data": data}
+        return "task.fence", {"id": id, "version": version, "action": action}
+
+    def task_heartbeat(self) -> tuple[str, Data]:
+        held = [self._held() for _ in range(self._random.choice((1, 1, 3)))]
+        pid = self._known.pid if self._random.random() < 0.9 else "somebody"
+        refs = [{"id": id, "version": version} for id, version in held]
+        return "task.heartbeat", {"pid": pid, "tasks": refs}
+
+    def hello(self) -> tuple[str, Data]:
+        return "hello", {"pid": self._known.pid, "group": self._random.choice(GROUPS)}
+
+    def nonsense(self) -> tuple[str, Data]:
+        """A request of any kind that lacks or breaks something."""
+        kind, data = self._random.choice(_MAKERS[:-1])(self)
+        broken: Data = dict(data)
+        name = self._random.choice(list(broken))
+        broken[name] = self._random.choice((None, -1, "", [], {"x": 1}))
+        return kind, broken
+
+
+_WEIGHTED = {
+    Requests.promise_get: 4,
+    Requests.promise_create: 16,
+    Requests.promise_settle: 8,
+    Requests.promise_register_callback: 5,
+    Requests.promise_register_listener: 5,
+    Requests.promise_search: 2,
+    Requests.task_get: 4,
+    Requests.task_create: 10,
+    Requests.task_acquire: 12,
+    Requests.task_release: 4,
+    Requests.task_fulfill: 6,
+    Requests.task_suspend: 12,
+    Requests.task_fence: 12,
+    Requests.task_heartbeat: 5,
+    Requests.hello: 1,
+    Requests.nonsense: 3,
+}
+_MAKERS = tuple(_WEIGHTED)
+_WEIGHTS = tuple(_WEIGHTED.values())

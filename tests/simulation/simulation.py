@@ -1,0 +1,247 @@
+"""One simulation, from its seed: servers, clients and faults, and in the end peace."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from msgspec import Struct
+
+from resonate_sdk.protocol import addresses, tags
+from resonate_store.store import Store
+from tests.invariants.liveness import unfinished, unsettled
+from tests.invariants.responses import Seen
+from tests.simulation import faults as weather
+from tests.simulation.broker import Broker
+from tests.simulation.client import Client
+from tests.simulation.database import Database, Run
+from tests.simulation.faults import Faults
+from tests.simulation.observer import Observer
+from tests.simulation.requests import GROUPS
+from tests.simulation.server import SimulatedServer
+from tests.simulation.world import World
+
+REQUESTS = 300
+RUN_MS_MAX = 3_600_000
+FAR_MS = 10_000_000  # later than every deadline that is drawn
+JUMPS_MS = (100, 5_000, 70_000)
+
+
+class Stores(Struct, frozen=True):
+    """Empty stores on one database.
+
+    Attributes:
+        each: one for each server.
+        run: runs their coroutines.
+        has_own_clock: whether the database has a clock of its own.
+    """
+
+    each: Sequence[Store]
+    run: Run
+    has_own_clock: bool
+
+
+OpenStores = Callable[[int, Callable[[], int]], AbstractContextManager[Stores]]
+"""Opens so many stores on one empty database that has this clock."""
+
+
+class Outcome(Struct, frozen=True):
+    """What a simulation came to.
+
+    Attributes:
+        digest: of its trace.
+        answers: how often each kind was answered with each status.
+    """
+
+    seed: int
+    digest: str
+    requests: int
+    steps: int
+    answers: Counter[tuple[str, int]]
+    trace: Sequence[str]
+
+
+class FailedError(AssertionError):
+    """A simulation has found something; the message says how to see it again."""
+
+    def __init__(self, seed: int, reason: str, trace: Sequence[str]) -> None:
+        self.seed = seed
+        self.reason = reason
+        self.trace = trace
+        again = f"./scripts/simulate --seeds 1 --first-seed {seed} --trace"
+        super().__init__(f"seed {seed}: {reason}\nrun it again with: {again}")
+
+    def __reduce__(self) -> tuple[type["FailedError"], tuple[int, str, Sequence[str]]]:
+        """How it gets from one process to another."""
+        return FailedError, (self.seed, self.reason, self.trace)
+
+
+def simulate(seed: int, open_stores: OpenStores) -> Outcome:
+    """Run the simulation of a seed.
+
+    Raises:
+        FailedError: an invariant does not hold.
+    """
+    world = World(seed)
+    servers = world.random.choice((1, 2, 2, 3))
+    with open_stores(servers, world.store_now_ms) as stores:
+        simulation = Simulation(world, stores)
+        try:
+            simulation.run()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise FailedError(seed, reason, world.trace) from error
+    observer = simulation.observer
+    requests = sum(client.sent for client in simulation.clients)
+    return Outcome(seed, world.digest(), requests, observer.steps, observer.answers, world.trace)
+
+
+class Simulation:
+    """Servers on one database, clients, and what goes wrong between them."""
+
+    def __init__(self, world: World, stores: Stores) -> None:
+        self.observer = Observer()
+        self._world = world
+        self._stores = stores
+        self._faults = weather.draw(world.random)
+        world.note(f"faults {self._faults}")
+        self._broker = Broker(world, self._weather)
+        self._database = Database(
+            stores.run, lambda: world.now_ms, world.store_now_ms, has_own_clock=stores.has_own_clock
+        )
+        self._window = world.random.choice((1, 3, 1_000))
+        self._batch = world.random.choice((1, 5, 50))
+        self._servers: dict[int, SimulatedServer | None] = {}
+        self._pause_ms = world.random.choice((20, 100, 400))
+        for number in range(len(stores.each)):
+            self._start_server(number)
+        seen = Seen()
+        groups = ("g", "g", "h", None)
+        self.clients = [
+            Client(world, self._weather, self._broker, seen, self._generation, f"{group}{n}", group)
+            for n, group in enumerate(groups)
+        ]
+
+    def run(self) -> None:
+        """Let clients and faults do their work, then let the servers finish theirs."""
+        for client in self.clients:
+            self._let_act(client)
+        self._world.after(1_000, self._each_second)
+        end_ms = self._world.now_ms + RUN_MS_MAX
+        self._world.run_while(lambda: self._sent < REQUESTS, end_ms)
+        assert self._sent >= REQUESTS, "the clients came to rest"
+        self._make_peace()
+        self._world.run(self._world.now_ms + 8_000)
+        for jump_ms in (20_000, 70_000, 700_000):
+            self._jump(jump_ms)
+            self._world.run(self._world.now_ms + 3_000)
+        self._check_idle()
+        self._jump(FAR_MS)
+        self._world.run(self._world.now_ms + 6_000)
+        self._jump(100_000)
+        self._world.run(self._world.now_ms + 6_000)
+        self._touch_all()
+        self._world.run(self._world.now_ms + 6_000)
+        self._check_end()
+
+    def _weather(self) -> Faults:
+        return self._faults
+
+    def _generation(self) -> int:
+        return self._sent // 60
+
+    @property
+    def _sent(self) -> int:
+        return sum(client.sent for client in self.clients)
+
+    def _let_act(self, client: Client) -> None:
+        def act() -> None:
+            if not client.is_honest:
+                client.act()
+                self._let_act(client)
+
+        self._world.after(1 + int(self._world.random.expovariate(1 / self._pause_ms)), act)
+
+    def _start_server(self, number: int) -> None:
+        self._world.note(f"server {number} starts")
+        self._servers[number] = SimulatedServer(
+            self._world,
+            self._weather,
+            self._database,
+            self._stores.each[number],
+            self._broker,
+            self.observer,
+            number=number,
+            window=self._window,
+            batch=self._batch,
+            clock_ahead_ms=self._world.random.choice((0, 0, -300_000, 300_000)),
+        )
+
+    def _each_second(self) -> None:
+        """What goes wrong by itself."""
+        world, faults = self._world, self._faults
+        if faults is weather.NONE:
+            return
+        world.after(1_000, self._each_second)
+        if world.happens(faults.clock_jump):
+            self._jump(world.random.choice(JUMPS_MS))
+        for number, server in self._servers.items():
+            if server is None:
+                continue
+            if world.happens(faults.server_crash):
+                self._kill(number, server)
+            elif world.happens(faults.server_freeze):
+                server.freeze(world.random.choice((100, 2_000, 8_000)))
+            elif world.happens(faults.server_deaf):
+                server.deafen()
+                world.after(world.random.choice((100, 9_000)), server.hear)
+
+    def _kill(self, number: int, server: SimulatedServer) -> None:
+        server.die()
+        self._servers[number] = None
+        self._world.after(
+            self._world.random.choice((10, 500, 5_000)), lambda: self._start_server(number)
+        )
+
+    def _jump(self, ms: int) -> None:
+        self._world.note(f"the clock of the store jumps by {ms} ms")
+        self._world.ahead_ms += ms
+
+    def _make_peace(self) -> None:
+        self._world.note("peace")
+        self._faults = weather.NONE
+        for client in self.clients:
+            client.is_honest = True
+        for group in GROUPS:
+            self.clients[0].ask([("hello", {"pid": self.clients[0].pid, "group": group})])
+
+    def _check_idle(self) -> None:
+        """Workers have taken whatever was to be had, and nothing is due or owed."""
+        stored, now_ms = self.observer.stored, self._world.store_now_ms()
+        left = list(unfinished(stored, now_ms))
+        for promise in stored.promises.values():
+            task = promise.task
+            if task is None or task.state not in ("pending", "acquired"):
+                continue
+            target = addresses.parse(promise.tags[tags.TARGET])
+            is_waiting = task.retry_at_ms is not None and task.retry_at_ms > now_ms
+            is_reachable = target.cast == "any" or target.pid in self._pids
+            if is_reachable and not (is_waiting and task.hint_at_ms is None):
+                left.append(f"109: nobody has carried out {promise}")
+        assert not left, "\n".join(left)
+
+    @property
+    def _pids(self) -> list[str]:
+        return [client.pid for client in self.clients]
+
+    def _touch_all(self) -> None:
+        """Read each promise: an internal one is settled when somebody looks."""
+        ids = sorted(self.observer.stored.promises)
+        for start in range(0, len(ids), 100):
+            some = ids[start : start + 100]
+            self.clients[-1].ask([("promise.get", {"id": id}) for id in some])
+
+    def _check_end(self) -> None:
+        stored = self.observer.stored
+        self.observer.check_stored(self._database.snapshot(self._stores.each[0]))
+        left = [*unfinished(stored, self._world.store_now_ms()), *unsettled(stored)]
+        assert not left, "\n".join(left)

@@ -1,0 +1,16 @@
+"""Simulations find bugs: each of those that are planted here, within the first seeds."""
+
+import pytest
+
+from tests.simulation import runner
+from tests.simulation.planted import BUGS, Bug
+
+SEEDS_MAX = 100
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_found(bug: Bug):
+    with bug.planted():
+        found = (runner.run_some([seed]).failures for seed in range(SEEDS_MAX))
+
+        assert any(found), f"no seed below {SEEDS_MAX} has noticed: {bug.name}"
