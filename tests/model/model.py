@@ -249,6 +249,26 @@ def task_heartbeat(draft: Draft, data: Json) -> Result:
     return OK, {}
 
 
+def task_halt(draft: Draft, data: Json) -> Result:
+    promise = draft.look(data["id"])
+    if promise is None or promise.task is None:
+        return MISSING, None
+    if promise.task.state == "fulfilled":
+        return CONFLICT, None
+    draft.put_task(promise, _free(promise.task, "halted"))
+    return OK, {}
+
+
+def task_continue(draft: Draft, data: Json) -> Result:
+    promise = draft.look(data["id"])
+    if promise is None or promise.task is None:
+        return MISSING, None
+    if promise.task.state != "halted":
+        return CONFLICT, None
+    draft.put_task(promise, _free(promise.task, "pending"))
+    return OK, {}
+
+
 KINDS: dict[str, Callable[[Draft, Json], Result]] = {
     "promise.get": promise_get,
     "promise.create": promise_create,
@@ -263,4 +283,6 @@ KINDS: dict[str, Callable[[Draft, Json], Result]] = {
     "task.suspend": task_suspend,
     "task.fence": task_fence,
     "task.heartbeat": task_heartbeat,
+    "task.halt": task_halt,
+    "task.continue": task_continue,
 }

@@ -17,6 +17,7 @@ from resonate_broker.kernel.submissions import (
     ReadQueued,
     ReadQueuedGroups,
     Search,
+    SearchTasks,
     StoreFailed,
     Write,
     Written,
@@ -186,7 +187,7 @@ class SimulatedAIO:
                 return self._database.queued(self._store, group, limit)
             case ReadQueuedGroups(limit=limit):
                 return self._database.queued_groups(self._store, limit)
-            case Search(tags=tags, after=after, limit=limit):
-                return self._database.search(self._store, tags, after, limit)
+            case Search() | SearchTasks():
+                return self._database.search(self._store, submission)
             case Begin() | Write():
                 raise AssertionError("carried out elsewhere")

@@ -29,6 +29,7 @@ from resonate_sdk.protocol.responses import (
     PromisePage,
     TaskData,
     TaskGranted,
+    TaskPage,
 )
 from tests.invariants.responses import Seen
 from tests.simulation.broker import Broker
@@ -38,7 +39,11 @@ from tests.simulation.world import World
 
 LEASE_MS = 15_000
 AGAIN_MS = 2_000
-BESIDE = ("hello", "promise.search")  # what they answer comes from beside the batches
+BESIDE = (
+    "hello",
+    "promise.search",
+    "task.search",
+)  # what they answer comes from beside the batches
 _encode = msgspec.json.encode
 
 
@@ -154,6 +159,8 @@ class Client:
                     self._known.held.pop(promise.id, None)
             case PromisePage(promises=promises):
                 self._known.promises |= {promise.id: promise for promise in promises}
+            case TaskPage(tasks=tasks):
+                self._known.tasks |= {task.id: task for task in tasks}
             case TaskData(task=task):
                 self._known.tasks[task.id] = task
             case Fenced(action=action):

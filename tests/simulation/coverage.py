@@ -17,9 +17,12 @@ _BY_KIND: dict[str, tuple[int, ...]] = {
     "task.suspend": (200, 300, 400, 404, 409, 422),
     "task.fence": (200, 400, 404, 409),
     "task.heartbeat": (200, 400),
+    "task.halt": (200, 400, 404, 409),
+    "task.continue": (200, 400, 404, 409),
+    "task.search": (200, 400, 503),
     "hello": (200, 400),
 }
 UNDECIDED = 500  # by a commit of unknown fate, or a value that the database refuses
 WANTED = {(kind, status) for kind, statuses in _BY_KIND.items() for status in statuses} | {
-    (kind, UNDECIDED) for kind in KINDS if kind not in ("hello", "promise.search")
+    (kind, UNDECIDED) for kind in KINDS if kind not in ("hello", "promise.search", "task.search")
 }

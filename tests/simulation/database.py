@@ -5,11 +5,12 @@ who begins waits for what it names and skips awaiters that somebody else holds. 
 of its own; it never comes to them, because one thread must not wait for itself.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from resonate_broker.kernel.submissions import Search, SearchTasks
 from resonate_store.state import Changes, Due, Loaded, LoadSet, Page, Snapshot
 from resonate_store.store import Store, Transaction
 
@@ -116,9 +117,13 @@ class Database:
         later = (timer.due_at_ms for timer in found.timers if timer.due_at_ms > now_ms)
         return Due(now_ms=now_ms, timers=due, next_at_ms=next(later, None))
 
-    def search(self, store: Store, tags: Mapping[str, str], after: str | None, limit: int) -> Page:
-        """Find promises by tags."""
-        page = self._run(store.search(tags, after, limit))
+    def search(self, store: Store, search: Search | SearchTasks) -> Page:
+        """Find promises by tags, or tasks by state."""
+        match search:
+            case Search(tags=tags, after=after, limit=limit, states=states):
+                page = self._run(store.search(tags, after, limit, states))
+            case SearchTasks(state=state, after=after, limit=limit):
+                page = self._run(store.search_tasks(state, after, limit))
         return replace(page, now_ms=self._store_now_ms())
 
     def queued(self, store: Store, group: str, limit: int) -> tuple[str, ...]:

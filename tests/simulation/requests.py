@@ -267,6 +267,18 @@ class Requests:
         refs = [{"id": id, "version": version} for id, version in held]
         return "task.heartbeat", {"pid": pid, "tasks": refs}
 
+    def task_halt(self) -> tuple[str, Data]:
+        return "task.halt", {"id": self._targeted_id()}
+
+    def task_continue(self) -> tuple[str, Data]:
+        halted = [id for id, task in self._known.tasks.items() if task.state == "halted"]
+        id = self._random.choice(halted) if halted else self._targeted_id()
+        return "task.continue", {"id": id}
+
+    def task_search(self) -> tuple[str, Data]:
+        state = self._random.choice(("pending", "acquired", "suspended", "halted", "fulfilled"))
+        return "task.search", {"state": state, "limit": self._random.choice((3, 100))}
+
     def hello(self) -> tuple[str, Data]:
         return "hello", {"pid": self._known.pid, "group": self._random.choice(GROUPS)}
 
@@ -294,6 +306,9 @@ _WEIGHTED = {
     Requests.task_suspend: 12,
     Requests.task_fence: 12,
     Requests.task_heartbeat: 5,
+    Requests.task_halt: 3,
+    Requests.task_continue: 4,
+    Requests.task_search: 2,
     Requests.hello: 1,
     Requests.nonsense: 3,
 }

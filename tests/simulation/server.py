@@ -26,7 +26,7 @@ from tests.simulation.observer import ObservedDispatch, ObservedSystem, Observer
 from tests.simulation.world import World
 
 UNDECIDED = (responses.INTERNAL, responses.UNAVAILABLE)
-STATELESS = ("hello", "promise.search")  # what they answer is not decided by a batch
+STATELESS = ("hello", "promise.search", "task.search")  # what they answer is not decided by a batch
 
 
 class _Open:
