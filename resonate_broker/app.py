@@ -5,10 +5,12 @@ import logging
 import signal
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from resonate_broker.aio.aio import EventLoopAIO
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
+from resonate_broker.api.history import HistoryRecorder
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.background import TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
@@ -49,7 +51,15 @@ class Server:
         dispatch = Dispatch(windows, self._wake_top_up)
         guard = LeaseGuard()
         kernel_limits = Limits(submissions=config.kernel.submissions, batch=config.kernel.batch)
-        self._system = System(self._aio, dispatch, forget_listeners, kernel_limits)
+        self._recorder = _recorder(config)
+        self._system = System(
+            self._aio,
+            dispatch,
+            forget_listeners,
+            kernel_limits,
+            recorder=self._recorder,
+            is_strict=config.strict,
+        )
         self._top_up = TopUp(windows, dispatch, self._store_now_ms)
         register_operations(
             self._system,
@@ -59,8 +69,14 @@ class Server:
         )
         register_background(self._system, dispatch, guard, self._top_up)
         self._driver = Driver(self._system)
-        admins = config.debug.admins if config.debug.enabled else ()
-        self._api = SubmissionApi(self._system, names, self._driver.wake, admins)
+        self._api = SubmissionApi(
+            self._system,
+            names,
+            self._driver.wake,
+            admins=config.debug.admins if config.debug.enabled else (),
+            is_recorded=self._recorder is not None,
+            is_strict=config.strict,
+        )
         self._link = Link(
             config.url,
             names,
@@ -84,6 +100,13 @@ class Server:
         Raises:
             StartError: RabbitMQ cannot be reached or refuses what a server needs.
         """
+        try:
+            await self._run(stop, on_ready)
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()
+
+    async def _run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         silence_libraries()
         await self._check(stop)
         if stop.is_set():
@@ -150,6 +173,17 @@ class Server:
 
     def _store_now_ms(self) -> int:
         return self._system.store_now_ms
+
+
+def _recorder(config: Config) -> HistoryRecorder | None:
+    if not config.record_history:
+        return None
+    try:
+        return HistoryRecorder(Path(config.record_history))
+    except OSError as error:
+        raise StartError(
+            f"record_history: cannot append to {config.record_history}: {error.strerror}"
+        ) from error
 
 
 async def serve(config: Config, on_ready: Callable[[], None]) -> None:

@@ -70,6 +70,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         namespace: prefix of all queues, and schema in the database.
         partitions: submission queues; requests of one execution tree go to the same.
         log_level: of the log on standard error.
+        record_history: a file that every decided request is appended to, for checkers of
+            histories; empty for none.
+        strict: whether answers have nothing that the protocol does not name, and searches are
+            answered 501.
     """
 
     url: str = "amqp://guest:guest@localhost:5672/"
@@ -77,6 +81,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     namespace: Annotated[str, Meta(pattern=rf"^{limits.NAMESPACE_PATTERN}\Z")] = "resonate"
     partitions: Annotated[int, Meta(ge=1, le=topology.PARTITIONS_MAX)] = 1
     log_level: str = "info"
+    record_history: str = ""
+    strict: bool = False
     kernel: KernelConfig = KernelConfig()
     shutdown: ShutdownConfig = ShutdownConfig()
     debug: DebugConfig = DebugConfig()

@@ -1,5 +1,6 @@
 """One message of requests, from its arrival to its acknowledgement."""
 
+import time
 from collections.abc import Sequence
 
 from resonate_broker.kernel.batch import Chain, Link
@@ -19,14 +20,26 @@ class Incoming:
         items: its requests, well formed or not.
         next: the first one that has not been handed to the kernel.
         open: how many have no answer yet.
+        arrived_ns: when it came, on a clock that never runs backwards.
     """
 
-    __slots__ = ("_chains", "consumer", "delivery", "is_array", "items", "next", "open", "reply_to")
+    __slots__ = (
+        "_chains",
+        "arrived_ns",
+        "consumer",
+        "delivery",
+        "is_array",
+        "items",
+        "next",
+        "open",
+        "reply_to",
+    )
 
     def __init__(
         self, delivery: Delivery, consumer: Consumer, reply_to: str | None, body: Body
     ) -> None:
         """A delivery of which nothing has been done."""
+        self.arrived_ns = time.monotonic_ns()
         self.delivery = delivery
         self.consumer = consumer
         self.reply_to = reply_to

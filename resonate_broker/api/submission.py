@@ -6,9 +6,13 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
+from msgspec.structs import replace
+
+from resonate_broker.api import strict
 from resonate_broker.api.deliveries import Incoming
 from resonate_broker.api.replies import Replies, Reply
 from resonate_broker.kernel.entries import SQE
+from resonate_broker.kernel.recording import Caller
 from resonate_broker.kernel.system import Completed, Submitted, System
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
@@ -32,7 +36,10 @@ class SubmissionApi:
         system: System,
         names: Names,
         wake: Callable[[], None],
+        *,
         admins: Collection[str] = (),
+        is_recorded: bool = False,
+        is_strict: bool = False,
     ) -> None:
         """Hand requests to a kernel.
 
@@ -41,7 +48,11 @@ class SubmissionApi:
             names: of the queues; answers go to no others.
             wake: asks for a `flush` soon.
             admins: users that may ask for `debug.*`.
+            is_recorded: whether the kernel has a recorder, which wants to know who asks.
+            is_strict: whether what the protocol does not name is left out.
         """
+        self._is_recorded = is_recorded
+        self._is_strict = is_strict
         self._system = system
         self._names = names
         self._wake = wake
@@ -115,12 +126,26 @@ class SubmissionApi:
                 link = incoming.link(head.chain)
                 solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
                 callback = partial(self._completed, incoming, item)
-                sqe = SQE(Submitted(request, link, solitary, item.now_ms), callback)
+                caller = self._caller(incoming, item) if self._is_recorded else None
+                if self._is_strict:
+                    request = strict.request(request)
+                    if request is None:
+                        if link is not None:
+                            link.fail()
+                        callback(Completed(strict.NOT_SERVED, 0))
+                        return True
+                sqe = SQE(Submitted(request, link, solitary, item.now_ms, caller), callback)
                 # In a chain it may need the version that the item before it is granted.
                 is_urgent = isinstance(request, TaskHeartbeat) and link is None
                 return self._system.submit(sqe, urgent=is_urgent)
 
+    def _caller(self, incoming: Incoming, item: Decoded) -> Caller:
+        client = incoming.reply_to or incoming.delivery.routing_key
+        return Caller(client, item.head.correlation_id, incoming.arrived_ns)
+
     def _completed(self, incoming: Incoming, item: Decoded, completed: Completed) -> None:
+        if self._is_strict:
+            completed = replace(completed, answer=strict.answer(completed.answer))
         if incoming.reply_to is not None:
             reply_to, correlation_id = incoming.reply_to, item.head.correlation_id
             self._reply(incoming, reply_to, item.kind, correlation_id, completed)

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from resonate_broker.cli import dev, invoke, migrate, promises, schedules, serve, tree
+from resonate_broker.cli import (
+    dev,
+    history,
+    invoke,
+    migrate,
+    promises,
+    schedules,
+    serve,
+    tree,
+)
 from resonate_broker.cli.exits import CommandError, ExitCode, failure_of
 from resonate_broker.cli.output import report
 
@@ -89,6 +98,7 @@ app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
 app.command("invoke", epilog=invoke.EXAMPLES, cls=invoke.InvokeCommand)(invoke.invoke)
 app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
 app.add_typer(promises.app, name="promises")
+app.add_typer(history.app, name="history")
 app.add_typer(promises.app, name="promise", hidden=True)
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(schedules.app, name="schedule", hidden=True)

@@ -139,10 +139,11 @@ class Batch:
         )
 
     def decide(
-        self, loaded: Loaded, now_ms: int, dispatcher: Dispatcher
+        self, loaded: Loaded, now_ms: int, dispatcher: Dispatcher, *, is_strict: bool = False
     ) -> Decided | Again | Crashed:
         """Let the members decide, one after the other."""
-        state = self._state = WorkingState(self.load(), loaded, now_ms)
+        state = WorkingState(self.load(), loaded, now_ms, is_strict=is_strict)
+        self._state = state
         failed = set[Chain]()  # durable only when the batch is
         for member in self.members:
             link = member.link

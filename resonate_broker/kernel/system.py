@@ -24,6 +24,7 @@ from resonate_broker.kernel.clock import StoreClock
 from resonate_broker.kernel.coroutine import Body, Coroutine
 from resonate_broker.kernel.entries import CQE, SQE
 from resonate_broker.kernel.queues import BoundedQueue
+from resonate_broker.kernel.recording import Caller, Recorder, Run
 from resonate_broker.kernel.scheduler import Scheduler
 from resonate_broker.kernel.submissions import (
     AioCompletion,
@@ -77,12 +78,14 @@ class Submitted(Struct, frozen=True):
         link: its place in the chain it is an item of.
         solitary: if not None, it shares its batch only with requests of the same number.
         now_ms: the instant at which it is decided, if not that of the store.
+        caller: who asks, if that is to be recorded.
     """
 
     request: Request
     link: Link | None = None
     solitary: int | None = None
     now_ms: int | None = None
+    caller: Caller | None = None
 
 
 class Completed(Struct, frozen=True):
@@ -145,6 +148,9 @@ class System:
         dispatcher: Dispatcher,
         on_told: Callable[[tuple[Outgoing, ...]], Body],
         limits: Limits | None = None,
+        *,
+        recorder: Recorder | None = None,
+        is_strict: bool = False,
     ) -> None:
         """Make a kernel without requests.
 
@@ -153,8 +159,13 @@ class System:
             dispatcher: sees what the batches change and send.
             on_told: makes the coroutine that forgets listeners which have been told.
             limits: how much it takes at a time.
+            recorder: is told what is decided, if somebody wants to know.
+            is_strict: whether preloads are those of the protocol, without what a replay needs
+                besides.
         """
         self.limits = limits or Limits()
+        self._recorder = recorder
+        self._is_strict = is_strict
         self.clock = StoreClock()
         self._aio = aio
         self._dispatcher = dispatcher
@@ -336,6 +347,14 @@ class System:
         link = sqe.submission.link
         if link is not None and not completed.answer.is_ok:
             link.fail()
+        caller = sqe.submission.caller
+        if (
+            self._recorder is not None
+            and caller is not None
+            and completed.answer.status == responses.MALFORMED
+        ):
+            request = sqe.submission.request
+            self._recorder.refuse(Run(request, caller, completed.answer, completed.now_ms))
         self._completed.append(CQE(completed, sqe.callback))
 
     def _submit(self, coroutine: Coroutine, submission: Any) -> None:
@@ -437,8 +456,10 @@ class System:
         if batch.began_at_ms is None:
             batch.began_at_ms = self._now_ms
         now_ms = self.clock.last_ms if batch.now_ms is None else batch.now_ms
-        match batch.decide(loaded, now_ms, self._dispatcher):
+        match batch.decide(loaded, now_ms, self._dispatcher, is_strict=self._is_strict):
             case Decided(changes=changes):
+                if self._recorder is not None:
+                    self._recorder.intend(self._runs(batch))
                 self._effect(Write(changes), self._written)
             case Again():
                 batch.restart()
@@ -460,7 +481,20 @@ class System:
             case _:
                 self._failed(batch, StoreFailed("aborted", f"{completion}"))
 
+    def _runs(self, batch: Batch) -> Sequence[Run]:
+        """What a batch that has decided is about to answer."""
+        runs: list[Run] = []
+        for member in batch.members:
+            sqe = self._requests.get(member.coroutine)
+            caller = None if sqe is None else sqe.submission.caller
+            if sqe is not None and caller is not None and member.answer is not None:
+                request = sqe.submission.request
+                runs.append(Run(request, caller, member.answer, batch.state.now_ms))
+        return runs
+
     def _committed(self, batch: Batch) -> None:
+        if self._recorder is not None:
+            self._recorder.end("committed")
         self._batch = None
         for timer in batch.state.armed:
             self.wake(SWEEP, timer.due_at_ms)
@@ -485,6 +519,8 @@ class System:
 
     def _failed(self, batch: Batch, failed: StoreFailed) -> None:
         """Nothing of the batch has left the kernel: run it again, or say that it failed."""
+        if self._recorder is not None:
+            self._recorder.end("unknown" if failed.outcome == "unknown" else "aborted")
         batch.restart()
         if batch.began_at_ms is None:
             batch.began_at_ms = self._now_ms

@@ -26,15 +26,19 @@ from resonate_store.state import (
 class WorkingState:
     """Rows under lock, as the coroutines of one batch see and change them."""
 
-    def __init__(self, load: LoadSet, loaded: Loaded, now_ms: int) -> None:
+    def __init__(
+        self, load: LoadSet, loaded: Loaded, now_ms: int, *, is_strict: bool = False
+    ) -> None:
         """Start from what was loaded.
 
         Args:
             load: what was asked for: a name in it that was not found does not exist.
             loaded: what was found.
             now_ms: the instant of the batch.
+            is_strict: whether a family is the branch alone, as the protocol has it.
         """
         self.now_ms = now_ms
+        self._is_strict = is_strict
         self.hints = Counter[str]()  # hints of this batch for the queues of groups
         self._outgoing: list[Outgoing] = []
         self._named = frozenset(load.ids)
@@ -213,7 +217,7 @@ class WorkingState:
 
     def _file(self, promise: Promise) -> None:
         branch, parent, id = promise.branch, promise.parent, promise.id
-        if branch is not None and branch != id:
+        if branch is not None and (branch != id or self._is_strict):
             self._branches.setdefault(branch, {})[id] = None
         elif branch is not None and parent is not None and parent != id:
             self._remote_children.setdefault(parent, {})[id] = None

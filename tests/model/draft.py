@@ -14,12 +14,13 @@ class Draft:
     settlement, or in steps of their own. So there are two drafts of each request.
     """
 
-    def __init__(self, state: State, now: int, *, is_eager: bool) -> None:
+    def __init__(self, state: State, now: int, *, is_eager: bool, is_strict: bool = False) -> None:
         self.promises = dict(state.promises)
         self.callbacks = dict(state.callbacks)
         self.listeners = dict(state.listeners)
         self.now = now
         self._is_eager = is_eager
+        self._is_strict = is_strict
 
     def state(self) -> State:
         """What the draft has become."""
@@ -80,9 +81,9 @@ class Draft:
         members = {
             id
             for id, promise in self.promises.items()
-            if promise.tags.get("resonate:branch") == branch and id != branch
+            if promise.tags.get("resonate:branch") == branch and (self._is_strict or id != branch)
         }
-        called = self._called_by({branch, *members})
+        called = set[str]() if self._is_strict else self._called_by({branch, *members})
         shown: list[Json] = []
         for id in sorted((members | called) - {root.id}):
             promise = self.look(id)

@@ -16,15 +16,30 @@ from tests.model.state import NOBODY, Json, Promise, State, Task
 Result = tuple[int, Json]
 OK, REDIRECT, MALFORMED, MISSING, CONFLICT, UNFIT = 200, 300, 400, 404, 409, 422
 _ADDRESS = re.compile(
-    r"amqp://(any@[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?|uni@[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64})"
+    r"(amqp|poll)://(any@[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?|uni@[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64})"
 )
 
 
 def step(
-    state: State, kind: str, data: Json, now: int, *, is_eager: bool = True
+    state: State,
+    kind: str,
+    data: Json,
+    now: int,
+    *,
+    is_eager: bool = True,
+    is_strict: bool = False,
 ) -> tuple[State, int, Json]:
-    """Carry out one request."""
-    draft = Draft(state, now, is_eager=is_eager)
+    """Carry out one request.
+
+    Args:
+        state: what is before it.
+        kind: of the request.
+        data: of the request.
+        now: the instant of it.
+        is_eager: whether a settlement wakes awaiters itself: the specification leaves that open.
+        is_strict: whether preloads are branches and nothing more.
+    """
+    draft = Draft(state, now, is_eager=is_eager, is_strict=is_strict)
     status, answer = KINDS[kind](draft, data)
     return draft.state(), status, answer
 
@@ -136,7 +151,7 @@ def _granted(draft: Draft, promise: Promise, data: Json) -> Result:
     answer: dict[str, Any] = {
         "task": promise.task.shown(promise.id),
         "promise": promise.shown(),
-        "preload": draft.preload(promise) if data["preload"] else [],
+        "preload": draft.preload(promise) if data.get("preload", True) else [],
     }
     return OK, answer
 
@@ -212,7 +227,9 @@ def task_suspend(draft: Draft, data: Json) -> Result:
     if any(other.state != "pending" for other in awaited):
         promise = draft.put_task(promise, task)
         settled = [other.shown() for other in awaited if other.state != "pending"]
-        return REDIRECT, {"preload": draft.preload(promise) if data["preload"] else settled}
+        return REDIRECT, {
+            "preload": draft.preload(promise) if data.get("preload", True) else settled
+        }
     for other in awaited:
         draft.await_(other.id, promise.id)
     draft.put_task(promise, _free(task, "suspended"))
@@ -231,7 +248,7 @@ def task_fence(draft: Draft, data: Json) -> Result:
         head["corrId"] = action["head"]["corrId"]
     answer: dict[str, Any] = {
         "action": {"kind": action["kind"], "head": head, "data": inner},
-        "preload": draft.preload(promise) if data["preload"] else [],
+        "preload": draft.preload(promise) if data.get("preload", True) else [],
     }
     return OK, answer
 

@@ -23,6 +23,7 @@ COMMANDS = [
     ("promises", "resolve"),
     ("promises", "reject"),
     ("promises", "cancel"),
+    ("history", "export"),
 ]
 OPTION = re.compile(r"│\s+(?:\*\s+)?(--[a-z-]+)(.*)│")
 

@@ -4,9 +4,19 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_broker.kernel.submissions import Outgoing
+from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import tags
-from resonate_store.state import Callback, Changes, Listener, Promise, Timer
+from resonate_store.state import (
+    Callback,
+    Changes,
+    Listener,
+    Loaded,
+    LoadSet,
+    Promise,
+    Timer,
+)
 from tests.unit.broker.builders import (
+    NOW,
     make_news,
     make_outgoing,
     make_promise,
@@ -301,3 +311,18 @@ def test_a_family_shows_locked_rows_as_they_are_now_and_those_born_in_this_batch
         ("r.1", "resolved"),
         ("r.2", "pending"),
     ]
+
+
+def test_a_strict_family_is_the_branch_alone_with_its_root():
+    root = make_promise("r", tags={tags.BRANCH: "r"})
+    member = make_promise("r.1", tags={tags.BRANCH: "r", tags.PARENT: "r"})
+    called = make_promise("r.2", tags={tags.BRANCH: "r.2", tags.PARENT: "r"})
+    load = LoadSet(ids=("r.1",), preload=("r.1",))
+    loaded = Loaded(now_ms=NOW, promises=(member,), related=(called, root, member))
+
+    strict, ours = (
+        WorkingState(load, loaded, NOW, is_strict=is_strict) for is_strict in (True, False)
+    )
+
+    assert [promise.id for promise in strict.family(member)] == ["r"]
+    assert [promise.id for promise in ours.family(member)] == ["r.2"]

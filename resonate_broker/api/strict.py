@@ -1,0 +1,45 @@
+"""What strict mode leaves out: everything that the protocol does not name."""
+
+from msgspec.structs import replace
+
+from resonate_sdk.protocol.requests import (
+    PromiseSearch,
+    Request,
+    TaskAcquire,
+    TaskCreate,
+    TaskFence,
+    TaskSearch,
+    TaskSuspend,
+)
+from resonate_sdk.protocol.responses import (
+    Answer,
+    Beaten,
+    Fenced,
+    Nothing,
+    Redirected,
+    TaskGranted,
+)
+
+NOT_SERVED = Answer(501, "searches are not part of the protocol, and this server is strict")
+
+
+def request(asked: Request) -> Request | None:
+    """The request without our own fields; None if it is one that is not answered at all."""
+    match asked:
+        case PromiseSearch() | TaskSearch():
+            return None
+        case TaskCreate() | TaskAcquire() | TaskFence() | TaskSuspend():
+            return asked if asked.preload else replace(asked, preload=True)
+        case _:
+            return asked
+
+
+def answer(given: Answer) -> Answer:
+    """The answer without our own fields."""
+    match given.data:
+        case Beaten():
+            return Answer(given.status, Nothing())
+        case TaskGranted() | Fenced() | Redirected() as data:
+            return Answer(given.status, replace(data, preload_cut=False))
+        case _:
+            return given

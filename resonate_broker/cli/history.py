@@ -1,0 +1,45 @@
+"""`resonate history`: what a server has recorded."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resonate_broker.api.history import HistoryError, final_lines
+from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.output import Output
+from resonate_broker.cli.settings import AsJson
+
+EXAMPLES = "Example: resonate history export recorded.jsonl --output history.jsonl"
+
+app = typer.Typer(no_args_is_help=True, help="What a server has recorded with record_history.")
+
+
+@app.command(epilog=EXAMPLES)
+def export(
+    recorded: Annotated[Path, typer.Argument(help="The file that record_history names.")],
+    output: Annotated[
+        Path | None, typer.Option(help="A file for it; without, it is printed.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a history out of a recording, for a linearizability checker: one line per request.
+
+    The servers should have ended: what is under way counts as lost.
+    """
+    try:
+        lines = [line + b"\n" for line in final_lines(recorded.read_bytes().splitlines())]
+    except OSError as error:
+        raise CommandError(f"cannot read {recorded}: {error.strerror}", ExitCode.USAGE) from error
+    except HistoryError as error:
+        raise CommandError(f"{recorded}: {error}", ExitCode.USAGE) from error
+    if output is None:
+        sys.stdout.write(b"".join(lines).decode())
+        return
+    try:
+        output.write_bytes(b"".join(lines))
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror}", ExitCode.USAGE) from error
+    document = {"requests": len(lines), "file": str(output)}
+    Output(as_json=as_json).show(document, (f"Wrote {len(lines)} requests to {output}",))

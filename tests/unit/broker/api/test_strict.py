@@ -1,0 +1,43 @@
+import pytest
+from msgspec.structs import replace
+
+from resonate_broker import rules
+from resonate_broker.api import strict
+from resonate_sdk.protocol.records import TaskRef
+from resonate_sdk.protocol.requests import (
+    PromiseGet,
+    PromiseSearch,
+    Request,
+    TaskAcquire,
+    TaskSearch,
+)
+from resonate_sdk.protocol.responses import OK, Answer, Beaten, Nothing, TaskGranted
+from tests.unit.broker.builders import make_targeted
+
+
+@pytest.mark.parametrize("search", [PromiseSearch(), TaskSearch()], ids=lambda each: each.kind)
+def test_searches_are_not_served(search: Request):
+    assert strict.request(search) is None
+    assert strict.NOT_SERVED.status == 501
+
+
+def test_nobody_goes_without_a_preload():
+    acquire = TaskAcquire(id="t", version=0, pid="w", lease_ms=5, preload=False)
+
+    assert strict.request(acquire) == replace(acquire, preload=True)
+    assert strict.request(PromiseGet(id="t")) == PromiseGet(id="t")
+
+
+def test_answers_have_only_what_the_protocol_names():
+    lost = Beaten(lost=(TaskRef(id="t", version=1),))
+    promise = make_targeted("t", "acquired")
+    granted = TaskGranted(
+        task=rules.task_record(promise),
+        promise=rules.record(promise),
+        preload=(),
+        preload_cut=True,
+    )
+
+    assert strict.answer(Answer(OK, lost)) == Answer(OK, Nothing())
+    assert strict.answer(Answer(OK, granted)) == Answer(OK, replace(granted, preload_cut=False))
+    assert strict.answer(Answer(409, "no")) == Answer(409, "no")
