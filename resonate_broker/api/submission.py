@@ -134,7 +134,7 @@ class SubmissionApi:
                             link.fail()
                         callback(Completed(strict.NOT_SERVED, 0))
                         return True
-                sqe = SQE(Submitted(request, link, solitary, item.now_ms, caller), callback)
+                sqe = SQE(Submitted(request, link, solitary, item.now_ms, caller=caller), callback)
                 # In a chain it may need the version that the item before it is granted.
                 is_urgent = isinstance(request, TaskHeartbeat) and link is None
                 return self._system.submit(sqe, urgent=is_urgent)

@@ -42,7 +42,7 @@ def recorded() -> tuple[Bench, Noted]:
 def submit(bench: Bench, *requests: Item, chain: Chain | None = None) -> None:
     for request in requests:
         link = None if chain is None else chain.link()
-        submitted = Submitted(request, link, None, CALLER)
+        submitted = Submitted(request, link, caller=CALLER)
         assert bench.system.submit(SQE(submitted, lambda completed: None))
     bench.tick()
 
