@@ -1,7 +1,7 @@
 """The result of an execution, to be waited for."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, TimeoutError as FutureTimeoutError
 from typing import Any, Generic, TypeVar
 
@@ -20,14 +20,22 @@ class Handle(Generic[T]):
         future: gets the value, or the exception that the promise was rejected with.
     """
 
-    def __init__(self, id: str, future: "Future[T]", created: "Future[None]") -> None:
+    def __init__(
+        self,
+        id: str,
+        future: "Future[T]",
+        created: "Future[None]",
+        cancel: Callable[[bool], None] | None = None,
+    ) -> None:
         """Made by the client.
 
         Args:
             id: of the promise.
             future: is completed when the promise settles.
             created: is completed when the promise exists, or could not be made.
+            cancel: cancels it, with its descendants or alone.
         """
+        self._cancel = cancel
         self.id = id
         self.future = future
         self._created = created
@@ -75,6 +83,16 @@ class Handle(Generic[T]):
                 f"promise {self.id!r} was not created within {timeout} s of waiting"
             ) from None
         return self
+
+    def cancel(self, *, tree: bool = True) -> None:
+        """Cancel the promise: `result` raises `CanceledError` if it was not settled before.
+
+        Args:
+            tree: cancel also everything pending that was called for it.
+        """
+        assert self._cancel is not None, "the client has made this handle"
+        self.created()
+        self._cancel(tree)
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait without blocking the event loop."""

@@ -13,7 +13,7 @@ from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import AlreadySettledError, UsageError
 from resonate_sdk.options import Seconds, make_options, seconds
 from resonate_sdk.protocol import limits, records, tags as tag
-from resonate_sdk.protocol.records import PromiseState, SettleState, Value
+from resonate_sdk.protocol.records import EMPTY, PromiseState, SettleState, Value
 from resonate_sdk.protocol.requests import (
     PromiseCreate,
     PromiseGet,
@@ -229,9 +229,43 @@ class Promises:
             value = self._value(error, data, headers)
         return self._settle(id, "rejected", value, strict=strict)
 
-    def cancel(self, id: str, value: Any = None, *, strict: bool = False) -> PromiseRecord[Any]:
-        """Cancel a promise; args and errors as `resolve`."""
-        return self._settle(id, "rejected_canceled", self._codec.encode(value), strict=strict)
+    def cancel(
+        self, id: str, value: Any = None, *, strict: bool = False, tree: bool = False
+    ) -> PromiseRecord[Any]:
+        """Cancel a promise: whoever waits for it gets `CanceledError`.
+
+        Args:
+            id: its name.
+            value: what it tells about that.
+            strict: refuse if it is settled in another state.
+            tree: cancel also everything pending that was called for it, and for that in turn.
+
+        Raises:
+            NotFoundError: there is none.
+            AlreadySettledError: `strict`, and it is settled in another state.
+        """
+        encoded = self._codec.encode(value)
+        record = self._settle(id, "rejected_canceled", encoded, strict=strict)
+        if tree:
+            for descendant in self._descendants(record):
+                self._settle(descendant, "rejected_canceled", EMPTY, strict=False)
+        return record
+
+    def _descendants(self, record: PromiseRecord[Any]) -> Iterator[str]:
+        """Pending promises that were made for a promise, nearest first."""
+        origin = record.tags.get(tag.ORIGIN, record.id)
+        children: dict[str, list[str]] = {}
+        for other in self.search(state="pending", tags={tag.ORIGIN: origin}):
+            children.setdefault(other.tags.get(tag.PARENT, ""), []).append(other.id)
+        parents, seen = [record.id], {record.id}
+        for parent in parents:
+            # Calls with ids of their own begin trees of their own: they are found by their caller.
+            own = (found.id for found in self.search(state="pending", tags={tag.PARENT: parent}))
+            for child in dict.fromkeys((*children.get(parent, ()), *own)):
+                if child not in seen:
+                    seen.add(child)
+                    parents.append(child)
+                    yield child
 
     def search(
         self,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from resonate_sdk.ask import refusal
+from resonate_sdk.client.aio import AsyncResonate
 from resonate_sdk.client.calls import Calls
 from resonate_sdk.client.configuration import configure
 from resonate_sdk.client.connect import connect
@@ -26,12 +27,12 @@ from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
 from resonate_sdk.errors import TransportError, UsageError
-from resonate_sdk.execution.environment import Environment
+from resonate_sdk.execution.environment import Environment, OnNondeterminism
 from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
-from resonate_sdk.protocol import limits
+from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.addresses import Address
 from resonate_sdk.protocol.requests import PromiseGet, Request
 from resonate_sdk.protocol.responses import Answer, PromiseData
@@ -86,8 +87,11 @@ class Resonate(Calls):
         retry_policy: RetryPolicy | None = None,
         registry: Registry | None = None,
         dependencies: Mapping[str, Any] | None = None,
+        on_nondeterminism: OnNondeterminism = "halt",
+        poison_attempts: int = 10,
         autostart: bool = True,
         overlap: bool = True,
+        log_level: int | str | None = None,
     ) -> None:
         """Make a client; nothing is connected before it is needed.
 
@@ -112,10 +116,16 @@ class Resonate(Calls):
             retry_policy: for functions that were given none.
             registry: functions, shared with other clients.
             dependencies: what functions get from `ctx.get_dependency`.
+            on_nondeterminism: what becomes of an execution whose function does something else than
+                what is recorded of it: its task is halted, so that a deployment of the right code
+                can go on with it when it is continued; it is rejected; or one is warned.
+            poison_attempts: after so many failures in a row that are not the function's, such as
+                that nobody registered it, its task is halted.
             autostart: serve calls soon after the last registration, without `start()`.
             overlap: start fresh executions while their tasks are being acquired, which is faster.
                 Now and then another worker gets the task: then what the function wrote elsewhere
                 is written twice, as after a crash; its promise is settled once in any case.
+            log_level: of the loggers of this package.
 
         Raises:
             UsageError: arguments contradict each other.
@@ -152,7 +162,10 @@ class Resonate(Calls):
             default_target=self.anycast,
             retry_policy=retry_policy,
             now_ms=now_ms,
+            on_nondeterminism=on_nondeterminism,
         )
+        if log_level is not None:
+            logging.getLogger("resonate_sdk").setLevel(log_level)
         cpus = os.cpu_count() or 1
         transport = connect(configuration, network, server)
         self._server = transport.server if isinstance(transport, LocalTransport) else None
@@ -165,6 +178,7 @@ class Resonate(Calls):
             threads=workers or min(WORKERS_MAX, cpus + WORKERS_BESIDE_CPUS),
             slots=max_concurrent_tasks,
             overlap=overlap,
+            poison_attempts=poison_attempts,
         )
         self.promises = Promises(self._call, self._codec)
 
@@ -317,7 +331,42 @@ class Resonate(Calls):
         result, created = Result(), Future[None]()
         created.set_result(None)
         self._runtime.watch(id, result, type)
-        return Handle(id, result, created)
+        return self._handle(id, result, created)
+
+    def cancel(self, id: str, *, tree: bool = True) -> None:
+        """Cancel an execution or another promise: whoever waits for it gets `CanceledError`.
+
+        The worker that runs it notices at its next step, and drops it: coroutines are cancelled,
+        plain functions see `ctx.canceled`.
+
+        Args:
+            id: its name; what is settled stays as it is.
+            tree: cancel also everything pending that was called for it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        self.promises.cancel(self._prefixed(id), tree=tree)
+
+    def versions(self, name: str) -> dict[int, int]:
+        """Count the pending executions of a function by version.
+
+        What has none can be registered no more: a report for the end of a deployment.
+
+        Args:
+            name: under which it is registered.
+        """
+        counts = dict.fromkeys(self._registry.versions(name), 0)
+        for record in self.promises.search(state="pending"):
+            called, _, version = record.tags.get(tag.FUNCTION, "").rpartition("@")
+            if called == name and version.isdecimal():
+                counts[int(version)] = counts.get(int(version), 0) + 1
+        return counts
+
+    @property
+    def aio(self) -> AsyncResonate:
+        """The same client for coroutines: `await resonate.aio.run(...)`."""
+        return AsyncResonate(self)
 
     def options(
         self,
@@ -418,6 +467,14 @@ class Resonate(Calls):
         """Stop at its end."""
         self.stop()
 
+    async def __aenter__(self) -> Self:
+        """Use the client in an `async with` block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop at its end."""
+        await self.aio.stop()
+
     def check_may_block(self, id: str) -> None:
         """Refuse a blocking call where it must not block."""
         refuse_blocking(id)
@@ -473,7 +530,10 @@ class Resonate(Calls):
             raise UsageError(f"the id of an execution is a string, found {id!r}")
         id = self._prefixed(id)
         call = encode_call(self._codec, name, version, args, kwargs)
-        request = root_request(id, call, given, default_target=self.anycast, now_ms=now_ms())
+        function = tag.function(name, version)
+        request = root_request(
+            id, call, function, given, default_target=self.anycast, now_ms=now_ms()
+        )
         result, created = Result(), Future[None]()
         self._runtime.create(
             request,
@@ -482,7 +542,10 @@ class Resonate(Calls):
             created=created,
             result_type=given.type or result_type,
         )
-        return Handle(id, result, created)
+        return self._handle(id, result, created)
+
+    def _handle(self, id: str, result: Result, created: "Future[None]") -> Handle[Any]:
+        return Handle(id, result, created, lambda tree: self.cancel(id, tree=tree))
 
     def _prefixed(self, id: str) -> str:
         if not self._prefix or id.startswith(f"{self._prefix}:"):

@@ -14,13 +14,20 @@ except ImportError:  # there is none for Windows
 
 from resonate_sdk.ask import ask, refusal
 from resonate_sdk.client.result import Result
+from resonate_sdk.client.roots import other_call
 from resonate_sdk.client.watches import Watches
 from resonate_sdk.errors import ResonateError, ShutdownError
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
-from resonate_sdk.protocol.requests import CreateAction, PromiseCreate, Request, TaskCreate
+from resonate_sdk.protocol.requests import (
+    CreateAction,
+    PromiseCreate,
+    PromiseGet,
+    Request,
+    TaskCreate,
+)
 from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
 from resonate_sdk.transport import Slot, Transport
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
@@ -51,6 +58,7 @@ class Runtime:
         threads: int,
         slots: int,
         overlap: bool = True,
+        poison_attempts: int = 10,
     ) -> None:
         """Prepare everything; nothing runs before it is needed.
 
@@ -63,6 +71,7 @@ class Runtime:
             threads: how many functions may run at a time.
             slots: how many executions may be under way at a time.
             overlap: whether fresh executions start while their tasks are being acquired.
+            poison_attempts: after so many failures in a row a task is halted.
         """
         self._transport = transport
         self._pid = pid
@@ -80,6 +89,7 @@ class Runtime:
             threads=threads,
             coroutines=self._coroutines,
             overlap=overlap,
+            poison_attempts=poison_attempts,
             on_settled=self._watches.settle,
             on_suspended=self._keep_watching,
         )
@@ -234,28 +244,42 @@ class Runtime:
         is_running = here and self._is_here(request.id)
         self._watches.add(request.id, result, result_type)
         if is_running:
-            self._spawn(self._attach(request.id, created))
+            self._spawn(self._attach(request, result, created))
         elif here:
             self._creating.add(request.id)
-            self._spawn(self._create_here(request, created))
+            self._spawn(self._create_here(request, result, created))
         else:
-            self._spawn(self._create_there(request, created))
+            self._spawn(self._create_there(request, result, created))
 
-    async def _attach(self, id: str, created: "Future[None]") -> None:
-        created.set_result(None)
-        await self._watches.look(id)
+    async def _attach(
+        self, request: PromiseCreate, result: Result, created: "Future[None]"
+    ) -> None:
+        """Somebody runs the execution already, or it sleeps."""
+        try:
+            answer = await ask(self._transport, PromiseGet(id=request.id))
+        except ResonateError as error:
+            self._could_not_create(request.id, created, error)
+            return
+        if isinstance(answer.data, PromiseData):
+            self._compare(request, answer.data.promise, result, created)
+        _set(created)
+        await self._watches.look(request.id)
 
     def _is_here(self, id: str) -> bool:
         """Whether this process runs an execution, or is about to."""
         return id in self._creating or self._leases.holds(id)
 
-    async def _create_here(self, request: PromiseCreate, created: "Future[None]") -> None:
+    async def _create_here(
+        self, request: PromiseCreate, result: Result, created: "Future[None]"
+    ) -> None:
         try:
-            await self._create_or_adopt(request, created)
+            await self._create_or_adopt(request, result, created)
         finally:
             self._creating.discard(request.id)
 
-    async def _create_or_adopt(self, request: PromiseCreate, created: "Future[None]") -> None:
+    async def _create_or_adopt(
+        self, request: PromiseCreate, result: Result, created: "Future[None]"
+    ) -> None:
         task = TaskCreate(pid=self._pid, lease_ms=self._lease_ms, action=CreateAction(data=request))
         try:
             answer = await ask(self._transport, task)
@@ -267,15 +291,19 @@ class Runtime:
         except ResonateError as error:
             self._could_not_create(request.id, created, error)
             return
-        _set(created)
         if not isinstance(answer.data, TaskGranted):
-            await self._watches.look(request.id)  # somebody else runs it, or it sleeps
-        elif answer.data.task.state == "acquired":
+            await self._attach(request, result, created)
+            return
+        self._compare(request, answer.data.promise, result, created)
+        _set(created)
+        if answer.data.task.state == "acquired":
             self._worker.run_granted(Granted.by(answer.data))
         else:
             self._watches.settle(answer.data.promise)
 
-    async def _create_there(self, request: PromiseCreate, created: "Future[None]") -> None:
+    async def _create_there(
+        self, request: PromiseCreate, result: Result, created: "Future[None]"
+    ) -> None:
         # Handed in without a pause, both travel in one message and are decided in this order.
         creating = self._transport.request(request)
         listening = self._transport.request(self._watches.listener(request.id))
@@ -289,9 +317,19 @@ class Runtime:
             listening.cancel()
             self._could_not_create(request.id, created, error)
             return
+        self._compare(request, answer.data.promise, result, created)
         _set(created)
         self._watches.settle(answer.data.promise)
         await self._watches.listened(request.id, listening)
+
+    def _compare(
+        self, request: PromiseCreate, record: PromiseRecord, result: Result, created: "Future[None]"
+    ) -> None:
+        """An id that exists is not run again; but it must be meant."""
+        error = other_call(request, record)
+        if error is not None:
+            created.set_exception(error)
+            self._watches.fail_one(request.id, result, error)
 
     def _could_not_create(self, id: str, created: "Future[None]", error: Exception) -> None:
         if not created.done():

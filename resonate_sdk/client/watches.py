@@ -76,6 +76,14 @@ class Watches:
             if not result.done():
                 result.set_exception(error)
 
+    def fail_one(self, id: str, result: Result, error: Exception) -> None:
+        """One of those who wait for a promise does not mean it."""
+        watch = self._watches.get(id)
+        if watch is not None:
+            watch.waiting = [waiting for waiting in watch.waiting if waiting[0] is not result]
+        if not result.done():
+            result.set_exception(error)
+
     def fail_all(self, error: Exception) -> None:
         """Nothing is waited for any more."""
         for id in tuple(self._watches):

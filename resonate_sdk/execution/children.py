@@ -101,11 +101,12 @@ def child_request(
         EncodeError: an argument of a remote call cannot be stored.
     """
     id = child_id(command, given)
-    param = EMPTY
+    param, own = EMPTY, _tags(command, given, lineage, id, default_target)
     match command.kind:
         case "rpc" | "detached":
             version = _version(command, given, registry)
             param = encode_call(codec, command.name, version, command.args, command.kwargs)
+            own[tags.FUNCTION] = tags.function(command.name, version)
         case "promise":
             param = codec.encode(command.data)
         case "run" | "sleep" | "choice":
@@ -114,7 +115,7 @@ def child_request(
         id=id,
         timeout_at_ms=_deadline_ms(command, given, lineage, now_ms),
         param=param,
-        tags={**(given.tags or {}), **_tags(command, given, lineage, id, default_target)},
+        tags={**(given.tags or {}), **own},
     )
 
 

@@ -24,6 +24,10 @@ class Caller(Protocol):
         """Run it in this process."""
         ...
 
+    def get(self, id: str, *, type: Any = ...) -> "Handle[Any]":
+        """Wait for what exists."""
+        ...
+
     def check_may_block(self, id: str) -> None:
         """Refuse a blocking call where it must not block."""
         ...
@@ -79,6 +83,10 @@ class Function(Generic[P, T]):
     def begin_rpc(self, id: str, /, *args: P.args, **kwargs: P.kwargs) -> "Handle[T]":
         """Run it at its target as the execution `id`; the handle waits for the result."""
         return self._caller.start_at_target(id, self._registered, args, kwargs, self.given)
+
+    def get(self, id: str, /) -> "Handle[T]":
+        """Wait for an execution that exists; its result has the type of this function's."""
+        return self._caller.get(id, type=self._registered.callee.result_type)
 
     def options(
         self,

@@ -86,6 +86,10 @@ class Registry:
         """The highest version that is registered here under a name."""
         return max(self._by_name.get(name, ()), default=None)
 
+    def versions(self, name: str) -> tuple[int, ...]:
+        """The versions that are registered here under a name."""
+        return tuple(sorted(self._by_name.get(name, ())))
+
     def by_func(self, func: Callable[..., Any]) -> Registered | None:
         """Find what a function object is registered as."""
         return self._by_func.get(_key(func))

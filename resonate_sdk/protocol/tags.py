@@ -16,6 +16,7 @@ FINGERPRINT = "resonate:fp"  # category and function of a child, for determinism
 IDEMPOTENCY_KEY = "resonate:ikey"  # informative
 FUNCTION = "resonate:fn"  # name@version of the called function
 
+_NAME_CHARS_MAX = 200
 RESERVED_PREFIX = "resonate:"
 SCOPE_LOCAL = "local"
 SCOPE_GLOBAL = "global"
@@ -40,3 +41,8 @@ KNOWN = frozenset(
         FUNCTION,
     }
 )
+
+
+def function(name: str, version: int) -> str:
+    """The value of `FUNCTION`; what is too long to be a tag is cut."""
+    return f"{name[-_NAME_CHARS_MAX:]}@{version}"

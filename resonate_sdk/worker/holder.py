@@ -22,6 +22,7 @@ from resonate_sdk.protocol.requests import (
     TaskFence,
     TaskFulfill,
     TaskGet,
+    TaskHalt,
     TaskRelease,
     TaskSuspend,
 )
@@ -220,6 +221,16 @@ class Holder:
             TaskSuspend(id=self.id, version=self.version, actions=actions, preload=preload)
         )
         return answer.data.preload if isinstance(answer.data, Redirected) else None
+
+    async def halt(self) -> None:
+        """Let nobody have the task until somebody continues it.
+
+        Raises:
+            ResonateError: no answer came, or it is over already.
+        """
+        answer = await self._ask(TaskHalt(id=self.id))
+        if not answer.is_ok:
+            raise refusal(answer)
 
     async def release(self) -> None:
         """Give the task back.

@@ -9,7 +9,13 @@ from functools import partial
 
 from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.failures import encode_failure
-from resonate_sdk.errors import DecodeError, FunctionNotFoundError, ResonateError
+from resonate_sdk.errors import (
+    DecodeError,
+    NondeterminismError,
+    ResonateError,
+    StoreError,
+    TransportError,
+)
 from resonate_sdk.execution.effects import Done, Failed, Suspended
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
@@ -29,7 +35,6 @@ from resonate_sdk.worker.threads import DaemonThreads
 logger = logging.getLogger(__name__)
 
 GIVE_BACK_S = 1.0  # for the tasks whose functions have not ended at a stop
-POISON_ATTEMPTS_MAX = 10
 POISON_DELAY_S = 1.0
 POISON_DELAY_S_MAX = 30.0
 
@@ -48,6 +53,7 @@ class Worker:
         threads: int,
         coroutines: CoroutineLoop,
         overlap: bool = True,
+        poison_attempts: int = 10,
         on_settled: Callable[[PromiseRecord], None],
         on_suspended: Callable[[str], None],
     ) -> None:
@@ -62,6 +68,8 @@ class Worker:
             threads: how many plain functions may run at a time.
             coroutines: run coroutines.
             overlap: whether bodies may start while their tasks are being acquired.
+            poison_attempts: after so many failures in a row, which are not its function's, a task
+                is halted.
             on_settled: told of each promise that a pass has settled.
             on_suspended: told of each promise whose pass ended without that.
         """
@@ -70,6 +78,7 @@ class Worker:
         self._leases = leases
         self._pid = pid
         self._lease_ms = lease_ms
+        self._poison_attempts = poison_attempts
         self._on_settled = on_settled
         self._on_suspended = on_suspended
         self._coroutines = coroutines
@@ -251,6 +260,8 @@ class Worker:
             logger.info("task is given back task_id=%s reason=%s", holder.id, error)
         except Exception as error:  # noqa: BLE001  # the server's trouble, the user's or our own
             try:
+                if await self._is_halted(holder, error):
+                    return
                 await self._delay_release(holder, error, driver)
             except LeaseLostError as lost:
                 self._lost(holder, lost)
@@ -282,6 +293,12 @@ class Worker:
                         self._on_suspended(holder.id)
                         return
                     known = met | {record.id: record for record in news}
+                case Failed(cause=NondeterminismError() as cause):
+                    if self._environment.on_nondeterminism == "halt":
+                        raise cause
+                    rejection = encode_failure(self._environment.codec, cause)
+                    self._on_settled(await holder.fulfill(Done("rejected", rejection)))
+                    return
                 case Failed(cause=cause):
                     raise ResonateError(f"{type(cause).__name__}: {cause}") from cause
 
@@ -304,10 +321,6 @@ class Worker:
         except DecodeError as error:
             logger.warning("arguments do not fit task_id=%s reason=%s", granted.task.id, error)
             return Done("rejected", encode_failure(codec, error))
-        except FunctionNotFoundError as error:
-            if self._failures[granted.task.id] + 1 < POISON_ATTEMPTS_MAX:
-                raise
-            return Done("rejected", encode_failure(codec, error))
         return Execution(
             self._environment,
             granted.root,
@@ -318,6 +331,26 @@ class Worker:
             registered.options,
             registered.version,
         )
+
+    async def _is_halted(self, holder: Holder, error: Exception) -> bool:
+        """Halt a task that cannot go on, however often it is tried; False if it may still."""
+        is_of_server = isinstance(error, StoreError | TransportError)
+        is_poison = not is_of_server and self._failures[holder.id] + 1 >= self._poison_attempts
+        if not is_poison and not isinstance(error, NondeterminismError):
+            return False
+        try:
+            await holder.halt()
+        except ResonateError as refused:
+            logger.warning("task was not halted task_id=%s reason=%s", holder.id, refused)
+            return False
+        self._failures.pop(holder.id, None)
+        logger.error(
+            "task was halted: mend what is wrong, then continue it task_id=%s reason=%s",
+            holder.id,
+            error,
+        )
+        self._on_suspended(holder.id)
+        return True
 
     async def _delay_release(self, holder: Holder, error: Exception, driver: PassDriver) -> None:
         """Keep the lease a while: a task that is given back is dispatched again at once.

@@ -158,6 +158,7 @@ def test_every_way_to_start_a_function_makes_the_same_promise(
         assert tags == {
             "resonate:target": "amqp://any@default",
             "resonate:scope": "global",
+            "resonate:fn": "bar@3",
             "team": "a",
         }
         assert 0 < record.timeout_at - record.created_at <= 60_000

@@ -24,6 +24,7 @@ from resonate_sdk.protocol.requests import (
     TaskFence,
     TaskFulfill,
     TaskGet,
+    TaskHalt,
     TaskRelease,
     TaskSuspend,
 )
@@ -92,7 +93,7 @@ class Server:
                 return fenced(request, record)
             case TaskFulfill(settlement=settle):
                 return promise(replace(self.root, state=settle.state, value=settle.value))
-            case TaskSuspend() | TaskRelease():
+            case TaskSuspend() | TaskRelease() | TaskHalt():
                 return OK
             case TaskGet():
                 return refusal(404)
@@ -126,7 +127,7 @@ class Bench:
         suspended: promises of which it says that a pass has ended without that.
     """
 
-    def __init__(self, wire: Any, tasks, registry, overlap):
+    def __init__(self, wire: Any, tasks, registry, overlap, on_nondeterminism):
         self.wire = wire
         self.registry = registry
         self.settled = []
@@ -139,6 +140,7 @@ class Bench:
             default_target="amqp://any@g",
             retry_policy=Never(),
             now_ms=lambda: 0,
+            on_nondeterminism=on_nondeterminism,
         )
         self.worker = Worker(
             wire,
@@ -185,13 +187,15 @@ class NearWire(Wire):
 
 
 @asynccontextmanager
-async def make_bench(server, *functions, wire=Wire, overlap=True, overlaps=True):
+async def make_bench(
+    server, *functions, wire=Wire, overlap=True, overlaps=True, on_nondeterminism="halt"
+):
     """A worker; `overlap` is its option, `overlaps` that of its functions."""
     registry = Registry()
     for func in functions:
         registry.add(func, overlap=overlaps)
     async with asyncio.TaskGroup() as group:
-        bench = Bench(wire(server), Tasks(group), registry, overlap)
+        bench = Bench(wire(server), Tasks(group), registry, overlap, on_nondeterminism)
         yield bench
         await virtual_time.turn()
         bench.worker._threads.shutdown(wait=False)

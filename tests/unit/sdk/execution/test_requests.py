@@ -18,6 +18,8 @@ REMOTE_ROOT = {  # a callee deep in somebody else's tree
     tag.PREFIX: "very-first",
 }
 
+UNTESTED = (tag.FINGERPRINT, tag.FUNCTION)
+
 
 def leaf(ctx, *args, **kwargs):
     return None
@@ -38,7 +40,7 @@ def asked(world, call, *, id="x", tags=None, timeout_s=HOUR_S, given=None):
 
 def own_tags(request):
     """Without the fingerprint, which belongs to the determinism checks."""
-    return {key: text for key, text in request.tags.items() if key != tag.FINGERPRINT}
+    return {key: text for key, text in request.tags.items() if key not in UNTESTED}
 
 
 def test_a_local_call_has_no_target_and_keeps_the_callers_branch(world):

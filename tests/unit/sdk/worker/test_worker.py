@@ -9,7 +9,7 @@ from functools import wraps
 import pytest
 from msgspec.structs import replace
 
-from resonate_sdk.protocol import responses
+from resonate_sdk.protocol import responses, tags as tag
 from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import (
     PromiseGet,
@@ -17,6 +17,7 @@ from resonate_sdk.protocol.requests import (
     TaskFence,
     TaskFulfill,
     TaskGet,
+    TaskHalt,
     TaskRelease,
     TaskSuspend,
 )
@@ -529,12 +530,12 @@ async def test_a_parameter_that_is_no_call_rejects_the_promise(param):
 
 
 @in_virtual_time
-async def test_an_unknown_function_is_given_back_ever_later_and_rejected_in_the_end():
+async def test_an_unknown_function_is_given_back_ever_later_and_halted_in_the_end(caplog):
     server = Server(make_root("unknown"))
     async with make_bench(server, main) as bench:
         held_for = []
         for version in range(12):
-            if bench.wire.of(TaskFulfill):
+            if bench.wire.of(TaskHalt):
                 break
             began = asyncio.get_running_loop().time()
             await bench.hint(version=version).is_left.wait()
@@ -542,10 +543,57 @@ async def test_an_unknown_function_is_given_back_ever_later_and_rejected_in_the_
 
     assert held_for[:4] == pytest.approx([1, 2, 4, 8], abs=0.3)
     assert len(held_for) == 10
-    (fulfill,) = bench.wire.of(TaskFulfill)
-    data = CODEC.decode(fulfill.action.data.value)
-    assert data["name"] == "FunctionNotFoundError"
-    assert "unknown" in data["message"]
+    assert "function unknown is not registered here" in caplog.text
+    assert bench.suspended[-1] == "x"
+
+
+@in_virtual_time
+async def test_trouble_of_the_server_halts_nothing():
+    server = Server(make_root())
+    server.overrules[TaskFence] = refusal(500)
+    async with make_bench(server, main, leaf) as bench:
+        for version in range(12):
+            await bench.hint(version=version).is_left.wait()
+
+    assert bench.wire.of(TaskHalt) == []
+
+
+@in_virtual_time
+async def test_a_task_that_cannot_be_halted_is_given_back():
+    server = Server(make_root("unknown"))
+    server.overrules[TaskHalt] = refusal(409)
+    async with make_bench(server, main) as bench:
+        for version in range(11):
+            await bench.hint(version=version).is_left.wait()
+
+    assert len(bench.wire.of(TaskRelease)) == 11
+
+
+def recorded_as(function):
+    server = Server(make_root())
+    record = make_record("x.1", tags={tag.FINGERPRINT: function, tag.SCOPE: "local"})
+    server.promises["x.1"] = record
+    return server
+
+
+@in_virtual_time
+async def test_code_that_does_something_else_than_recorded_halts_its_task(caplog):
+    async with make_bench(recorded_as("call:other"), main, leaf) as bench:
+        await bench.hint().is_left.wait()
+
+    assert bench.kinds() == ["task.acquire", "task.halt"]
+    assert "'x.1' is recorded as call:other, but the code at" in caplog.text
+
+
+@in_virtual_time
+async def test_code_that_does_something_else_rejects_its_promise_if_that_is_wanted():
+    server = recorded_as("call:other")
+    async with make_bench(server, main, leaf, on_nondeterminism="reject") as bench:
+        await bench.hint().is_left.wait()
+
+    fulfill = bench.wire.sent[-1]
+    assert isinstance(fulfill, TaskFulfill)
+    assert CODEC.decode(fulfill.settlement.value)["name"] == "NondeterminismError"
 
 
 @in_virtual_time

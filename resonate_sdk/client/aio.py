@@ -1,0 +1,106 @@
+"""The client for coroutines: the same names, and nothing of it blocks the event loop."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+
+from resonate_sdk.client.handle import Handle
+from resonate_sdk.client.promises import PromiseRecord, Promises
+from resonate_sdk.functions.function import Function
+from resonate_sdk.options import Seconds
+
+if TYPE_CHECKING:
+    from resonate_sdk.client.resonate import Resonate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncResonate:
+    """A view of a client: `await resonate.aio.run("id", function, 1)`.
+
+    Attributes:
+        promises: promises outside of executions.
+    """
+
+    def __init__(self, client: "Resonate") -> None:
+        """Made by the client."""
+        self._client = client
+        self.promises = AsyncPromises(client.promises)
+
+    @overload
+    async def run(
+        self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    @overload
+    async def run(
+        self,
+        id: str,
+        /,
+        func: Callable[Concatenate[Any, ...], Any] | str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any: ...
+    async def run(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a function in this process as the execution `id`, and wait for its result."""
+        return await self._client.begin_run(id, func, *args, **kwargs)
+
+    @overload
+    async def rpc(
+        self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    @overload
+    async def rpc(
+        self,
+        id: str,
+        /,
+        func: Callable[Concatenate[Any, ...], Any] | str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any: ...
+    async def rpc(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a function in any worker of the target's group, and wait for its result."""
+        return await self._client.begin_rpc(id, func, *args, **kwargs)
+
+    async def get(self, id: str, *, type: Any = Any) -> Handle[Any]:
+        """Wait for a promise that exists; args and errors are those of the client's method."""
+        return await _in_thread(self._client.get)(id, type=type)
+
+    async def cancel(self, id: str, *, tree: bool = True) -> None:
+        """Cancel an execution; args and errors are those of the client's method."""
+        await _in_thread(self._client.cancel)(id, tree=tree)
+
+    async def stop(self, timeout: Seconds = 30.0) -> None:  # noqa: ASYNC109  # it is handed on
+        """Stop the client; args are those of the client's method."""
+        await _in_thread(self._client.stop)(timeout)
+
+
+class AsyncPromises:
+    """Promises outside of executions; args and errors are those of the client's methods."""
+
+    def __init__(self, promises: Promises) -> None:
+        """Made by the client."""
+        self.create = _in_thread(promises.create)
+        self.resolve = _in_thread(promises.resolve)
+        self.reject = _in_thread(promises.reject)
+        self.cancel = _in_thread(promises.cancel)
+        self._promises = promises
+
+    async def get(self, id: str, *, type: Any = Any) -> PromiseRecord[Any]:
+        """Look at a promise."""
+        return await _in_thread(self._promises.get)(id, type=type)
+
+    async def search(
+        self, *, id: str = "*", state: Any = None, tags: Mapping[str, str] | None = None
+    ) -> Sequence[PromiseRecord[Any]]:
+        """Find promises by tags; all of them are fetched."""
+        return await _in_thread(
+            lambda: list(self._promises.search(id=id, state=state, tags=tags))
+        )()
+
+
+def _in_thread(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, *args, **kwargs)
+
+    return call

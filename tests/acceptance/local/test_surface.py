@@ -1,0 +1,180 @@
+"""What clients offer beside calls: cancel, coroutines' forms, versions, and ids that mean one call."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from resonate_sdk import CanceledError, NotFoundError, Resonate, UsageError
+
+WAIT_S = 30
+
+
+def leaf(ctx, value=None):
+    return value
+
+
+def waiting(ctx):
+    return (yield (yield ctx.promise()))
+
+
+def parent(ctx):
+    yield ctx.begin_rpc("waiting")
+    yield ctx.begin_rpc("waiting").options(id="of its own")
+    return (yield ctx.run(waiting))
+
+
+def pending(resonate, *ids):
+    for id in ids:
+        while not any(record.id == id for record in resonate.promises.search()):
+            threading.Event().wait(0.01)
+
+
+# Canceling
+
+
+@pytest.mark.parametrize("way", ["client", "handle", "promises", "aio"])
+def test_canceling_an_execution_cancels_all_that_was_called_for_it(resonate, way):
+    resonate.register(waiting)
+    handle = resonate.register(parent).begin_run("x")
+    tree = ("x.1", "x.1.1", "of its own", "of its own.1", "x.3", "x.3.1")
+    pending(resonate, *tree)
+
+    match way:
+        case "client":
+            resonate.cancel("x")
+        case "handle":
+            handle.cancel()
+        case "promises":
+            resonate.promises.cancel("x", tree=True)
+        case _:
+            asyncio.run(resonate.aio.cancel("x"))
+
+    with pytest.raises(CanceledError):
+        handle.result(WAIT_S)
+    assert [resonate.promises.get(id).state for id in tree] == ["rejected_canceled"] * 6
+
+
+def test_canceling_without_the_tree_leaves_it(resonate):
+    resonate.register(waiting)
+    handle = resonate.register(parent).begin_run("x")
+    pending(resonate, "x.1")
+
+    handle.cancel(tree=False)
+
+    assert resonate.promises.get("x.1").pending
+
+
+def test_a_function_that_runs_sees_that_it_is_canceled(make_client):
+    resonate = make_client(ttl=1)
+    begun, seen = threading.Event(), threading.Event()
+
+    def long(ctx):
+        begun.set()
+        while not ctx.canceled:
+            threading.Event().wait(0.01)
+        seen.set()
+
+    handle = resonate.register(long).begin_run("x")
+    assert begun.wait(WAIT_S)
+    handle.cancel()
+
+    assert seen.wait(WAIT_S)
+
+
+def test_canceling_what_is_not_there_is_told(resonate):
+    with pytest.raises(NotFoundError):
+        resonate.cancel("nothing")
+
+
+# For coroutines
+
+
+def test_everything_can_be_awaited(server):
+    async def main():
+        async with Resonate.local(server=server) as resonate:
+            function = resonate.register(leaf)
+            aio = resonate.aio
+            assert await aio.run("1", function, 1) == 1
+            assert await aio.rpc("2", "leaf", 2) == 2
+            assert await (await aio.get("1")) == 1
+            await aio.promises.create("answer")
+            assert (await aio.promises.get("answer")).pending
+            assert (await aio.promises.resolve("answer", 5)).value == 5
+            return [record.id for record in await aio.promises.search()]
+
+    assert asyncio.run(main()) == ["1", "2", "answer"]
+
+
+# Versions
+
+
+def test_an_execution_keeps_its_version_and_versions_are_counted(resonate):
+    def one(ctx):
+        return [1, (yield (yield ctx.promise(id="answer")))]
+
+    def two(ctx):
+        return 2
+        yield
+
+    resonate.register(one, name="f", version=1)
+    old = resonate.begin_run("old", "f")
+    pending(resonate, "answer")
+    resonate.register(two, name="f", version=2)
+
+    assert resonate.run("new", "f") == 2
+    assert resonate.options(version=2).rpc("newer", "f") == 2
+    assert resonate.versions("f") == {1: 1, 2: 0}
+    resonate.promises.resolve("answer", "kept")
+    assert old.result(WAIT_S) == [1, "kept"]
+    assert resonate.versions("f") == {1: 0, 2: 0}
+
+
+def test_a_function_finds_its_executions(resonate):
+    function = resonate.register(leaf)
+    function.run("x", 3)
+
+    assert function.get("x").result(WAIT_S) == 3
+    with pytest.raises(NotFoundError):
+        function.get("y")
+
+
+# Ids
+
+
+@pytest.mark.parametrize("way", ["begin_run", "begin_rpc"])
+def test_an_id_that_belongs_to_another_function_is_a_usage_error(resonate, way):
+    def other(ctx):
+        return 0
+
+    function = resonate.register(leaf)
+    resonate.register(other)
+    assert function.run("x", 1) == 1
+
+    with pytest.raises(UsageError) as caught:
+        getattr(resonate, way)("x", "other").result(WAIT_S)
+    assert str(caught.value) == (
+        "the id 'x' belongs to a call of leaf, not of other: give each call an id of its own"
+    )
+
+
+def test_who_waits_for_an_execution_is_not_disturbed_by_one_who_means_another(resonate):
+    resonate.register(leaf)
+    function = resonate.register(waiting)
+    handle = function.begin_run("x")
+    pending(resonate, "x.1")
+
+    with pytest.raises(UsageError, match="belongs to a call of waiting, not of leaf"):
+        resonate.begin_run("x", "leaf").result(WAIT_S)
+    resonate.promises.resolve("x.1", "fine")
+    assert handle.result(WAIT_S) == "fine"
+
+
+def test_an_id_that_is_used_with_other_arguments_gives_its_result_and_a_warning(resonate, caplog):
+    function = resonate.register(leaf)
+    assert function.run("x", 1) == 1
+
+    with caplog.at_level(logging.WARNING):
+        assert function.run("x", 2) == 1
+    assert "exists with other arguments" in caplog.text
