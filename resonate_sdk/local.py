@@ -1,7 +1,7 @@
 """The way to a server inside this process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +24,21 @@ class LocalServer:
     Several clients may share one. With a path, its promises survive the process.
     """
 
-    def __init__(self, path: Path | str | None = None, *, closes_with_client: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | str | None = None,
+        *,
+        closes_with_client: bool = False,
+        now_ms: Callable[[], int] = now_ms,
+        ticks: bool = True,
+    ) -> None:
         """Open a server.
 
         Args:
             path: a file for the promises; without it they are kept in memory.
             closes_with_client: whether the client that stops first stops the server, too.
+            now_ms: the clock, epoch ms.
+            ticks: whether time passes by itself; else `broker.tick()` says that it has.
 
         Raises:
             ResonateError: somebody has the file open, it cannot be used, or is not one of ours.
@@ -46,7 +55,8 @@ class LocalServer:
         except store.StoreError as error:
             raise ResonateError(str(error)) from None  # it is all that the user needs
         self.closes_with_client = closes_with_client
-        self.broker.start()
+        if ticks:
+            self.broker.start()
 
     def close(self) -> None:
         """Stop the server and let its file go."""

@@ -129,6 +129,11 @@ class EmbeddedBroker:
         with self._lock:
             self._attempt(self._run)
 
+    def next_tick_at_ms(self) -> int:
+        """When something will be due, epoch ms."""
+        with self._lock:
+            return self._system.next_tick_at_ms()
+
     def close(self) -> None:
         """Stop the clock and let the file go."""
         self._timer.stop()

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar, overload
 
 from resonate_sdk.ask import refusal
-from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import AlreadySettledError, UsageError
@@ -115,15 +114,19 @@ class PromiseRecord(Generic[T]):
 class Promises:
     """Promises outside of executions, for instance those that a person will settle."""
 
-    def __init__(self, call: Callable[[Request], Answer], codec: Codec) -> None:
+    def __init__(
+        self, call: Callable[[Request], Answer], codec: Codec, now_ms: Callable[[], int]
+    ) -> None:
         """Made by the client.
 
         Args:
             call: sends a request and waits for the answer.
             codec: encodes and decodes values.
+            now_ms: the clock, epoch ms.
         """
         self._call = call
         self._codec = codec
+        self._now_ms = now_ms
 
     def create(
         self,
@@ -161,7 +164,7 @@ class Promises:
             own[tag.IDEMPOTENCY_KEY] = ikey
         request = PromiseCreate(
             id=id,
-            timeout_at_ms=_deadline_ms(id, timeout, expires_in),
+            timeout_at_ms=_deadline_ms(id, timeout, expires_in, self._now_ms()),
             param=self._value(param, data, headers),
             tags={**(given.tags or {}), **own},
         )
@@ -326,13 +329,15 @@ def _with_headers(value: Value, headers: Mapping[str, str] | None) -> Value:
     return Value(headers={**headers, **(value.headers or {})}, data=value.data)
 
 
-def _deadline_ms(id: str, timeout: int | datetime | None, expires_in: Seconds | None) -> int:
+def _deadline_ms(
+    id: str, timeout: int | datetime | None, expires_in: Seconds | None, now_ms: int
+) -> int:
     if timeout is not None and expires_in is not None:
         raise UsageError("timeout= and expires_in= mean the same: give one of them")
     if expires_in is not None:
-        return now_ms() + round(seconds(expires_in) * 1000)
+        return now_ms + round(seconds(expires_in) * 1000)
     if timeout is None:
-        return now_ms() + limits.PROMISE_TIMEOUT_MS_DEFAULT
+        return now_ms + limits.PROMISE_TIMEOUT_MS_DEFAULT
     if isinstance(timeout, datetime):
         if timeout.tzinfo is None:
             raise UsageError("timeout= needs an instant with a time zone")

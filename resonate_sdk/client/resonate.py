@@ -17,12 +17,12 @@ from resonate_sdk.client.calls import Calls
 from resonate_sdk.client.configuration import configure
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.handle import Handle, refuse_blocking
+from resonate_sdk.client.host import Host, ThreadHost
 from resonate_sdk.client.promises import Promises
 from resonate_sdk.client.registrar import Registrar
 from resonate_sdk.client.result import Result
 from resonate_sdk.client.roots import root_request
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
-from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
@@ -78,6 +78,7 @@ class Resonate(Calls):
         message_source: Poller | None = None,
         network: Transport | None = None,
         server: LocalServer | None = None,
+        host: Host | None = None,
         ttl: Seconds = limits.LEASE_MS_DEFAULT / 1000,
         workers: int | None = None,
         max_concurrent_tasks: int = 64,
@@ -107,6 +108,7 @@ class Resonate(Calls):
             message_source: the same as `task_source`.
             network: another way to a server.
             server: a server inside this process, shared with other clients.
+            host: runs the client; tests have one with a clock of its own.
             ttl: how long a task stays with a process that sends no heartbeat; 1 second or more.
             workers: how many functions run at a time; by default a few more than CPUs.
             max_concurrent_tasks: how many executions may be under way at a time.
@@ -155,13 +157,14 @@ class Resonate(Calls):
         self._dependencies: dict[str | type, Any] = dict((dependencies or {}).items())
         self._autostart = autostart
         self._given = NO_OPTIONS
+        self._host = host or ThreadHost()
         environment = Environment(
             registry=self._registry,
             dependencies=self._dependencies,
             codec=self._codec,
             default_target=self.anycast,
             retry_policy=retry_policy,
-            now_ms=now_ms,
+            now_ms=self._host.now_ms,
             on_nondeterminism=on_nondeterminism,
         )
         if log_level is not None:
@@ -172,6 +175,7 @@ class Resonate(Calls):
         self._runtime = Runtime(
             transport,
             environment,
+            self._host,
             pid=self.pid,
             address=self.unicast,
             lease_ms=round(lease_s * 1000),
@@ -180,7 +184,7 @@ class Resonate(Calls):
             overlap=overlap,
             poison_attempts=poison_attempts,
         )
-        self.promises = Promises(self._call, self._codec)
+        self.promises = Promises(self._call, self._codec, self._host.now_ms)
 
     @classmethod
     def local(
@@ -328,7 +332,7 @@ class Resonate(Calls):
         answer = self._call(PromiseGet(id=id))
         if not isinstance(answer.data, PromiseData):
             raise refusal(answer)
-        result, created = Result(), Future[None]()
+        result, created = self._runtime.promised()
         created.set_result(None)
         self._runtime.watch(id, result, type)
         return self._handle(id, result, created)
@@ -532,9 +536,14 @@ class Resonate(Calls):
         call = encode_call(self._codec, name, version, args, kwargs)
         function = tag.function(name, version)
         request = root_request(
-            id, call, function, given, default_target=self.anycast, now_ms=now_ms()
+            id,
+            call,
+            function,
+            given,
+            default_target=self.anycast,
+            now_ms=self._host.now_ms(),
         )
-        result, created = Result(), Future[None]()
+        result, created = self._runtime.promised()
         self._runtime.create(
             request,
             here=here,
@@ -571,7 +580,7 @@ class Resonate(Calls):
     def _call(self, request: Request) -> Answer:
         refuse_blocking(request.kind)
         try:
-            return self._runtime.call(request).result(CALL_TIMEOUT_S)
+            return self._runtime.call(request, CALL_TIMEOUT_S)
         except FutureTimeoutError as error:
             if isinstance(error, TransportError):
                 raise

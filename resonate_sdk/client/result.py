@@ -3,17 +3,36 @@
 from concurrent.futures import Future
 from typing import Any
 
+from resonate_sdk.client.host import Host
 
-class Result(Future[Any]):
+
+class HostFuture(Future[Any]):
+    """A future that something on a client's host completes."""
+
+    def __init__(self, host: Host) -> None:
+        """Wait for something on a host."""
+        super().__init__()
+        self._host = host
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for it."""
+        return super().result(self._host.wait(self, timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for its end."""
+        return super().exception(self._host.wait(self, timeout))
+
+
+class Result(HostFuture):
     """Is completed with a call that gives the value, which is made by the thread that asks for it.
 
     Values may be of classes of the user's, which run code of their own when they are made. That
     must not happen on the thread that keeps the leases.
     """
 
-    def __init__(self) -> None:
-        """Wait."""
-        super().__init__()
+    def __init__(self, host: Host) -> None:
+        """Wait for the end of a promise."""
+        super().__init__(host)
         self._value: tuple[Any] | None = None
 
     def result(self, timeout: float | None = None) -> Any:

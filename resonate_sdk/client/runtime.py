@@ -7,13 +7,9 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-try:
-    from uvloop import new_event_loop
-except ImportError:  # there is none for Windows
-    from asyncio import new_event_loop
-
 from resonate_sdk.ask import ask, refusal
-from resonate_sdk.client.result import Result
+from resonate_sdk.client.host import START_TIMEOUT_S, Host, result_of
+from resonate_sdk.client.result import HostFuture, Result
 from resonate_sdk.client.roots import other_call
 from resonate_sdk.client.watches import Watches
 from resonate_sdk.errors import ResonateError, ShutdownError
@@ -30,7 +26,6 @@ from resonate_sdk.protocol.requests import (
 )
 from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
 from resonate_sdk.transport import Slot, Transport
-from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted
 from resonate_sdk.worker.tasks import Tasks
@@ -41,7 +36,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 AUTOSTART_S = 0.25  # hints are taken so long after the latest registration
-START_TIMEOUT_S = 10.0
 
 
 class Runtime:
@@ -51,6 +45,7 @@ class Runtime:
         self,
         transport: Transport,
         environment: Environment,
+        host: Host,
         *,
         pid: str,
         address: str,
@@ -65,6 +60,7 @@ class Runtime:
         Args:
             transport: the way to the server.
             environment: what durable functions run in.
+            host: runs the loop.
             pid: the name of this process.
             address: where news for this process go.
             lease_ms: how long a lease lasts without a heartbeat.
@@ -74,19 +70,20 @@ class Runtime:
             poison_attempts: after so many failures in a row a task is halted.
         """
         self._transport = transport
+        self.host = host
         self._pid = pid
         self._lease_ms = lease_ms
         self._slots = slots
         self._watches = Watches(transport, environment.codec, address)
         self._leases = Leases(transport, pid, lease_ms)
-        self._coroutines = CoroutineLoop()
+        self._coroutines = host.coroutines()
         self._worker = Worker(
             transport,
             environment,
             self._leases,
             pid=pid,
             lease_ms=lease_ms,
-            threads=threads,
+            threads=host.executor(threads),
             coroutines=self._coroutines,
             overlap=overlap,
             poison_attempts=poison_attempts,
@@ -95,7 +92,7 @@ class Runtime:
         )
         self._creating = set[str]()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._is_started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: Tasks | None = None
         self._stop_requested: asyncio.Event | None = None
@@ -109,14 +106,9 @@ class Runtime:
         with self._lock:
             if self._is_stopped:
                 raise ShutdownError("this client was stopped: make a new one")
-            if self._thread is not None:
-                return
-            started = Future[None]()
-            self._thread = threading.Thread(
-                target=self._run, args=(started,), name="resonate-io", daemon=True
-            )
-            self._thread.start()
-            started.result(START_TIMEOUT_S)
+            if not self._is_started:
+                self.host.run(self._main)
+                self._is_started = True
 
     def subscribe(self, delay_s: float = 0.0) -> None:
         """Take hints after a delay; a later call replaces an earlier one that is still waiting."""
@@ -127,11 +119,12 @@ class Runtime:
         """Stop taking hints, give tasks back, fail what still waits, and end the loop."""
         with self._lock:
             self._is_stopped = True
-            thread, self._thread = self._thread, None
-        if thread is None:
+            is_started, self._is_started = self._is_started, False
+        if not is_started:
             return
-        self._run_on_loop(self._shut_down(timeout_s)).result(timeout_s + START_TIMEOUT_S)
-        thread.join(timeout_s + START_TIMEOUT_S)
+        shutting_down = self._run_on_loop(self._shut_down(timeout_s))
+        result_of(self.host, shutting_down, timeout_s + START_TIMEOUT_S)
+        self.host.join(timeout_s + START_TIMEOUT_S)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -139,10 +132,28 @@ class Runtime:
         assert self._loop is not None, "the runtime was started"
         return self._loop
 
-    def call(self, request: Request) -> "Future[Answer]":
-        """Send a request from any thread."""
+    def call(self, request: Request, timeout_s: float) -> Answer:
+        """Send a request from any thread, and wait for the answer.
+
+        Raises:
+            TimeoutError: it did not come in time.
+        """
         self.start()
-        return self._run_on_loop(ask(self._transport, request))
+        return result_of(self.host, self._run_on_loop(ask(self._transport, request)), timeout_s)
+
+    def promised(self) -> tuple[Result, HostFuture]:
+        """What a handle waits for: the result of a promise, and that it exists."""
+        return Result(self.host), HostFuture(self.host)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an execution is under way here."""
+        return bool(self._creating) or self._leases.are_held
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody waits for a promise."""
+        return bool(self._watches)
 
     def watch(self, id: str, result: Result, result_type: Any) -> None:
         """Complete a result when a promise that exists settles."""
@@ -185,10 +196,6 @@ class Runtime:
     def on_broken(self, error: Exception) -> None:
         """Nothing that is waited for will come."""
         self._watches.fail_all(error)
-
-    def _run(self, started: "Future[None]") -> None:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._main(started))
 
     async def _main(self, started: "Future[None]") -> None:
         self._loop = asyncio.get_running_loop()

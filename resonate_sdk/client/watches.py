@@ -58,6 +58,10 @@ class Watches:
         watch = self._watches.setdefault(id, Watch(id, now_s + FIRST_LOOK_S))
         watch.waiting.append((result, result_type))
 
+    def __bool__(self) -> bool:
+        """Whether anything is waited for."""
+        return bool(self._watches)
+
     def is_watched(self, id: str) -> bool:
         """Whether somebody waits for a promise."""
         return id in self._watches

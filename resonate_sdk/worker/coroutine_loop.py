@@ -12,10 +12,10 @@ from resonate_sdk.worker.coroutines import CoroutineRunner, Push
 class CoroutineLoop:
     """Runs coroutines. A loop of ours is started only when it is needed."""
 
-    def __init__(self) -> None:
-        """Know no loop."""
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Use a loop, or find one when it is needed."""
         self._lock = threading.Lock()
-        self._of_program: _Host | None = None
+        self._of_program: _Host | None = None if loop is None else _Host(loop)
         self._own: _Host | None = None
 
     def adopt_running_loop(self) -> None:

@@ -41,6 +41,11 @@ class Leases:
         """Keep it no longer."""
         self._held.pop((id, version), None)
 
+    @property
+    def are_held(self) -> bool:
+        """Whether this process holds any task."""
+        return bool(self._held)
+
     def holds(self, id: str) -> bool:
         """Whether this process holds the task at any version."""
         return any(held_id == id for held_id, _ in self._held)

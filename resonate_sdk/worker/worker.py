@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Generator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 
@@ -30,7 +31,6 @@ from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
 from resonate_sdk.worker.overlap import StartedTasks, may_overlap
 from resonate_sdk.worker.pass_driver import PassDriver, StoppingError
 from resonate_sdk.worker.tasks import Tasks
-from resonate_sdk.worker.threads import DaemonThreads
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Worker:
         *,
         pid: str,
         lease_ms: int,
-        threads: int,
+        threads: Executor,
         coroutines: CoroutineLoop,
         overlap: bool = True,
         poison_attempts: int = 10,
@@ -65,7 +65,7 @@ class Worker:
             leases: keeps what is acquired.
             pid: the name of this process.
             lease_ms: how long a lease lasts without a heartbeat.
-            threads: how many plain functions may run at a time.
+            threads: run code of the user's.
             coroutines: run coroutines.
             overlap: whether bodies may start while their tasks are being acquired.
             poison_attempts: after so many failures in a row, which are not its function's, a task
@@ -81,8 +81,8 @@ class Worker:
         self._poison_attempts = poison_attempts
         self._on_settled = on_settled
         self._on_suspended = on_suspended
+        self._threads = threads
         self._coroutines = coroutines
-        self._threads = DaemonThreads(threads, "resonate-worker")
         self._at_once = (
             transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
         )

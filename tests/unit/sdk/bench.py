@@ -34,6 +34,7 @@ from resonate_sdk.transport import Arrival
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.tasks import Tasks
+from resonate_sdk.worker.threads import DaemonThreads
 from resonate_sdk.worker.worker import Worker
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.wire import Wire, fenced, granted, make_record, promise, refusal
@@ -148,7 +149,7 @@ class Bench:
             self.leases,
             pid="me",
             lease_ms=round(LEASE_S * 1000),
-            threads=2,
+            threads=DaemonThreads(2, "test"),
             coroutines=CoroutineLoop(),
             overlap=overlap,
             on_settled=self.settled.append,

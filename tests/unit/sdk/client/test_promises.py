@@ -33,6 +33,9 @@ from tests.unit.sdk.wire import make_record, promise, refusal
 YEAR_MS = 365 * 86_400_000
 
 
+NOW_MS = 10**13
+
+
 class Server:
     """Promises by id.
 
@@ -92,7 +95,7 @@ def server():
 @pytest.fixture
 def promises(server):
     """The sub-client in front of it."""
-    return Promises(server, Codec())
+    return Promises(server, Codec(), lambda: NOW_MS)
 
 
 # create
@@ -142,10 +145,9 @@ def test_headers_and_tags_are_stored(server, promises):
         ({"expires_in": 0}, 0),
     ],
 )
-def test_a_relative_deadline_counts_from_now(monkeypatch, promises, keywords, after_ms):
-    monkeypatch.setattr("resonate_sdk.client.promises.now_ms", lambda: 10**13)
+def test_a_relative_deadline_counts_from_now(promises, keywords, after_ms):
 
-    assert promises.create("p", **keywords).timeout_at == 10**13 + after_ms
+    assert promises.create("p", **keywords).timeout_at == NOW_MS + after_ms
 
 
 def test_a_deadline_may_be_an_instant(promises):
@@ -401,7 +403,7 @@ def test_an_empty_page_may_be_followed_by_others(server, promises):
         Answer(responses.OK, PromisePage(promises=(), cursor="a")),
         Answer(responses.OK, PromisePage(promises=(make_record("b"),), cursor=None)),
     ]
-    promises = Promises(lambda request: pages.pop(0), Codec())
+    promises = Promises(lambda request: pages.pop(0), Codec(), lambda: NOW_MS)
 
     assert [record.id for record in promises.search()] == ["b"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from resonate_sdk.client.host import ThreadHost
 from resonate_sdk.client.result import Result
 from resonate_sdk.client.watches import Watches
 from resonate_sdk.encoding.codec import Codec
@@ -37,7 +38,7 @@ def pending(request):
 
 
 def watch(watches, id="p", type: Any = Any):
-    result = Result()
+    result = Result(ThreadHost())
     watches.add(id, result, type)
     return result
 
