@@ -99,9 +99,13 @@ class LocalTransport:
         """Be attached to the server until stopped."""
         self._loop = asyncio.get_running_loop()
         self._receiver = receiver
-        self._broker.attach(self._pid, None, self._deliver)
+        self.attach()
         self.server.add(self)
         await self._is_stopped.wait()
+
+    def attach(self) -> None:
+        """Get messages for this process, but no hints."""
+        self._broker.attach(self._pid, None, self._deliver)
 
     async def subscribe(self, slots: int) -> None:
         """Take hints for the group of this process."""
@@ -111,7 +115,7 @@ class LocalTransport:
 
     async def unsubscribe(self) -> None:
         """Take no more hints."""
-        self._broker.attach(self._pid, None, self._deliver)
+        self.attach()
 
     def request(
         self,

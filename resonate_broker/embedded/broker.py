@@ -19,7 +19,7 @@ from resonate_broker.kernel.batch import Chain
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.system import Completed, Submitted, System
 from resonate_broker.operations import register_operations
-from resonate_sdk.protocol import responses
+from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.messages import Message
 from resonate_sdk.protocol.responses import Answer
@@ -129,10 +129,17 @@ class EmbeddedBroker:
         with self._lock:
             self._attempt(self._run)
 
-    def next_tick_at_ms(self) -> int:
-        """When something will be due, epoch ms."""
+    def next_due_at_ms(self) -> int | None:
+        """When something will be due, epoch ms; None: never, if nobody asks for anything.
+
+        Ticks come more often, to see what other servers have written. Here there is no other.
+        """
         with self._lock:
-            return self._system.next_tick_at_ms()
+            due = complete(self._store.due(1))
+            queued = complete(self._store.queued_groups(limits.GROUPS_MAX))
+            if due.timers or any(self._queues.probe(group).consumers for group in queued):
+                return self._system.next_tick_at_ms()
+            return due.next_at_ms
 
     def close(self) -> None:
         """Stop the clock and let the file go."""

@@ -440,6 +440,16 @@ class Resonate(Calls):
         """
         self._codec.exceptions.add(ExceptionAdapter(cls, encode, decode))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an execution is under way in this process."""
+        return self._runtime.is_busy
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a handle of this process waits."""
+        return self._runtime.is_waiting
+
     def start(self) -> None:
         """Serve calls of the group; done by itself soon after the last registration."""
         self._runtime.subscribe()

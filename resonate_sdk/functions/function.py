@@ -59,6 +59,11 @@ class Function(Generic[P, T]):
         self.given = given
         update_wrapper(self, self.func)
 
+    @property
+    def registered_options(self) -> Options:
+        """What its calls begin with, as far as its registration says so."""
+        return self._registered.options
+
     def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Call the function itself; nothing is durable about it."""
         return self.func(ctx, *args, **kwargs)

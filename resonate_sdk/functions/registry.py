@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from resonate_sdk.errors import FunctionNotFoundError, RegistrationError
 from resonate_sdk.functions.callee import Callee, describe, is_hashable
@@ -64,6 +64,22 @@ class Registry:
         self._by_name.setdefault(name, {})[version] = registered
         self._by_func[_key(func)] = registered
         return registered
+
+    def stand_in(
+        self,
+        func: Callable[..., Any],
+        name: str,
+        version: int,
+        original: Callable[..., Any] | None,
+    ) -> None:
+        """Let a function be found where another one was, or would be; for tests."""
+        registered = Registered(name=name, version=version, callee=describe(func))
+        if original is not None:
+            callee = structs.replace(registered.callee, result_type=describe(original).result_type)
+            registered = structs.replace(registered, callee=callee)
+            self._by_func[_key(original)] = registered
+        self._by_name.setdefault(name, {})[version] = registered
+        self._by_func[_key(func)] = registered
 
     def by_name(self, name: str, version: int = 0) -> Registered:
         """Find a function; version 0 means the latest.

@@ -21,6 +21,8 @@ class Tasks:
         task = self._group.create_task(self._guarded(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Of a task that is cancelled before its first step, nobody else ends the coroutine.
+        task.add_done_callback(lambda _: coroutine.close())
         return task
 
     def cancel_all(self) -> None:

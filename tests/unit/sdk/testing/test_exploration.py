@@ -1,0 +1,106 @@
+"""Executions whose process dies at every place."""
+
+import pytest
+
+from resonate_sdk.testing import explore, fake
+
+
+def add_one(ctx, n):
+    return n + 1
+
+
+def three(ctx, n=0):
+    for _ in range(3):
+        n = yield ctx.run(add_one, n)
+    return n
+
+
+def fan_out(ctx):
+    promises = []
+    for n in range(3):
+        promises.append((yield ctx.begin_run(add_one, n)))
+    results = []
+    for promise in promises:
+        results.append((yield promise))
+    yield ctx.sleep(60)
+    return results
+
+
+def remote(ctx):
+    return (yield ctx.rpc("add_one", 1)) + 1
+
+
+def fails(ctx):
+    yield ctx.run(add_one, 1)
+    raise LookupError("nothing there")
+
+
+@pytest.mark.parametrize(
+    ("func", "value"), [(three, 3), (fan_out, [1, 2, 3]), (remote, 3)], ids=["3", "fan-out", "rpc"]
+)
+def test_a_crash_anywhere_changes_no_result(func, value):
+    exploration = explore(func, register=[add_one])
+
+    assert exploration.expected.value == value
+    assert len(exploration.runs) == 2 * len(set(exploration.checkpoints)) > 4
+
+
+def test_an_exception_is_a_result():
+    exploration = explore(fails)
+
+    assert exploration.expected.error == "LookupError: nothing there"
+
+
+def test_two_crashes_in_every_combination():
+    exploration = explore(three, args=(5,), crashes=2)
+
+    places = 2 * len(exploration.checkpoints)
+    assert len(exploration.runs) == places + places * (places - 1) // 2
+    assert exploration.expected.value == 8
+
+
+def test_steps_that_are_run_twice_are_named():
+    assert explore(three).repeated == ("explored", "explored.1", "explored.2", "explored.3")
+
+
+def test_a_result_that_depends_on_a_crash_is_found():
+    runs = []
+
+    def counts(ctx):
+        runs.append(1)
+        return len(runs)
+
+    with pytest.raises(
+        AssertionError, match=r"ended differently: without a crash gave 1, with one"
+    ):
+        explore(counts)
+
+
+def test_a_step_that_is_not_idempotent_is_found():
+    """The account is debited twice when the process dies between the effect and its record."""
+    balance = []
+
+    def debit(ctx):
+        balance[0] -= 10
+        return balance[0]
+
+    def transfer(ctx):
+        yield ctx.run(debit)
+        return balance[0]
+
+    with pytest.raises(AssertionError, match=r"before settle:explored\.1 gave 80"):
+        explore(transfer, prepare=lambda env: balance.__setitem__(slice(None), [100]))
+
+
+def test_others_are_faked_and_prepared():
+    def asks(ctx):
+        price = yield ctx.rpc("price").options(target="shop")
+        answer = yield (yield ctx.promise(id="answer"))
+        return [price, answer]
+
+    def prepare(env):
+        env.worker("shop", register=[fake("price", returns=3)])
+        env.promises.create("answer", expires_in=60)
+        env.promises.resolve("answer", "yes")
+
+    assert explore(asks, prepare=prepare).expected.value == [3, "yes"]
