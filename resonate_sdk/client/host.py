@@ -26,6 +26,11 @@ Main = Callable[["Future[None]"], Coroutine[Any, Any, None]]
 class Host(Protocol):
     """Runs clients. Tests have one of their own, on which time passes when they say so."""
 
+    @property
+    def replays_always(self) -> bool:
+        """Whether passes begin anew after everything that they have written."""
+        ...
+
     def now_ms(self) -> int:
         """The clock, epoch ms."""
         ...
@@ -57,6 +62,8 @@ class Host(Protocol):
 
 class ThreadHost:
     """A thread of its own, which never runs user code."""
+
+    replays_always = False
 
     def __init__(self) -> None:
         """Start nothing yet."""

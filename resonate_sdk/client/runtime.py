@@ -87,6 +87,7 @@ class Runtime:
             coroutines=self._coroutines,
             overlap=overlap,
             poison_attempts=poison_attempts,
+            replays_always=host.replays_always,
             on_settled=self._watches.settle,
             on_suspended=self._keep_watching,
         )

@@ -156,6 +156,10 @@ class Execution:
         self._has_begun_call = False
         return Progress(effects, self._outcome, self._outcome is None and bool(self._ready))
 
+    def remember(self, records: Iterable[PromiseRecord]) -> None:
+        """Know promises as if they had been preloaded; before the first `advance`."""
+        self._family.remember(records)
+
     def records(self) -> dict[str, PromiseRecord]:
         """Every promise that is known by now, for another pass."""
         return self._family.records()

@@ -81,6 +81,10 @@ class Family:
         """Where a function of the pass stands in its tree."""
         return self._lineages[id]
 
+    def remember(self, records: Iterable[PromiseRecord]) -> None:
+        """Know promises as if they had been there when the pass began; before anything is called."""
+        self._cache |= {record.id: record for record in records}
+
     def records(self) -> dict[str, PromiseRecord]:
         """Every promise that is known by now, for another pass."""
         met = {node.id: node.record for node in self._nodes.values() if node.record is not None}

@@ -87,17 +87,22 @@ class Environment:
         it is time 2026-01-31
     """
 
-    def __init__(self, *, seed: int = 0, start: str | datetime = START) -> None:
+    def __init__(
+        self, *, seed: int = 0, start: str | datetime = START, always_replay: bool = False
+    ) -> None:
         """Begin at an instant.
 
         Args:
             seed: of everything that happens by chance.
             start: the instant, aware, or as ISO 8601.
+            always_replay: begin each function anew after everything that it has written, so that
+                ordinary tests find what a replay would do differently.
         """
         begin = datetime.fromisoformat(start) if isinstance(start, str) else start
         self.seed = seed
         self.clock = Clock(begin if begin.tzinfo else begin.replace(tzinfo=UTC))
         self.journal: list[Entry] = []
+        self._always_replay = always_replay
         self._random = random.Random(seed)
         self._server = LocalServer(now_ms=self.clock.now_ms, ticks=False)
         self._time = Time(
@@ -279,7 +284,7 @@ class Environment:
         def start(process: Process) -> None:
             life = "" if process.lives == 1 else f"-{process.lives}"
             pid = f"{group}-{number}{life}"
-            process.host = VirtualHost(self._time)
+            process.host = VirtualHost(self._time, replays_always=self._always_replay)
             process.transport = TestTransport(
                 self._server,
                 group,

@@ -161,8 +161,9 @@ class Time:
 class VirtualHost:
     """Runs one client on the loop of a test."""
 
-    def __init__(self, time: Time) -> None:
+    def __init__(self, time: Time, *, replays_always: bool) -> None:
         """Run nothing yet."""
+        self.replays_always = replays_always
         self._time = time
         self._main: asyncio.Task[None] | None = None
         self._coroutines = CoroutineLoop(time.loop)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+from msgspec import Struct
+
 from resonate_sdk.errors import ResonateError
 from resonate_sdk.execution.bodies import Raised, Returned, call_function
 from resonate_sdk.execution.effects import (
@@ -44,6 +46,16 @@ class StoppingError(Exception):
     """The worker stops: give the task back."""
 
 
+class Anew(Struct, frozen=True):
+    """Begin the pass again, knowing more.
+
+    Attributes:
+        records: promises that have changed.
+    """
+
+    records: Records
+
+
 class PassDriver:
     """Runs the passes of one task, one after the other."""
 
@@ -54,6 +66,8 @@ class PassDriver:
         threads: Executor,
         coroutines: CoroutineLoop,
         at_once: AtOnce | None,
+        *,
+        replays_always: bool = False,
     ) -> None:
         """Drive passes.
 
@@ -63,7 +77,10 @@ class PassDriver:
             threads: run user code.
             coroutines: run coroutines of the user's.
             at_once: has requests carried out without waiting, if the server is that near.
+            replays_always: whether to begin a pass anew after everything that it has written.
         """
+        self._replays_always = replays_always
+        self._timers = 0
         self._at_once = at_once
         self._holder = holder
         self._tasks = tasks
@@ -103,21 +120,27 @@ class PassDriver:
             StoppingError: the worker stops, and the pass has come to a checkpoint.
             ResonateError: something that it asked for was refused, or the lease was lost.
         """
-        self._check_or_stop()
-        self._under_way = 0
-        self._events.clear()
-        started = await self._in_thread(self._start, prepare)
-        if isinstance(started, Done):
-            return started, {}
-        execution, progress = started
-        try:
-            outcome = await self._drive(execution, progress)
-        except Exception:
-            await self._close(execution)
-            raise
-        if not isinstance(outcome, Done) or self._runners:
-            await self._close(execution)  # what is done has closed its generators itself
-        return outcome, execution.records()
+        known: Records = {}
+        while True:
+            self._check_or_stop()
+            self._under_way = 0
+            self._events.clear()
+            started = await self._in_thread(self._start, prepare, known)
+            if isinstance(started, Done):
+                return started, {}
+            execution, progress = started
+            try:
+                outcome = await self._drive(execution, progress)
+            except Exception:
+                await self._close(execution)
+                raise
+            if not isinstance(outcome, Done) or self._runners:
+                await self._close(execution)  # what is done has closed its generators itself
+            known |= execution.records()
+            if isinstance(outcome, Anew):
+                known |= outcome.records
+            else:
+                return outcome, known
 
     async def _close(self, execution: Execution) -> None:
         """Close the bodies of a pass."""
@@ -143,11 +166,15 @@ class PassDriver:
         except TimeoutError:
             pass
 
-    def _start(self, prepare: Callable[[], Execution | Done]) -> tuple[Execution, Progress] | Done:
+    def _start(
+        self, prepare: Callable[[], Execution | Done], known: Records
+    ) -> tuple[Execution, Progress] | Done:
         """Make the pass and advance it for the first time, on this thread."""
         execution = prepare()
         if isinstance(execution, Done):
             return execution
+        if known:
+            execution.remember(known.values())
         self._execution = execution
         if self._at_once is None:
             execution.begin_at_once = self._carry_out_from_thread
@@ -157,7 +184,7 @@ class PassDriver:
             execution.close()
             raise
 
-    async def _drive(self, execution: Execution, progress: Progress) -> Outcome:
+    async def _drive(self, execution: Execution, progress: Progress) -> "Outcome | Anew":
         while True:
             self._check()
             if progress.outcome is not None:
@@ -165,7 +192,15 @@ class PassDriver:
             for effect in progress.effects:
                 self._carry_out(effect)
             events = self._take_events() if progress.is_ready else await self._next_events()
+            if self._replays_always and (changed := self._all_written(progress, events)):
+                return Anew(changed)
             progress = await self._in_thread(self._advance, execution, events)
+
+    def _all_written(self, progress: Progress, events: list[Event]) -> Records:
+        """What was written, if nothing else goes on: a pass that is begun anew loses nothing."""
+        records = {e.record.id: e.record for e in events if isinstance(e, ChildChanged)}
+        is_all = len(records) == len(events) and not progress.is_ready
+        return records if is_all and self._is_at_checkpoint() and not self._timers else {}
 
     def _advance(self, execution: Execution, events: list[Event]) -> Progress:
         """Advance on this thread, as long as what the pass asks for needs no waiting."""
@@ -193,7 +228,8 @@ class PassDriver:
             case CallFunction():
                 self._begin(self._call(effect))
             case StartTimer(number=number, delay_s=delay_s):
-                self._loop.call_later(delay_s, self._push, TimerFired(number))
+                self._timers += 1
+                self._loop.call_later(delay_s, self._fire, TimerFired(number))
             case RunCoroutine(body=body):
                 self._runners[body.number] = self._coroutines.run(effect, self._push_from_thread)
             case SendOutcome(number=number):
@@ -237,6 +273,10 @@ class PassDriver:
             self._loop.call_soon_threadsafe(call, argument)
         except RuntimeError:
             pass  # the client has been stopped
+
+    def _fire(self, event: TimerFired) -> None:
+        self._timers -= 1
+        self._push(event)
 
     def _push(self, event: Event) -> None:
         if isinstance(event, CoroutineMoved) and isinstance(event.now, Returned | Raised):

@@ -54,6 +54,7 @@ class Worker:
         coroutines: CoroutineLoop,
         overlap: bool = True,
         poison_attempts: int = 10,
+        replays_always: bool = False,
         on_settled: Callable[[PromiseRecord], None],
         on_suspended: Callable[[str], None],
     ) -> None:
@@ -70,6 +71,7 @@ class Worker:
             overlap: whether bodies may start while their tasks are being acquired.
             poison_attempts: after so many failures in a row, which are not its function's, a task
                 is halted.
+            replays_always: whether to begin each pass anew after everything that it has written.
             on_settled: told of each promise that a pass has settled.
             on_suspended: told of each promise whose pass ended without that.
         """
@@ -83,6 +85,7 @@ class Worker:
         self._on_suspended = on_suspended
         self._threads = threads
         self._coroutines = coroutines
+        self._replays_always = replays_always
         self._at_once = (
             transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
         )
@@ -191,7 +194,14 @@ class Worker:
             self._drivers.discard(driver)
 
     def _driver(self, holder: Holder) -> PassDriver:
-        return PassDriver(holder, self._own_tasks, self._threads, self._coroutines, self._at_once)
+        return PassDriver(
+            holder,
+            self._own_tasks,
+            self._threads,
+            self._coroutines,
+            self._at_once,
+            replays_always=self._replays_always,
+        )
 
     async def _acquire(
         self, ref: TaskRef, slot: Slot, holder: Holder, early: EarlyPass | None = None

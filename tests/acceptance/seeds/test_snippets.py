@@ -152,6 +152,21 @@ def test_sleep(make_client: MakeClient):
     assert nap.settled_at - nap.created_at >= 150
 
 
+@pytest.mark.parametrize(("snippet", "found"), [(snippets.RANDOM, "rand"), (snippets.TIME, "time")])
+def test_random_numbers_and_the_time(make_client: MakeClient, snippet: str, found: str):
+    """The function sleeps once it knows the value, and finds the same one when it is replayed."""
+    resonate, id, values = make_client("recorded"), new_id(), []
+    wait = f"values.append({found}); yield ctx.sleep(0.05)"
+    seen = and_return(snippet.replace(f"# do something with {found}", wait), found)
+
+    foo = execute(seen, resonate=resonate, values=values)["foo"]
+
+    value = foo.begin_run(id, 1).result(WAIT_S)
+    assert resonate.promises.get(f"{id}.1").result() == value
+    assert set(values) == {value}
+    assert len(values) >= 2
+
+
 @pytest.mark.parametrize("id", snippets.IDS)
 def test_names_of_executions(make_client: MakeClient, id: str):
     resonate = make_client("names")

@@ -269,3 +269,72 @@ def test_a_function_that_waits_for_a_handle_is_told(env: Environment):
 
     with pytest.raises(UsageError, match="through ctx"):
         client.options(timeout=5).begin_run("id", waits_for_handle).result()
+
+
+# Replays
+
+
+async def gathers(ctx):
+    first, second = ctx.run(add_one, 1), ctx.run(add_one, 2)
+    slept = ctx.sleep(60)
+    await slept
+    return [await first, await second]
+
+
+def deep(ctx, n):
+    return 0 if n == 0 else 1 + (yield ctx.run(deep, n - 1))
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "expected"),
+    [(twice, (1,), 3), (remind, (1,), "it is time"), (gathers, (), [2, 3]), (deep, (5,), 5)],
+    ids=lambda found: getattr(found, "__name__", None),
+)
+@pytest.mark.parametrize("always_replay", [False, True])
+def test_every_style_runs_with_and_without_replays(func, args, expected, always_replay):
+    with Environment(always_replay=always_replay) as env:
+        env.worker(register=[func])
+
+        assert env.client().begin_rpc("id", func, *args).result() == expected
+
+
+def test_a_function_begins_anew_after_everything_that_it_writes():
+    bodies, steps = [], []
+
+    def step(ctx, n):
+        steps.append(n)
+        return n
+
+    def body(ctx):
+        bodies.append(1)
+        for n in range(3):
+            yield ctx.run(step, n)
+
+    with Environment(always_replay=True) as env:
+        env.register(body)
+        env.client().begin_run("id", body).result()
+
+    assert steps == [0, 1, 2]
+    assert len(bodies) == 1 + 2 * 3  # each step is created and settled
+
+
+def test_nondeterminism_is_found_without_a_crash(caplog):
+    calls = []
+
+    def one(ctx):
+        return 1
+
+    def other(ctx):
+        return 2
+
+    def body(ctx):
+        calls.append(1)
+        return (yield ctx.run(one if len(calls) % 2 else other))
+
+    with Environment(always_replay=True) as env:
+        env.register(body)
+        env.client().begin_run("id", body)
+        env.run_until_idle()
+
+    assert "call:one" in caplog.text
+    assert "call:other" in caplog.text

@@ -30,13 +30,21 @@ def remote(ctx):
     return (yield ctx.rpc("add_one", 1)) + 1
 
 
+async def awaits(ctx):
+    first, second = ctx.run(add_one, 1), ctx.run(add_one, 2)
+    await ctx.sleep(60)
+    return [await first, await second]
+
+
 def fails(ctx):
     yield ctx.run(add_one, 1)
     raise LookupError("nothing there")
 
 
 @pytest.mark.parametrize(
-    ("func", "value"), [(three, 3), (fan_out, [1, 2, 3]), (remote, 3)], ids=["3", "fan-out", "rpc"]
+    ("func", "value"),
+    [(three, 3), (fan_out, [1, 2, 3]), (remote, 3), (awaits, [2, 3])],
+    ids=["3", "fan-out", "rpc", "async"],
 )
 def test_a_crash_anywhere_changes_no_result(func, value):
     exploration = explore(func, register=[add_one])
@@ -52,11 +60,14 @@ def test_an_exception_is_a_result():
 
 
 def test_two_crashes_in_every_combination():
-    exploration = explore(three, args=(5,), crashes=2)
+    def once(ctx, n):
+        return (yield ctx.run(add_one, n))
+
+    exploration = explore(once, args=(5,), crashes=2)
 
     places = 2 * len(exploration.checkpoints)
     assert len(exploration.runs) == places + places * (places - 1) // 2
-    assert exploration.expected.value == 8
+    assert exploration.expected.value == 6
 
 
 def test_steps_that_are_run_twice_are_named():
