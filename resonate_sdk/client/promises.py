@@ -106,6 +106,11 @@ class PromiseRecord(Generic[T]):
             raise decode_failure(self._codec, self._record)
         return self._codec.decode(self._record.value, self._type)
 
+    @property
+    def stored(self) -> records.PromiseRecord:
+        """It as the server told it, nothing decoded."""
+        return self._record
+
     def __repr__(self) -> str:
         """Show id and state."""
         return f"<PromiseRecord {self.id!r} {self.state}>"

@@ -164,6 +164,10 @@ class Execution:
         """Every promise that is known by now, for another pass."""
         return self._family.records()
 
+    def met(self) -> frozenset[str]:
+        """The promises that functions of this pass have called for."""
+        return self._family.met()
+
     def give_up(self) -> None:
         """Tell functions that still run that nobody wants their results; any thread may call."""
         self._pass.is_over = True

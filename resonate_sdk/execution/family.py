@@ -85,6 +85,10 @@ class Family:
         """Know promises as if they had been there when the pass began; before anything is called."""
         self._cache |= {record.id: record for record in records}
 
+    def met(self) -> frozenset[str]:
+        """The promises that functions have called for."""
+        return frozenset(node.id for node in self._nodes.values() if node.command is not None)
+
     def records(self) -> dict[str, PromiseRecord]:
         """Every promise that is known by now, for another pass."""
         met = {node.id: node.record for node in self._nodes.values() if node.record is not None}

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from resonate_sdk.testing.environment import Environment as Environment, Process as Process
     from resonate_sdk.testing.exploration import Exploration as Exploration, explore as explore
     from resonate_sdk.testing.fakes import Fake as Fake, fake as fake
+    from resonate_sdk.testing.interpreter import inline as inline
 
 _HOME_OF = {
     "Environment": "resonate_sdk.testing.environment",
@@ -18,6 +19,7 @@ _HOME_OF = {
     "Process": "resonate_sdk.testing.environment",
     "explore": "resonate_sdk.testing.exploration",
     "fake": "resonate_sdk.testing.fakes",
+    "inline": "resonate_sdk.testing.interpreter",
 }
 
 __all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # one list, in _HOME_OF

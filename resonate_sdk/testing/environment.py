@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from resonate_sdk.client.resonate import Resonate
+from resonate_sdk.debug.histories import History, history
 from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.local import LocalServer
@@ -251,6 +252,10 @@ class Environment:
     def promises(self) -> Any:
         """The promises on the server, as a client sees them."""
         return self._watcher.promises
+
+    def history(self, id: str) -> History:
+        """What is stored of an execution, to be saved or replayed."""
+        return history(self._watcher, id)
 
     def close(self) -> None:
         """End all processes."""
