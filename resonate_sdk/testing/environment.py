@@ -71,6 +71,12 @@ class Environment:
     Functions run one after the other, on the clock of the environment: the same test does the same
     thing every time.
 
+    Attributes:
+        clock: what time it is.
+        journal: every request of every process, in order.
+        dependencies: what functions of processes that are started from now on get from
+            `ctx.get_dependency`.
+
     Example:
         >>> from resonate_sdk import Context, Workflow
         >>> from resonate_sdk.testing import Environment
@@ -103,6 +109,7 @@ class Environment:
         self.seed = seed
         self.clock = Clock(begin if begin.tzinfo else begin.replace(tzinfo=UTC))
         self.journal: list[Entry] = []
+        self.dependencies: dict[str | type, Any] = {}
         self._always_replay = always_replay
         self._random = random.Random(seed)
         self._server = LocalServer(now_ms=self.clock.now_ms, ticks=False)
@@ -285,6 +292,7 @@ class Environment:
 
     def _new_process(self, group: str, *, serves: bool, keywords: dict[str, Any]) -> Process:
         number = len(self._processes) + 1
+        given: dict[str, Any] = {"dependencies": self.dependencies, **keywords}
 
         def start(process: Process) -> None:
             life = "" if process.lives == 1 else f"-{process.lives}"
@@ -307,7 +315,7 @@ class Environment:
                 registry=self._registry,
                 autostart=False,
                 overlap=False,
-                **keywords,
+                **given,
             )
             if serves:
                 process.client.start()

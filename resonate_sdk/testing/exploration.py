@@ -9,7 +9,6 @@ from msgspec import Struct
 from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.function import Function
 from resonate_sdk.testing.environment import Environment, Process, Registrable
-from resonate_sdk.testing.fakes import Fake
 from resonate_sdk.testing.wire import Side
 
 RUNS_MAX = 10_000
@@ -170,9 +169,9 @@ def _run_once(
     id: str,
 ) -> tuple[Ending, Sequence[str]]:
     client = env.client("caller").options(target=GROUP)
-    name = func if isinstance(func, str) else _name(func)
     repeated: list[str] = []
-    handle = client.begin_rpc(id, name, *args, **kwargs)
+    called: Any = func.func if isinstance(func, Function) else func
+    handle = client.begin_rpc(id, called, *args, **kwargs)
     for what, side in places:
         env.crash(process, at=what, side=side)
         env.run_until(lambda: process.is_dead or handle.done())
@@ -202,11 +201,6 @@ def _limited(ways: Iterator[tuple[Place, ...]]) -> Iterator[tuple[Place, ...]]:
         if count == RUNS_MAX:
             raise UsageError(f"more than {RUNS_MAX} ways to die: explore with fewer crashes")
         yield way
-
-
-def _name(func: Registrable) -> str:
-    is_named = isinstance(func, Function | Fake)
-    return func.name if is_named else getattr(func, "__name__", "")
 
 
 def _text(ending: Ending) -> str:
