@@ -249,7 +249,8 @@ def call_request(
     given = Options(timeout_s=timeout_ms / 1000, tags=delay)
     try:
         call = encode_call(Codec(), func, version, args, kwargs)
-        return root_request(id, call, given, default_target=target, now_ms=start_at_ms)
+        function = tag.function(func, version)
+        return root_request(id, call, function, given, default_target=target, now_ms=start_at_ms)
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
 
