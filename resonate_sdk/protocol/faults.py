@@ -24,7 +24,7 @@ def explain(error: Exception, raw: bytes) -> str:
         raw: the document.
     """
     located = _LOCATED.fullmatch(str(error))
-    what = located["what"] if located else str(error)
+    what = _printable(located["what"] if located else str(error))
     place, value = _look_up(raw, located["path"] if located else "")
     missing = _MISSING.fullmatch(what)
     if missing is not None:
@@ -66,6 +66,11 @@ def shown(value: object) -> str:
     except (ValueError, RecursionError):
         text = type(value).__name__
     return text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}…"
+
+
+def _printable(text: str) -> str:
+    """Text without control characters: the decoder quotes what it has found as it is."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _look_up(raw: bytes, path: str) -> tuple[str, Any]:

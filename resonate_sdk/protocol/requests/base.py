@@ -11,6 +11,7 @@ Id = Annotated[str, Meta(min_length=1)]  # and see `check_id`
 Name = Annotated[str, Meta(pattern=rf"^{limits.NAME_PATTERN}\Z")]
 LeaseMs = Annotated[int, Meta(ge=limits.LEASE_MS_MIN, le=limits.LEASE_MS_MAX)]
 Version = Annotated[int, Meta(ge=0, le=limits.INSTANT_MS_MAX)]
+Count = Annotated[int, Meta(ge=0, le=limits.COUNT_MAX)]
 PageSize = Annotated[int, Meta(ge=1, le=limits.SEARCH_PAGE_MAX)]
 
 

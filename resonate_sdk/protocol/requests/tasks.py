@@ -8,6 +8,7 @@ from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import TaskRef, TaskState
 from resonate_sdk.protocol.requests.base import (
     ActionHead,
+    Count,
     Id,
     LeaseMs,
     Name,
@@ -282,8 +283,8 @@ class Hello(Request, frozen=True, kw_only=True):
     kind: ClassVar[str] = "hello"
     pid: Name
     group: Name | None = None
-    slots: Annotated[int, Meta(ge=0)] | None = None
-    in_flight: Annotated[int, Meta(ge=0)] | None = field(name="inFlight", default=None)
+    slots: Count | None = None
+    in_flight: Count | None = field(name="inFlight", default=None)
     sdk: str = ""
     version: str = limits.VERSION
 

@@ -50,7 +50,7 @@ def test_a_request_is_read_as_it_was_written(
 def test_requests_travel_together_as_they_would_alone(requests: list[Request]):
     encoded = [encode_request(request, str(n)) for n, request in enumerate(requests)]
 
-    together = decode_body(join(encoded))
+    together = decode_body(join(encoded), may_debug=True)
 
     assert together.is_array
     assert together.items == tuple(decode_body(body, may_debug=True).items[0] for body in encoded)
