@@ -86,7 +86,7 @@ def test_arguments_that_say_two_things_or_nothing_are_refused(positional, json_a
 
 def test_a_call_is_written_as_the_sdk_writes_it():
     with Resonate.local() as client:
-        client.options(target="billing").begin_rpc("a", "foo", 1, "x", k=None).created()
+        client.options(target="billing", version=2).begin_rpc("a", "foo", 1, "x", k=None).created()
         expected = client.promises.get("a").tags
 
     made = request(args=[1, "x"], kwargs={"k": None}, version=2, target="amqp://any@billing")
