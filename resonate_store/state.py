@@ -192,7 +192,7 @@ class Changes(Struct, frozen=True, kw_only=True):
         timers_armed: rows to add to the timers.
         schedules_created: rows that must not exist yet.
         schedules_updated: locked rows with other instants.
-        schedules_deleted: ids of locked rows.
+        schedules_deleted: ids of locked rows; these go first, others may be created in their place.
     """
 
     created: tuple[Promise, ...] = ()

@@ -61,6 +61,7 @@ class WorkingState:
         self._held: dict[str, int] = {}
         self._disarmed = set[Timer]()
 
+        self._schedules_deleted = set[str]()
         self._stored_schedules = {schedule.id: schedule for schedule in loaded.schedules}
         self._schedules: dict[str, Schedule | None] = {
             id: self._stored_schedules.get(id) for id in load.schedules
@@ -149,6 +150,7 @@ class WorkingState:
         """End a schedule."""
         assert id in self._schedules, f"{id!r} was not loaded"
         self._schedules[id] = None
+        self._schedules_deleted.add(id)
 
     @property
     def next_runs_at_ms(self) -> tuple[int, ...]:
@@ -253,9 +255,10 @@ class WorkingState:
         deleted: list[str] = []
         for id, schedule in sorted(self._schedules.items()):
             stored = self._stored_schedules.get(id)
-            if schedule is None and stored is not None:
-                deleted.append(id)
-            elif schedule is not None and stored is None:
+            if stored is not None and id in self._schedules_deleted:
+                deleted.append(id)  # another one of the same id may have come in its place
+                stored = None
+            if schedule is not None and stored is None:
                 created.append(schedule)
             elif schedule is not None and schedule is not stored:
                 updated.append(schedule)

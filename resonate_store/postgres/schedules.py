@@ -31,6 +31,8 @@ async def store(connection: Connection, changes: Changes) -> None:
     Raises:
         ConflictError: one to create exists.
     """
+    if changes.schedules_deleted:
+        await connection.fetch(_QUERIES["delete"], changes.schedules_deleted)
     if changes.schedules_created:
         created = changes.schedules_created
         columns = zip(*map(_to_row, created), strict=True)
@@ -40,8 +42,6 @@ async def store(connection: Connection, changes: Changes) -> None:
     if changes.schedules_updated:
         updated = [(s.id, s.next_run_at_ms, s.last_run_at_ms) for s in changes.schedules_updated]
         await connection.fetch(_QUERIES["update"], *zip(*updated, strict=True))
-    if changes.schedules_deleted:
-        await connection.fetch(_QUERIES["delete"], changes.schedules_deleted)
 
 
 def to_schedule(row: Iterable[Any]) -> Schedule:

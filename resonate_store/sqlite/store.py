@@ -227,9 +227,9 @@ class SqliteStore:
         self._write_each("delete_timer_unless_owed", _pair, changes.timers_told)
         self._write_each("delete_timer", _pair, changes.timers_disarmed)
         self._write_each("insert_timer", _pair, changes.timers_armed)
+        self._write_each("delete_schedule", _single, changes.schedules_deleted)
         self._write_each("insert_schedule", _schedule_row, changes.schedules_created)
         self._write_each("update_schedule", _schedule_row, changes.schedules_updated)
-        self._write_each("delete_schedule", _single, changes.schedules_deleted)
 
     def _write_each(
         self, query: str, to_row: Callable[[Row], tuple[Any, ...]], rows: Sequence[Row]

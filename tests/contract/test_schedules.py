@@ -82,6 +82,15 @@ async def test_a_deleted_schedule_is_gone(store):
     assert await read(store, "a", "b") == (make_schedule("b"),)
 
 
+async def test_a_schedule_may_go_and_come_again_in_one_write(store):
+    await create(store, make_schedule("a", last_run_at_ms=BORN_AT_MS))
+    other = make_schedule("a", cron="0 0 * * *", missed="all", created_at_ms=BORN_AT_MS + 7)
+
+    await write(store, Changes(schedules_deleted=("a",), schedules_created=(other,)), "a")
+
+    assert await read(store, "a") == (other,)
+
+
 async def test_one_that_exists_already_is_a_conflict_and_nothing_is_written(store):
     await create(store, make_schedule("b"))
     transaction = await store.begin(LoadSet(schedules=("a", "b")))
@@ -236,6 +245,24 @@ async def test_the_task_of_an_occurrence_is_dispatched_with_its_creation(servers
 
     (hint,) = server.aio.published
     assert hint.message.data.task.id == f"s.{at_ms}"
+
+
+async def test_a_schedule_that_is_replaced_in_one_batch_is_the_new_one(servers):
+    server, other = servers
+    await schedule(server)
+    new = {"id": "s", "cron": "0 0 * * *", "promiseId": "q", "promiseTimeout": 5}
+    head = {"corrId": "c", "version": "2026-04-01"}
+
+    _, created = await server.ask(
+        [
+            {"kind": "schedule.delete", "head": head, "data": {"id": "s"}},
+            {"kind": "schedule.create", "head": head, "data": new},
+        ],
+        together=True,
+    )
+
+    assert created.data.schedule.cron == "0 0 * * *"
+    assert await ask(other, "schedule.get", id="s") == created.data
 
 
 async def test_a_schedule_made_again_is_the_one_that_exists(servers):
