@@ -19,6 +19,11 @@ from tests.invariants.promise_steps import (
     promise_set_only_grows,
 )
 from tests.invariants.promises import PROMISE
+from tests.invariants.schedules import (
+    internal_schedule_faults,
+    schedule_faults,
+    schedule_step_faults,
+)
 from tests.invariants.stored import Step, Stored
 from tests.invariants.task_steps import TASK_STEPS, task_birth_state
 from tests.invariants.tasks import TASK
@@ -74,11 +79,14 @@ def check_step(step: Step, *, is_internal: bool) -> None:
     """
     broken = list(_step_faults(step))
     if is_internal:
-        broken += [f"internal step: {fault}" for fault in internal_faults(step)]
+        faults = (*internal_faults(step), *internal_schedule_faults(step))
+        broken += [f"internal step: {fault}" for fault in faults]
     assert not broken, "\n".join(broken)
 
 
 def _state_faults(stored: Stored, now_ms: int) -> Iterator[str]:
+    for schedule in stored.schedules.values():
+        yield from schedule_faults(schedule)
     for promise in stored.focus:
         for holds in STATE:
             if not holds(promise, stored, now_ms):
@@ -104,4 +112,6 @@ def _step_faults(step: Step) -> Iterator[str]:
         for is_born_well in (new_promise_born_clean, task_birth_state):
             if not is_born_well(promise, step):
                 yield f"{is_born_well.__name__} at {step.now_ms}: {promise}"
+    if step.before.schedules is not step.after.schedules:
+        yield from schedule_step_faults(step)
     yield from message_faults(step)

@@ -86,10 +86,11 @@ ACROSS: tuple[PromiseInvariant, ...] = (
 )
 
 
-# 11, 12, 31 and 32
+# 11, 12 and 31 to 33
 def rows_unique(snapshot: Snapshot) -> bool:
     ids = [promise.id for promise in snapshot.promises]
-    tables = (ids, snapshot.callbacks, snapshot.listeners, snapshot.timers)
+    schedules = [schedule.id for schedule in snapshot.schedules]
+    tables = (ids, schedules, snapshot.callbacks, snapshot.listeners, snapshot.timers)
     return all(len(set(rows)) == len(rows) for rows in tables)
 
 

@@ -9,6 +9,9 @@ from tests.invariants.stored import Stored
 
 def unfinished(stored: Stored, now_ms: int) -> Iterator[str]:
     """What is still due or owed after enough rounds of all internal steps (112)."""
+    for schedule in stored.schedules.values():
+        if schedule.next_run_at_ms <= now_ms:
+            yield f"112: the schedule {schedule.id} is behind: {schedule.next_run_at_ms}"
     for promise in stored.promises.values():
         if promise.state == "pending":
             yield from _due(promise, now_ms)

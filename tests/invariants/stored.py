@@ -8,7 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from resonate_broker.kernel.submissions import Outgoing
-from resonate_store.state import Callback, Changes, Listener, Promise, Snapshot, Task, Timer
+from resonate_store.state import (
+    Callback,
+    Changes,
+    Listener,
+    Promise,
+    Schedule,
+    Snapshot,
+    Task,
+    Timer,
+)
 
 Pairs = dict[str, frozenset[str]]
 NOBODY = frozenset[str]()
@@ -23,7 +32,7 @@ class Stored:
         focus: the promises that have to be looked at.
     """
 
-    __slots__ = ("callbacks", "focus", "listeners", "promises", "timers")
+    __slots__ = ("callbacks", "focus", "listeners", "promises", "schedules", "timers")
 
     def __init__(
         self,
@@ -31,12 +40,14 @@ class Stored:
         callbacks: Pairs,
         listeners: Pairs,
         timers: frozenset[Timer],
+        schedules: dict[str, Schedule],
         focus: Sequence[Promise] | None = None,
     ) -> None:
         self.promises = promises
         self.callbacks = callbacks
         self.listeners = listeners
         self.timers = timers
+        self.schedules = schedules
         self.focus = tuple(promises.values()) if focus is None else focus
 
     @classmethod
@@ -47,6 +58,7 @@ class Stored:
             _grouped((row.awaited, row.awaiter) for row in snapshot.callbacks),
             _grouped((row.awaited, row.address) for row in snapshot.listeners),
             frozenset(snapshot.timers),
+            {schedule.id: schedule for schedule in snapshot.schedules},
         )
 
     def after(self, changes: Changes) -> "Stored":
@@ -81,16 +93,28 @@ class Stored:
         for timer in (*changes.timers_told, *changes.timers_disarmed, *changes.timers_armed):
             touched[timer.id] = None
         focus = [promises[id] for id in touched if id in promises]
-        return Stored(promises, callbacks, listeners, timers, focus)
+        schedules = self._schedules_after(changes) if changes.has_schedules else self.schedules
+        return Stored(promises, callbacks, listeners, timers, schedules, focus)
+
+    def _schedules_after(self, changes: Changes) -> dict[str, Schedule]:
+        schedules = self.schedules.copy()
+        for id in changes.schedules_deleted:
+            del schedules[id]
+        for schedule in changes.schedules_created:
+            assert schedule.id not in schedules, f"{schedule.id!r} exists"
+        for schedule in changes.schedules_updated:
+            assert schedule.id in schedules, f"{schedule.id!r} does not exist"
+        written = (*changes.schedules_created, *changes.schedules_updated)
+        return schedules | {schedule.id: schedule for schedule in written}
 
     def in_full(self) -> "Stored":
         """The same, with everything in focus."""
-        return Stored(self.promises, self.callbacks, self.listeners, self.timers)
+        return Stored(self.promises, self.callbacks, self.listeners, self.timers, self.schedules)
 
     def differences(self, other: "Stored") -> list[str]:
         """What is not the same in another state, in words."""
         found: list[str] = []
-        for name in ("promises", "callbacks", "listeners"):
+        for name in ("promises", "callbacks", "listeners", "schedules"):
             mine: Mapping[str, object] = getattr(self, name)
             yours: Mapping[str, object] = getattr(other, name)
             if mine != yours:

@@ -53,7 +53,31 @@ class Comparison:
             for id, addresses in stored.listeners.items()
             if promises[id].state == "pending"  # else it is told, as far as the protocol goes
         }
-        return State(promises=promises, callbacks=stored.callbacks, listeners=listeners)
+        schedules = {id: _as_schedule(row) for id, row in stored.schedules.items()}
+        return State(
+            promises=promises,
+            schedules=schedules,
+            callbacks=stored.callbacks,
+            listeners=listeners,
+        )
+
+
+def _as_schedule(row: rows.Schedule) -> Json:
+    """A row, as the model sees it."""
+    shown = {
+        "id": row.id,
+        "cron": row.cron,
+        "timezone": row.timezone,
+        "overlap": row.overlap,
+        "missed": row.missed,
+        "promiseId": row.promise_id,
+        "promiseTimeout": row.promise_timeout_ms,
+        "promiseParam": msgspec.to_builtins(row.promise_param),
+        "promiseTags": row.promise_tags,
+        "createdAt": row.created_at_ms,
+        "nextRunAt": row.next_run_at_ms,
+    }
+    return shown if row.last_run_at_ms is None else shown | {"lastRunAt": row.last_run_at_ms}
 
 
 def as_promise(row: rows.Promise) -> Promise:
@@ -96,6 +120,7 @@ def shown_answer(kind: str, answer: Answer) -> tuple[int, Json]:
 def _alike(one: State, other: State) -> bool:
     return (
         one.promises == other.promises
+        and one.schedules == other.schedules
         and one.callbacks == other.callbacks
         and one.listeners == other.listeners
     )
@@ -103,7 +128,7 @@ def _alike(one: State, other: State) -> bool:
 
 def _differences(wanted: State, found: State) -> list[str]:
     different: list[str] = []
-    for name in ("promises", "callbacks", "listeners"):
+    for name in ("promises", "schedules", "callbacks", "listeners"):
         mine, yours = getattr(wanted, name), getattr(found, name)
         different += [
             f"{name} {id!r}: wanted {mine.get(id)}, found {yours.get(id)}"

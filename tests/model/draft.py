@@ -16,6 +16,7 @@ class Draft:
 
     def __init__(self, state: State, now: int, *, is_eager: bool, is_strict: bool = False) -> None:
         self.promises = dict(state.promises)
+        self.schedules = dict(state.schedules)
         self.callbacks = dict(state.callbacks)
         self.listeners = dict(state.listeners)
         self.now = now
@@ -24,7 +25,12 @@ class Draft:
 
     def state(self) -> State:
         """What the draft has become."""
-        return State(promises=self.promises, callbacks=self.callbacks, listeners=self.listeners)
+        return State(
+            promises=self.promises,
+            schedules=self.schedules,
+            callbacks=self.callbacks,
+            listeners=self.listeners,
+        )
 
     def look(self, id: str) -> Promise | None:
         """The promise as everybody sees it: its deadline has an effect the moment it has come."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tests.model.calendar import next_minute
 from tests.model.draft import Draft
 from tests.model.state import NOBODY, Json, Promise, State, Task
 
@@ -286,6 +287,31 @@ def task_continue(draft: Draft, data: Json) -> Result:
     return OK, {}
 
 
+def schedule_get(draft: Draft, data: Json) -> Result:
+    schedule = draft.schedules.get(data["id"])
+    return (MISSING, None) if schedule is None else (OK, {"schedule": schedule})
+
+
+def _is_malformed_schedule(data: Json) -> bool:
+    tags = data["promiseTags"]
+    if next_minute(data["cron"], 0) is None or data["timezone"] != "UTC":
+        return True
+    return _is_malformed({"tags": tags, "timeoutAt": 0}, is_acquired=False)
+
+
+def schedule_create(draft: Draft, data: Json) -> Result:
+    if _is_malformed_schedule(data):
+        return MALFORMED, None
+    if data["id"] not in draft.schedules:
+        next_at = next_minute(data["cron"], draft.now)
+        draft.schedules[data["id"]] = {**data, "createdAt": draft.now, "nextRunAt": next_at}
+    return schedule_get(draft, data)
+
+
+def schedule_delete(draft: Draft, data: Json) -> Result:
+    return (MISSING, None) if draft.schedules.pop(data["id"], None) is None else (OK, {})
+
+
 KINDS: dict[str, Callable[[Draft, Json], Result]] = {
     "promise.get": promise_get,
     "promise.create": promise_create,
@@ -300,6 +326,9 @@ KINDS: dict[str, Callable[[Draft, Json], Result]] = {
     "task.suspend": task_suspend,
     "task.fence": task_fence,
     "task.heartbeat": task_heartbeat,
+    "schedule.get": schedule_get,
+    "schedule.create": schedule_create,
+    "schedule.delete": schedule_delete,
     "task.halt": task_halt,
     "task.continue": task_continue,
 }

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 Json = Any
+Schedule = Mapping[str, Json]
 NOBODY = frozenset[str]()
 
 
@@ -79,10 +80,12 @@ class State(Struct, frozen=True, kw_only=True):
     """Everything.
 
     Attributes:
+        schedules: their records.
         callbacks: awaiters by awaited promise.
         listeners: addresses by awaited promise.
     """
 
     promises: Mapping[str, Promise]
+    schedules: Mapping[str, Schedule] = {}
     callbacks: Mapping[str, frozenset[str]]
     listeners: Mapping[str, frozenset[str]]

@@ -14,9 +14,13 @@ from resonate_broker.kernel.submissions import (
     Publish,
     Published,
     ReadDue,
+    ReadDueSchedules,
     ReadQueued,
     ReadQueuedGroups,
+    ReadSnapshot,
+    Reset,
     Search,
+    SearchSchedules,
     SearchTasks,
     StoreFailed,
     Write,
@@ -187,7 +191,11 @@ class SimulatedAIO:
                 return self._database.queued(self._store, group, limit)
             case ReadQueuedGroups(limit=limit):
                 return self._database.queued_groups(self._store, limit)
-            case Search() | SearchTasks():
+            case ReadDueSchedules(limit=limit):
+                return self._database.due_schedules(self._store, limit)
+            case ReadSnapshot() | Reset():
+                raise AssertionError("nobody may debug here")
+            case Search() | SearchTasks() | SearchSchedules():
                 return self._database.search(self._store, submission)
             case Begin() | Write():
                 raise AssertionError("carried out elsewhere")

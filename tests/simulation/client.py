@@ -18,6 +18,7 @@ from resonate_sdk.protocol.requests import (
 )
 from resonate_sdk.protocol.responses import (
     CONFLICT,
+    FORBIDDEN,
     INTERNAL,
     MALFORMED,
     NOT_FOUND,
@@ -27,6 +28,7 @@ from resonate_sdk.protocol.responses import (
     Fenced,
     PromiseData,
     PromisePage,
+    ScheduleData,
     TaskData,
     TaskGranted,
     TaskPage,
@@ -43,6 +45,7 @@ BESIDE = (
     "hello",
     "promise.search",
     "task.search",
+    "schedule.search",
 )  # what they answer comes from beside the batches
 _encode = msgspec.json.encode
 
@@ -86,6 +89,9 @@ class Client:
             self._world.note(f"client {self.pid} forgets everything")
             self._life += 1
             self._known.forget()
+            return
+        if self._world.happens(0.02):
+            self.ask(self._requests.replace_schedule())
             return
         count = random.choice((1, 1, 1, 2, 3, 8))
         chain = random.choice((None, None, "c"))
@@ -159,6 +165,8 @@ class Client:
                     self._known.held.pop(promise.id, None)
             case PromisePage(promises=promises):
                 self._known.promises |= {promise.id: promise for promise in promises}
+            case ScheduleData(schedule=schedule):
+                self._known.schedules[schedule.id] = None
             case TaskPage(tasks=tasks):
                 self._known.tasks |= {task.id: task for task in tasks}
             case TaskData(task=task):
@@ -209,6 +217,6 @@ def _check_chain(chains: Sequence[str | None], answers: bytes) -> None:
         status = response.head.status
         if chain is None or response.kind in BESIDE:
             continue
-        is_untried = status in (CONFLICT, MALFORMED, INTERNAL, UNAVAILABLE)
+        is_untried = status in (CONFLICT, MALFORMED, FORBIDDEN, INTERNAL, UNAVAILABLE)
         assert is_untried or not is_broken, f"{response} after a refusal: {answers.decode()}"
         is_broken = is_broken or status != OK

@@ -10,11 +10,21 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from resonate_broker.kernel.submissions import Search, SearchTasks
-from resonate_store.state import Changes, Due, Loaded, LoadSet, Page, Snapshot
+from resonate_broker.kernel.submissions import Search, SearchSchedules, SearchTasks
+from resonate_store.state import (
+    Changes,
+    Due,
+    DueSchedules,
+    Loaded,
+    LoadSet,
+    Page,
+    ScheduleRows,
+    Snapshot,
+)
 from resonate_store.store import Store, Transaction
 
 T = TypeVar("T")
+SCHEDULE = "schedule "
 SNAPSHOT_EVERY = 5  # commits, on PostgreSQL
 IDLE_MS_MAX = 3_000  # the database ends a transaction in which nothing happens for so long
 
@@ -64,7 +74,8 @@ class Database:
     def try_begin(self, store: Store, load: LoadSet) -> tuple[Held, Loaded] | None:
         """Open a transaction, or return None when it has to wait for somebody."""
         self._end_idle()
-        named = set(load.ids)
+        schedules = {f"{SCHEDULE}{id}" for id in load.schedules}  # rows of a table of their own
+        named = {*load.ids, *schedules}
         if any(named & held.ids for held in self._held):
             return None
         transaction = self._run(store.begin(load))
@@ -72,7 +83,9 @@ class Database:
         found = transaction.loaded
         promises = tuple(p for p in found.promises if p.id in named or p.id not in taken)
         # What does not exist cannot be locked: two servers may both want to create it.
-        held = Held(transaction, frozenset(promise.id for promise in promises), self._now_ms())
+        locked = {promise.id for promise in promises}
+        locked |= {f"{SCHEDULE}{schedule.id}" for schedule in found.schedules}
+        held = Held(transaction, frozenset(locked), self._now_ms())
         self._held.append(held)
         return held, replace(found, promises=promises, now_ms=self._store_now_ms())
 
@@ -108,18 +121,20 @@ class Database:
         return self._run(store.snapshot())
 
     def due(self, store: Store, limit: int) -> Due:
-        """What is due by our clock: by that of PostgreSQL, which is ahead, everything is."""
-        found = self._run(store.due(limit))
-        if not self._has_own_clock:
-            return found
-        now_ms = self._store_now_ms()
-        due = tuple(timer for timer in found.timers if timer.due_at_ms <= now_ms)
-        later = (timer.due_at_ms for timer in found.timers if timer.due_at_ms > now_ms)
-        return Due(now_ms=now_ms, timers=due, next_at_ms=next(later, None))
+        """What is due by our clock."""
+        return self._run(store.due(limit, self._store_now_ms()))
 
-    def search(self, store: Store, search: Search | SearchTasks) -> Page:
-        """Find promises by tags, or tasks by state."""
+    def due_schedules(self, store: Store, limit: int) -> DueSchedules:
+        """Schedules that are due by our clock."""
+        return self._run(store.due_schedules(limit, self._store_now_ms()))
+
+    def search(
+        self, store: Store, search: Search | SearchTasks | SearchSchedules
+    ) -> Page | ScheduleRows:
+        """Find promises by tags, tasks by state, or schedules by tags."""
         match search:
+            case SearchSchedules(tags=tags, after=after, limit=limit):
+                return self._run(store.search_schedules(tags, after, limit))
             case Search(tags=tags, after=after, limit=limit, states=states):
                 page = self._run(store.search(tags, after, limit, states))
             case SearchTasks(state=state, after=after, limit=limit):

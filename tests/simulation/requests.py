@@ -27,6 +27,7 @@ class Knowledge:
         tasks: the last record it saw of each.
         hinted: tasks that may be acquired, at these versions.
         held: tasks it believes to hold, at these versions.
+        schedules: those it has seen.
     """
 
     def __init__(self, pid: str, now_ms: Callable[[], int]) -> None:
@@ -36,10 +37,11 @@ class Knowledge:
         self.tasks: dict[str, TaskRecord] = {}
         self.hinted: dict[str, int] = {}
         self.held: dict[str, int] = {}
+        self.schedules: dict[str, None] = {}
 
     def forget(self) -> None:
         """The process starts anew."""
-        for known in (self.promises, self.tasks, self.hinted, self.held):
+        for known in (self.promises, self.tasks, self.hinted, self.held, self.schedules):
             known.clear()
 
 
@@ -76,6 +78,11 @@ class Requests:
             ("task.fence", {"id": id, "version": version, "action": fence}),
             ("task.suspend", {"id": id, "version": version, "actions": [await_]}),
         ]
+
+    def replace_schedule(self) -> list[tuple[str, Data]]:
+        """Another schedule in the place of one, in the same batch."""
+        _, data = self.schedule_create()
+        return [("schedule.delete", {"id": data["id"]}), ("schedule.create", data)]
 
     # Aims
 
@@ -279,6 +286,40 @@ class Requests:
         state = self._random.choice(("pending", "acquired", "suspended", "halted", "fulfilled"))
         return "task.search", {"state": state, "limit": self._random.choice((3, 100))}
 
+    def _schedule_id(self) -> str:
+        if self._known.schedules and self._random.random() < 0.8:
+            return self._random.choice(list(self._known.schedules))
+        return f"s{self._random.randrange(4)}"
+
+    def schedule_get(self) -> tuple[str, Data]:
+        return "schedule.get", {"id": self._schedule_id()}
+
+    def schedule_create(self) -> tuple[str, Data]:
+        random = self._random
+        data: Data = {
+            "id": self._schedule_id(),
+            "cron": random.choice(("* * * * *", "* * * * *", "*/7 * * * *", "3 */2 * * *", "no")),
+            "promiseId": random.choice(("{{.id}}.{{.timestamp}}", "{{.id}}.{{.timestamp}}", "a0")),
+            "promiseTimeout": random.choice((0, 5_000, 90_000, 900_000)),
+            "promiseParam": self._value(),
+            "promiseTags": self._tags(is_targeted=random.random() < 0.5),
+        }
+        data["promiseTags"].pop("resonate:delay", None)
+        more: Data = random.choice(
+            ({}, {"overlap": "skip"}, {"missed": "latest"}, {"missed": "none"})
+        )
+        return "schedule.create", data | more
+
+    def schedule_delete(self) -> tuple[str, Data]:
+        return "schedule.delete", {"id": self._schedule_id()}
+
+    def schedule_search(self) -> tuple[str, Data]:
+        return "schedule.search", {"limit": self._random.choice((1, 10))}
+
+    def debug(self) -> tuple[str, Data]:
+        kind = self._random.choice(("start", "stop", "reset", "tick", "snap"))
+        return f"debug.{kind}", {"time": self._known.now_ms()}
+
     def hello(self) -> tuple[str, Data]:
         return "hello", {"pid": self._known.pid, "group": self._random.choice(GROUPS)}
 
@@ -309,6 +350,11 @@ _WEIGHTED = {
     Requests.task_halt: 3,
     Requests.task_continue: 4,
     Requests.task_search: 2,
+    Requests.schedule_get: 1,
+    Requests.schedule_create: 2,
+    Requests.schedule_delete: 1,
+    Requests.schedule_search: 1,
+    Requests.debug: 1,
     Requests.hello: 1,
     Requests.nonsense: 3,
 }

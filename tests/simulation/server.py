@@ -7,6 +7,7 @@ from resonate_broker.background import TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
+from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.batch import NOT_ATTEMPTED, Chain
@@ -26,7 +27,12 @@ from tests.simulation.observer import ObservedDispatch, ObservedSystem, Observer
 from tests.simulation.world import World
 
 UNDECIDED = (responses.INTERNAL, responses.UNAVAILABLE)
-STATELESS = ("hello", "promise.search", "task.search")  # what they answer is not decided by a batch
+STATELESS = (
+    "hello",
+    "promise.search",
+    "task.search",
+    "schedule.search",
+)  # what they answer is not decided by a batch
 
 
 class _Open:
@@ -75,7 +81,9 @@ class SimulatedServer:
         )
         self._guard = LeaseGuard()
         self._top_up = TopUp(windows, dispatch, lambda: self._system.store_now_ms)
-        register_operations(self._system, partitions=1, on_group=self._greet)
+        register_operations(
+            self._system, partitions=1, on_group=self._greet, tick=partial(tick, dispatch)
+        )
         register_background(self._system, dispatch, self._guard, self._top_up)
         self.hear()
         broker.connect(number, self)
@@ -122,11 +130,11 @@ class SimulatedServer:
         chain = item.chain if isinstance(item, Malformed) else item.head.chain
         link = None if chain is None else chains.setdefault(chain, Chain()).link()
         match item:
-            case Malformed(reason=reason):
+            case Malformed(reason=reason, status=status):
                 if link is not None:
                     link.fail()
-                self._observer.answers[item.kind, responses.MALFORMED] += 1
-                self._answer(number, open_, item, Answer(responses.MALFORMED, reason))
+                self._observer.answers[item.kind, status] += 1
+                self._answer(number, open_, item, Answer(status, reason))
             case Decoded(request=request):
                 solitary = number if open_.delivery.is_redelivered else None
                 callback = partial(self._completed, number, open_, item)

@@ -135,6 +135,8 @@ class Simulation:
             self._jump(jump_ms)
             self._world.run(self._world.now_ms + 3_000)
         self._check_idle()
+        self._end_schedules()
+        self._world.run(self._world.now_ms + 1_000)
         self._jump(FAR_MS)
         self._world.run(self._world.now_ms + 6_000)
         self._jump(100_000)
@@ -232,6 +234,11 @@ class Simulation:
     @property
     def _pids(self) -> list[str]:
         return [client.pid for client in self.clients]
+
+    def _end_schedules(self) -> None:
+        """While there are schedules, there is always something to come."""
+        for id in sorted(self.observer.stored.schedules):
+            self.clients[0].ask([("schedule.delete", {"id": id})])
 
     def _touch_all(self) -> None:
         """Read each promise: an internal one is settled when somebody looks."""

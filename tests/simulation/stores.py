@@ -55,6 +55,6 @@ async def _empty(url: str, namespace: str) -> None:
     path = {"search_path": settings.quoted(namespace)}
     connection = await asyncpg.connect(url, server_settings=path)
     try:
-        await connection.execute("truncate promises, callbacks, listeners, timers")
+        await connection.execute("truncate promises, callbacks, listeners, timers, schedules")
     finally:
         await connection.close()
