@@ -67,7 +67,11 @@ class Server:
             on_group=self._greet,
             tick=partial(tick, dispatch),
         )
-        register_background(self._system, dispatch, guard, self._top_up)
+        # What nobody asks for is in no history: a promise of a schedule would come from nowhere.
+        fires_schedules = self._recorder is None
+        register_background(
+            self._system, dispatch, guard, self._top_up, fires_schedules=fires_schedules
+        )
         self._driver = Driver(self._system)
         self._api = SubmissionApi(
             self._system,

@@ -16,9 +16,15 @@ TOP_UP_INTERVAL_MS = 1_000
 
 
 def register_background(
-    system: System, dispatch: Dispatch, guard: LeaseGuard, top_up: TopUp
+    system: System,
+    dispatch: Dispatch,
+    guard: LeaseGuard,
+    top_up: TopUp,
+    *,
+    fires_schedules: bool = True,
 ) -> None:
-    """Let a kernel take its internal steps."""
+    """Let a kernel take its internal steps; schedules may be left to other servers."""
     system.add_background(SWEEP, partial(sweep, dispatch, guard), SWEEP_INTERVAL_MS)
-    system.add_background(SCHEDULES, fire_schedules, SCHEDULES_INTERVAL_MS)
+    if fires_schedules:
+        system.add_background(SCHEDULES, fire_schedules, SCHEDULES_INTERVAL_MS)
     system.add_background(TOP_UP, top_up.run, TOP_UP_INTERVAL_MS)

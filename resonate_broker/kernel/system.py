@@ -207,10 +207,11 @@ class System:
         self._scheduler.add(Coroutine(make, _log_crash))
 
     def wake(self, name: str, store_at_ms: int | None = None) -> None:
-        """Let a background coroutine run at an instant of the store's clock, or at once."""
+        """Let a background coroutine, if there is one, run at an instant of the store's clock."""
         at_ms = self._now_ms if store_at_ms is None else self.clock.to_tick(store_at_ms)
-        background = self._background[name]
-        background.next_at_ms = min(background.next_at_ms, at_ms)
+        background = self._background.get(name)
+        if background is not None:
+            background.next_at_ms = min(background.next_at_ms, at_ms)
 
     def submit(self, sqe: RequestSQE, *, urgent: bool = False) -> bool:
         """Queue a request; False when the queue is full or the kernel shuts down.
