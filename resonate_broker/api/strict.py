@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from resonate_sdk.protocol.requests import (
     PromiseSearch,
     Request,
+    ScheduleSearch,
     TaskAcquire,
     TaskCreate,
     TaskFence,
@@ -26,7 +27,7 @@ NOT_SERVED = Answer(501, "searches are not part of the protocol, and this server
 def request(asked: Request) -> Request | None:
     """The request without our own fields; None if it is one that is not answered at all."""
     match asked:
-        case PromiseSearch() | TaskSearch():
+        case PromiseSearch() | TaskSearch() | ScheduleSearch():
             return None
         case TaskCreate() | TaskAcquire() | TaskFence() | TaskSuspend():
             return asked if asked.preload else replace(asked, preload=True)

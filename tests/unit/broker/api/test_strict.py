@@ -8,6 +8,7 @@ from resonate_sdk.protocol.requests import (
     PromiseGet,
     PromiseSearch,
     Request,
+    ScheduleSearch,
     TaskAcquire,
     TaskSearch,
 )
@@ -15,7 +16,9 @@ from resonate_sdk.protocol.responses import OK, Answer, Beaten, Nothing, TaskGra
 from tests.unit.broker.builders import make_targeted
 
 
-@pytest.mark.parametrize("search", [PromiseSearch(), TaskSearch()], ids=lambda each: each.kind)
+@pytest.mark.parametrize(
+    "search", [PromiseSearch(), TaskSearch(), ScheduleSearch()], ids=lambda each: each.kind
+)
 def test_searches_are_not_served(search: Request):
     assert strict.request(search) is None
     assert strict.NOT_SERVED.status == 501
