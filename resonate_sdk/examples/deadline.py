@@ -19,7 +19,7 @@ async def slow_answer(ctx: Context, seconds: float) -> str:
 async def ask(ctx: Context, takes: float, patience: float) -> str:
     """Wait for an answer, but not for ever."""
     won = await ctx.race([ctx.rpc("slow_answer", takes), ctx.sleep(patience)])
-    return won.value if won.index == 0 else "no answer in time"
+    return won.value or "no answer in time"
 
 
 def main(id: str = "deadline-1") -> None:
