@@ -109,3 +109,17 @@ def _expect(found: Any, wanted: type[Any], keyword: str) -> Any:
     if found is None or isinstance(found, wanted):
         return found
     raise UsageError(f"{keyword}= takes a {wanted.__name__}, found {type(found).__name__}")
+
+
+def either(task_source: Poller | None, message_source: Poller | None) -> Poller | None:
+    """The one that is given, of two spellings of one argument."""
+    if task_source is not None and message_source is not None:
+        raise UsageError("task_source and message_source mean the same: give one of them")
+    return task_source if task_source is not None else message_source
+
+
+def environment_for(*, is_url_given: bool) -> Mapping[str, str]:
+    """The environment, without its URL if that does not matter."""
+    if not is_url_given:
+        return os.environ
+    return {key: value for key, value in os.environ.items() if key != "RESONATE_URL"}

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 from resonate_sdk.ask import refusal
 from resonate_sdk.client.aio import AsyncResonate
 from resonate_sdk.client.calls import Calls
-from resonate_sdk.client.configuration import configure
+from resonate_sdk.client.configuration import configure, either, environment_for
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.client.host import Host, ThreadHost
@@ -139,8 +139,8 @@ class Resonate(Calls):
             pid=pid,
             prefix=prefix,
             store=store,
-            task_source=_either(task_source, message_source),
-            environment=_environment(is_url_given=server is not None or network is not None),
+            task_source=either(task_source, message_source),
+            environment=environment_for(is_url_given=server is not None or network is not None),
         )
         lease_s = seconds(ttl)
         if lease_s < LEASE_S_MIN:
@@ -598,16 +598,3 @@ class Resonate(Calls):
                 f"{request.kind} was not answered within {CALL_TIMEOUT_S} s",
                 may_be_carried_out=True,
             ) from None
-
-
-def _either(task_source: Poller | None, message_source: Poller | None) -> Poller | None:
-    if task_source is not None and message_source is not None:
-        raise UsageError("task_source and message_source mean the same: give one of them")
-    return task_source if task_source is not None else message_source
-
-
-def _environment(*, is_url_given: bool) -> Mapping[str, str]:
-    """The environment, without its URL if that does not matter."""
-    if not is_url_given:
-        return os.environ
-    return {key: value for key, value in os.environ.items() if key != "RESONATE_URL"}

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any
 
@@ -57,9 +57,8 @@ from resonate_sdk.functions.ops import (
     Pending,
     Promise,
 )
-from resonate_sdk.functions.scope import Info, Pass, Scope
+from resonate_sdk.functions.scope import Pass, Scope
 from resonate_sdk.options import Options
-from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord
 
 logger = logging.getLogger(__name__)
@@ -74,6 +73,7 @@ class Execution:
     """One pass. Used by one thread at a time, not always the same one.
 
     Attributes:
+        family: its promises.
         begin_at_once: takes an effect while `advance` goes on, from its thread; without it, bodies
             wait for what they begin.
     """
@@ -88,6 +88,8 @@ class Execution:
         kwargs: dict[str, Any],
         given: Options,
         version: int,
+        *,
+        is_preload_complete: bool = False,
     ) -> None:
         """Prepare to run a function from its first line.
 
@@ -100,6 +102,7 @@ class Execution:
             kwargs: likewise.
             given: options it was registered with.
             version: under which it was registered.
+            is_preload_complete: whether the preload is all that there is of this pass.
         """
         self.begin_at_once: Callable[[Effect], None] | None = None
         self._environment = environment
@@ -118,17 +121,18 @@ class Execution:
         self._outcome: Outcome | None = None
 
         self._waiting = Waiting(self._over)
-        self._family = Family(
+        self.family = Family(
             environment,
             root,
             preload,
             self._waiting,
+            is_complete=is_preload_complete,
             ask=self._ask,
             run_here=self._run_here,
             fail=self._fail,
         )
-        self._pass = Pass(self._family.knows)
-        node = self._family.node(root.id)
+        self._pass = Pass(self.family.knows)
+        node = self.family.node(root.id)
         self._root = Activation(node, callee, args, kwargs, given, version, copy_context())
         node.activation = self._root
         self._begin(self._root)
@@ -158,15 +162,15 @@ class Execution:
 
     def remember(self, records: Iterable[PromiseRecord]) -> None:
         """Know promises as if they had been preloaded; before the first `advance`."""
-        self._family.remember(records)
+        self.family.remember(records)
 
     def records(self) -> dict[str, PromiseRecord]:
         """Every promise that is known by now, for another pass."""
-        return self._family.records()
+        return self.family.records()
 
     def met(self) -> frozenset[str]:
         """The promises that functions of this pass have called for."""
-        return self._family.met()
+        return self.family.met()
 
     def give_up(self) -> None:
         """Tell functions that still run that nobody wants their results; any thread may call."""
@@ -197,7 +201,7 @@ class Execution:
         match event:
             case ChildChanged(record=record):
                 self._in_flight -= 1
-                self._family.learn(self._family.node(record.id), record)
+                self.family.learn(self.family.node(record.id), record)
             case FunctionCalled(number=number, outcome=outcome):
                 self._in_flight -= 1
                 self._called(self._calls.pop(number), outcome)
@@ -216,7 +220,7 @@ class Execution:
         for move in event.moves:
             match move:
                 case Begun(op=op):
-                    made = self._family.child(activation, op)
+                    made = self.family.child(activation, op)
                     if isinstance(made, Raised):
                         activation.refused[op.command.id] = made
                 case Awaited(ticket=ticket, op=op):
@@ -250,7 +254,6 @@ class Execution:
     # Functions: begun, resumed, ended
 
     def _begin(self, activation: Activation) -> None:
-        """Start the first or another attempt."""
         if activation.attempt == 0:
             self._activations.append(activation)
         call = activation.begin_attempt(self._scope(activation))
@@ -263,21 +266,8 @@ class Execution:
         self._has_begun_call = True
 
     def _scope(self, activation: Activation) -> Scope:
-        record, lineage = activation.node.record, self._family.lineage(activation.node.id)
-        its_tags: Mapping[str, str] = {} if record is None else record.tags
-        info = Info(
-            id=lineage.id,
-            parent_id=its_tags.get(tags.PARENT, lineage.id),
-            origin_id=lineage.origin,
-            branch_id=lineage.branch,
-            func=activation.callee.name,
-            version=activation.version,
-            attempt=activation.attempt + 1,
-            timeout=lineage.deadline_ms / 1000,
-            tags=its_tags,
-            idempotency_key=its_tags.get(tags.IDEMPOTENCY_KEY),
-        )
-        environment = self._environment
+        lineage, environment = self.family.lineage(activation.node.id), self._environment
+        info = self.family.info(activation)
         return Scope(
             info, lineage.prefix, environment.registry, environment.dependencies, self._pass
         )
@@ -298,6 +288,7 @@ class Execution:
             case Returned():
                 self._ended(activation, body)
             case None:
+                self.family.send(activation.node)
                 self._coroutines.start(activation, outcome.value)
 
     def _resume(self, activation: Activation, outcome: Returned | Raised | Again | None) -> None:
@@ -311,6 +302,7 @@ class Execution:
         assert isinstance(body, GeneratorBody), "only a generator is resumed here"
         step = body.resume(outcome)
         if isinstance(step, Yielded):
+            self.family.send(activation.node)
             self._wait_for(activation, GENERATOR_TICKET, step.op)
         else:
             self._ended(activation, step)
@@ -327,6 +319,7 @@ class Execution:
         activation.end_waits()
         if isinstance(outcome, Raised):
             if isinstance(outcome.error, Blocked):
+                self.family.send(activation.node)
                 self._block(activation, outcome.error.promise_id)
                 return
             if not isinstance(outcome.error, Exception):
@@ -348,7 +341,7 @@ class Execution:
             activation,
             environment.retry_policy,
             now_ms=environment.now_ms(),
-            deadline_ms=self._family.lineage(activation.node.id).deadline_ms,
+            deadline_ms=self.family.lineage(activation.node.id).deadline_ms,
         )
         if delay_s is None:
             return False
@@ -361,6 +354,7 @@ class Execution:
             error,
         )
         self._close(activation)
+        self.family.send(activation.node)
         self._numbers += 1
         self._timers[self._numbers] = activation
         self._ask(StartTimer(self._numbers, delay_s))
@@ -370,7 +364,7 @@ class Execution:
         """An attempt cannot go on without a result: begin it again when that is there."""
         self._close(activation)
         activation.is_blocked = True
-        self._waiting.wait(activation, JOIN_TICKET, [self._family.promise(id)], "result")
+        self._waiting.wait(activation, JOIN_TICKET, [self.family.promise(id)], "result")
 
     def _begin_anew(self, activation: Activation) -> None:
         activation.attempt -= 1  # it is the same attempt, come to the same place again
@@ -399,9 +393,10 @@ class Execution:
             warn_of_fewer_steps(activation)
             self._outcome = self._done(activation, outcome)
         elif not node.is_durable:
-            self._family.end(node, outcome)
+            self.family.end(node, outcome)
         else:
             done = self._done(activation, outcome)
+            self.family.send(node)
             self._ask(SettleChild(node.id, done.state, done.value))
 
     def _done(self, activation: Activation, outcome: Returned | Raised) -> Done:
@@ -454,9 +449,10 @@ class Execution:
                 if child.is_joined:
                     self._cancel(child)
         if node.is_durable:
+            self.family.send(node)
             self._ask(SettleChild(node.id, "rejected_canceled", EMPTY))
         else:
-            self._family.end(node, Raised(CanceledError(node.id)))
+            self.family.end(node, Raised(CanceledError(node.id)))
 
     def _fail(self, cause: BaseException) -> None:
         self._outcome = Failed(cause)
@@ -499,7 +495,7 @@ class Execution:
                 self._answer(activation, ticket, Raised(mistakes.cannot_wait_for(op)))
 
     def _named(self, promises: Iterable[Promise[Any]]) -> list[Node]:
-        return [self._family.promise(promise.id) for promise in promises]
+        return [self.family.promise(promise.id) for promise in promises]
 
     def _goes_on(self, op: Invocation[Any]) -> bool:
         """Whether a body goes on while a promise that it has begun is being created.
@@ -513,14 +509,14 @@ class Execution:
 
     def _begin_one(self, activation: Activation, ticket: int, op: Invocation[Any]) -> None:
         asked = len(self._effects)
-        node = self._family.child(activation, op)
+        node = self.family.child(activation, op)
         if isinstance(node, Raised):
             self._answer(activation, ticket, node)
             return
         if len(self._effects) > asked:
             assert self.begin_at_once is not None, "else the body waits"
             self.begin_at_once(self._effects.pop())
-        self._answer(activation, ticket, Returned(self._family.made([node])[0]))
+        self._answer(activation, ticket, Returned(self.family.made([node])[0]))
 
     def _begin_all(
         self, activation: Activation, ticket: int, ops: Iterable[Op[Any]], wanted: Wanted
@@ -528,7 +524,10 @@ class Execution:
         nodes: list[Node] = []
         for op in ops:
             is_call = isinstance(op, Pending)
-            node = self._family.child(activation, op) if is_call else self._family.promise(op.id)
+            if is_call:
+                node = self.family.child(activation, op, may_wait=wanted == "result")
+            else:
+                node = self.family.promise(op.id)
             if isinstance(node, Raised):
                 self._answer(activation, ticket, node)
                 return
@@ -558,11 +557,11 @@ class Execution:
                 if activation.is_blocked:
                     self._begin_anew(activation)
                 else:
-                    self._answer(activation, wait.ticket, self._family.result(node))
+                    self._answer(activation, wait.ticket, self.family.result(node))
             case "creation":
-                self._answer(activation, wait.ticket, Returned(self._family.made(wait.nodes)[0]))
+                self._answer(activation, wait.ticket, Returned(self.family.made(wait.nodes)[0]))
             case "creations":
-                self._answer(activation, wait.ticket, Returned(self._family.made(wait.nodes)))
+                self._answer(activation, wait.ticket, Returned(self.family.made(wait.nodes)))
             case "first" | "first_resolved" | "first_failed" | "all":
                 place = None if node is None else wait.nodes.index(node)
                 self._answer(activation, wait.ticket, Returned(place))
@@ -586,7 +585,7 @@ class Execution:
 
     def _stand_still(self) -> None:
         """Nothing can go on here: suspend, or tell a function that it waits for what waits for it."""
-        suspended = frontier(self._activations, self._family.nodes())
+        suspended = frontier(self._activations, self.family.nodes())
         if suspended is not None:
             self._outcome = suspended
             return

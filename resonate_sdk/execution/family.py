@@ -1,7 +1,7 @@
 """The promises of a pass: those that its functions make, and those that they only know by id."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from resonate_sdk.encoding.failures import decode_failure
@@ -22,8 +22,9 @@ from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.nodes import Activation, Node
 from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.functions.ops import Blocked, Pending, Promise
+from resonate_sdk.functions.scope import Info
 from resonate_sdk.protocol import tags
-from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.records import EMPTY, PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Family:
         preload: Iterable[PromiseRecord],
         waiting: Waiting,
         *,
+        is_complete: bool,
         ask: Callable[[Effect], None],
         run_here: Callable[[Node], None],
         fail: Callable[[BaseException], None],
@@ -50,6 +52,7 @@ class Family:
             root: the promise that the pass settles.
             preload: promises that are known already.
             waiting: told what has happened to promises.
+            is_complete: whether these are all that there are of this pass.
             ask: takes effects.
             run_here: runs the function of a promise in this pass.
             fail: ends the pass.
@@ -60,6 +63,8 @@ class Family:
         self._run_here = run_here
         self._fail = fail
         self._cache = {record.id: record for record in preload}
+        self._is_complete = is_complete
+        self._unsent: dict[str, PromiseCreate] = {}
         node = Node(root.id, Any, is_joined=False)
         node.record = root
         self._nodes = {root.id: node}
@@ -89,13 +94,57 @@ class Family:
         """The promises that functions have called for."""
         return frozenset(node.id for node in self._nodes.values() if node.command is not None)
 
+    def info(self, activation: Activation) -> Info:
+        """What a function may know of its execution, in the attempt that is about to begin."""
+        record, lineage = activation.node.record, self._lineages[activation.node.id]
+        its_tags: Mapping[str, str] = {} if record is None else record.tags
+        return Info(
+            id=lineage.id,
+            parent_id=its_tags.get(tags.PARENT, lineage.id),
+            origin_id=lineage.origin,
+            branch_id=lineage.branch,
+            func=activation.callee.name,
+            version=activation.version,
+            attempt=activation.attempt + 1,
+            timeout=lineage.deadline_ms / 1000,
+            tags=its_tags,
+            idempotency_key=its_tags.get(tags.IDEMPOTENCY_KEY),
+        )
+
     def records(self) -> dict[str, PromiseRecord]:
         """Every promise that is known by now, for another pass."""
         met = {node.id: node.record for node in self._nodes.values() if node.record is not None}
         return self._cache | met
 
-    def child(self, activation: Activation, op: Pending[Any]) -> Node | Raised:
-        """The promise of a command: known, being made, or to be made now."""
+    def unsent(self) -> tuple[str, ...]:
+        """Promises that are to be made when their functions have ended; any thread may ask."""
+        return tuple(self._unsent)
+
+    def take_unsent(self, id: str) -> PromiseCreate | None:
+        """The creation of such a promise, if nobody has taken it before; any thread may ask."""
+        return self._unsent.pop(id, None)
+
+    def put_nothing_off(self) -> None:
+        """Create every promise before its function runs; any thread may ask for it."""
+        self._is_complete = False
+
+    def send(self, node: Node) -> None:
+        """Create a promise now, if that has been put off."""
+        if self._unsent:
+            request = self.take_unsent(node.id)
+            if request is not None:
+                self._ask(CreateChild(request))
+
+    def child(
+        self, activation: Activation, op: Pending[Any], *, may_wait: bool = False
+    ) -> Node | Raised:
+        """The promise of a command: known, being made, or to be made now.
+
+        Args:
+            activation: makes it.
+            op: the command.
+            may_wait: nobody needs to know that it exists before its function has ended.
+        """
         command, given, owner = op.command, op.given, activation.owner
         refused = activation.refused.get(command.id)
         if refused is not None:
@@ -114,10 +163,14 @@ class Family:
         record = self._cache.get(id)
         if is_durable and record is None:
             try:
-                create = CreateChild(self._request(op, self._lineages[owner.node.id]))
+                request = self._request(op, self._lineages[owner.node.id])
             except (EncodeError, ValueError) as error:
                 return Raised(error)
-            self._ask(create)
+            if may_wait and self._may_wait(op, request):
+                self._unsent[id] = request
+                record = _expected(request, self._environment.now_ms())
+            else:
+                self._ask(CreateChild(request))
         is_free = command.kind == "detached" or (command.kind == "promise" and given.id is not None)
         is_joined = not is_free and not command.is_for_caller
         node = Node(id, result_type(command, given), is_joined=is_joined)
@@ -193,6 +246,15 @@ class Family:
             environment.now_ms(),
         )
 
+    def _may_wait(self, op: Pending[Any], request: PromiseCreate) -> bool:
+        """Whether the promise is sure to be new, so that its creation can travel with its end."""
+        return (
+            self._is_complete
+            and op.command.kind in ("run", "choice")
+            and op.given.id is None
+            and request.timeout_at_ms > self._environment.now_ms()
+        )
+
     def _is_as_recorded(self, node: Node, record: PromiseRecord) -> bool:
         """Compare a call with what is recorded under its id; False if it cannot be used."""
         command, found = node.command, record.tags.get(tags.FINGERPRINT)
@@ -213,6 +275,19 @@ class Family:
             return True
         self._fail(error)
         return False
+
+
+def _expected(request: PromiseCreate, now_ms: int) -> PromiseRecord:
+    """What the server is going to say of a promise that is new."""
+    return PromiseRecord(
+        id=request.id,
+        state="pending",
+        param=request.param,
+        value=EMPTY,
+        tags=request.tags,
+        timeout_at_ms=request.timeout_at_ms,
+        created_at_ms=now_ms,
+    )
 
 
 class _View:

@@ -47,17 +47,24 @@ class Granted(Struct, frozen=True, kw_only=True):
     Attributes:
         root: its promise.
         preload: promises that a replay needs, as far as they were told.
+        is_complete: whether they were all told.
     """
 
     task: TaskRef
     root: PromiseRecord
     preload: tuple[PromiseRecord, ...]
+    is_complete: bool
 
     @staticmethod
     def by(data: TaskGranted) -> "Granted":
         """What an answer grants."""
         ref = TaskRef(id=data.task.id, version=data.task.version)
-        return Granted(task=ref, root=data.promise, preload=data.preload)
+        return Granted(
+            task=ref,
+            root=data.promise,
+            preload=data.preload,
+            is_complete=not data.preload_cut,
+        )
 
 
 class Holder:
@@ -156,7 +163,7 @@ class Holder:
         if not isinstance(root.data, PromiseData):
             return None
         ref = TaskRef(id=task.id, version=task.version)
-        return Granted(task=ref, root=root.data.promise, preload=())
+        return Granted(task=ref, root=root.data.promise, preload=(), is_complete=False)
 
     async def fence(self, action: CreateAction | SettleAction) -> PromiseRecord:
         """Create or settle another promise.

@@ -37,6 +37,7 @@ from resonate_sdk.worker.holder import Holder, LeaseLostError
 from resonate_sdk.worker.tasks import Tasks
 
 CLOSE_TIMEOUT_S = 1.0  # then a coroutine that does not let itself be cancelled is left alone
+UNSENT_S = 0.01  # a function that takes longer than this is seen on the server while it runs
 TURNS_AT_ONCE_MAX = 100  # then other executions may have the thread
 AtOnce = Callable[[Sequence[Request]], Sequence[Answer]]
 Records = dict[str, PromiseRecord]
@@ -94,10 +95,15 @@ class PassDriver:
         self._has_news = asyncio.Event()
         self._is_stopping = False
         self._under_way = 0  # effects whose result would be lost
+        self._in_threads = 0
+        self._unsent: frozenset[str] = frozenset()  # that were so when they were looked at last
+        self._looking: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         """Begin nothing new; what is under way ends, and its result is kept."""
         self._is_stopping = True
+        if self._execution is not None:
+            self._execution.family.put_nothing_off()
         self._has_news.set()
 
     def abandon(self, reason: Exception) -> None:
@@ -178,6 +184,8 @@ class PassDriver:
         self._execution = execution
         if self._at_once is None:
             execution.begin_at_once = self._carry_out_from_thread
+        if self._is_stopping or self._replays_always:
+            execution.family.put_nothing_off()
         try:
             return execution, self._advance(execution, [])
         except BaseException:
@@ -189,7 +197,7 @@ class PassDriver:
             self._check()
             if progress.outcome is not None:
                 return progress.outcome
-            for effect in progress.effects:
+            for effect in self._wanted(progress.effects):
                 self._carry_out(effect)
             events = self._take_events() if progress.is_ready else await self._next_events()
             if self._replays_always and (changed := self._all_written(progress, events)):
@@ -217,9 +225,19 @@ class PassDriver:
             progress = execution.advance(events)
         return progress
 
+    def _wanted(self, effects: Sequence[Effect]) -> Sequence[Effect]:
+        """Without what would be begun at a stop; what has ended is written."""
+        if not self._is_stopping:
+            return effects
+        settled = {effect.id for effect in effects if isinstance(effect, SettleChild)}
+        return [
+            effect
+            for effect in effects
+            if isinstance(effect, SettleChild)
+            or (isinstance(effect, CreateChild) and effect.request.id in settled)
+        ]
+
     def _carry_out(self, effect: Effect) -> None:
-        if self._is_stopping and not isinstance(effect, SettleChild):
-            return
         match effect:
             case CreateChild() | SettleChild():
                 action = _write_of(effect)
@@ -243,20 +261,21 @@ class PassDriver:
         self._call_in_loop(self._carry_out_now, effect)
 
     def _carry_out_now(self, effect: Effect) -> None:
-        if self._failure is None:
+        if self._failure is None and not self._is_stopping:
             self._carry_out(effect)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._under_way += 1
         self._tasks.spawn(work)
 
-    async def _fence(self, action: CreateAction | SettleAction) -> None:
+    async def _fence(self, action: CreateAction | SettleAction, *, is_told: bool = True) -> None:
         try:
             record = await self._holder.fence(action)
         except ResonateError as error:
             self.abandon(error)
         else:
-            self._push(ChildChanged(record))
+            if is_told:
+                self._push(ChildChanged(record))
         finally:
             self._under_way -= 1
 
@@ -322,7 +341,27 @@ class PassDriver:
             raise self._failure
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        self._in_threads += 1
+        if self._looking is None:
+            self._looking = self._loop.call_later(UNSENT_S, self._look_at_unsent)
+        try:
+            return await self._loop.run_in_executor(self._threads, call, *args)
+        finally:
+            self._in_threads -= 1
+
+    def _look_at_unsent(self) -> None:
+        """Let promises be seen whose functions take long, although their end would suffice."""
+        self._looking = None
+        execution = self._execution
+        if execution is None or not self._in_threads:
+            return
+        unsent = frozenset(execution.family.unsent())
+        for id in unsent & self._unsent:
+            request = execution.family.take_unsent(id)
+            if request is not None:
+                self._begin(self._fence(CreateAction(data=request), is_told=False))
+        self._unsent = unsent
+        self._looking = self._loop.call_later(UNSENT_S, self._look_at_unsent)
 
 
 def _write_of(effect: Effect) -> CreateAction | SettleAction | None:

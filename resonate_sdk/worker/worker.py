@@ -176,7 +176,10 @@ class Worker:
         ref, promise = hint.data.task, hint.data.promise
         assert promise is not None, "a pass can begin only with its promise"
         assumed = Granted(
-            task=TaskRef(id=ref.id, version=ref.version + 1), root=promise, preload=()
+            task=TaskRef(id=ref.id, version=ref.version + 1),
+            root=promise,
+            preload=(),
+            is_complete=True,
         )
         driver = self._driver(holder)
         if self._departure is None or self._departure.has_left.is_set():
@@ -340,6 +343,7 @@ class Worker:
             kwargs,
             registered.options,
             registered.version,
+            is_preload_complete=granted.is_complete,
         )
 
     async def _is_halted(self, holder: Holder, error: Exception) -> bool:

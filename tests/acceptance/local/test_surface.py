@@ -178,3 +178,27 @@ def test_an_id_that_is_used_with_other_arguments_gives_its_result_and_a_warning(
     with caplog.at_level(logging.WARNING):
         assert function.run("x", 2) == 1
     assert "exists with other arguments" in caplog.text
+
+
+# Steps
+
+
+@pytest.mark.parametrize("is_beside_another", [False, True])
+def test_a_step_that_takes_long_is_seen_while_it_runs(resonate, is_beside_another):
+    """A short one is created and settled in one trip."""
+    go_on = threading.Event()
+
+    def slow(ctx):
+        assert go_on.wait(WAIT_S)
+
+    def main(ctx):
+        if is_beside_another:
+            yield ctx.begin_run(slow)
+        yield ctx.run(slow)
+
+    handle = resonate.register(main).begin_run("x")
+    pending(resonate, "x.2" if is_beside_another else "x.1")
+    assert resonate.promises.get("x.1").pending
+    go_on.set()
+    handle.result(WAIT_S)
+    assert resonate.promises.get("x.1").resolved

@@ -99,7 +99,7 @@ def test_a_step_that_is_not_idempotent_is_found():
         yield ctx.run(debit)
         return balance[0]
 
-    with pytest.raises(AssertionError, match=r"before settle:explored\.1 gave 80"):
+    with pytest.raises(AssertionError, match=r"before create:explored\.1 gave 80"):
         explore(transfer, prepare=lambda env: balance.__setitem__(slice(None), [100]))
 
 
