@@ -47,7 +47,7 @@ class Granted(Struct, frozen=True, kw_only=True):
     Attributes:
         root: its promise.
         preload: promises that a replay needs, as far as they were told.
-        is_complete: whether they were all told.
+        is_complete: whether they were all told: a server finds them by the branch of the root.
     """
 
     task: TaskRef
@@ -63,7 +63,7 @@ class Granted(Struct, frozen=True, kw_only=True):
             task=ref,
             root=data.promise,
             preload=data.preload,
-            is_complete=not data.preload_cut,
+            is_complete=not data.preload_cut and tags.BRANCH in data.promise.tags,
         )
 
 

@@ -66,6 +66,28 @@ async def test_a_hint_is_acquired_run_and_fulfilled():
 
 
 @in_virtual_time
+async def test_without_a_branch_nothing_is_preloaded_so_a_recorded_step_is_not_run_again():
+    """Roots that others make may have no branch: what the server knows of them is asked for."""
+    runs = []
+
+    def step(ctx):
+        runs.append(ctx.id)
+
+    def main(ctx):
+        yield ctx.run(step)
+
+    server = Server(make_root(tags={tag.TARGET: "amqp://any@g"}))
+    settled = make_record("x.1", tags={tag.SCOPE: "local"}, state="resolved")
+    server.promises["x.1"] = settled
+    server.overrules[TaskAcquire] = granted(server.root, 2)
+    async with make_bench(server, main) as bench:
+        await bench.hint(version=1).is_left.wait()
+
+    assert bench.kinds() == ["task.acquire", "task.fence", "task.fulfill"]
+    assert runs == []
+
+
+@in_virtual_time
 async def test_every_write_carries_the_version_of_the_grant_not_that_of_the_hint():
     """C9: nobody but the acquirer knows it."""
     server = Server(make_root())
