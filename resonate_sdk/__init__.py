@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from resonate_sdk.encoding.codec import Codec as Codec, Encryptor as Encryptor
     from resonate_sdk.encoding.exceptions import exception as exception
     from resonate_sdk.errors import (
+        AlreadyExistsError as AlreadyExistsError,
         AlreadySettledError as AlreadySettledError,
         ApplicationError as ApplicationError,
         CanceledError as CanceledError,
@@ -68,6 +69,7 @@ _HOMES = {
     "resonate_sdk.functions.context": ("Context", "current", "current_or_none"),
     "resonate_sdk.functions.scope": ("Info",),
     "resonate_sdk.errors": (
+        "AlreadyExistsError",
         "AlreadySettledError",
         "ApplicationError",
         "CanceledError",

@@ -47,6 +47,10 @@ class ConflictError(StoreError):
     """The state of the object does not allow it."""
 
 
+class AlreadyExistsError(StoreError):
+    """Something else exists under this id."""
+
+
 class AlreadySettledError(StoreError):
     """The promise is settled already, and not in the requested state."""
 

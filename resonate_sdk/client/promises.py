@@ -1,7 +1,7 @@
 """Promises as such: created, looked at and settled from outside of any execution."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar, overload
@@ -303,6 +303,15 @@ class Promises:
             cursor = answer.data.cursor
             if cursor is None:
                 return
+
+    def count_versions(self, name: str, known: Iterable[int]) -> dict[int, int]:
+        """Count the pending calls of a function by version, those without any included."""
+        counts = dict.fromkeys(known, 0)
+        for record in self.search(state="pending"):
+            called, _, version = record.tags.get(tag.FUNCTION, "").rpartition("@")
+            if called == name and version.isdecimal():
+                counts[int(version)] = counts.get(int(version), 0) + 1
+        return counts
 
     def _settle(
         self, id: str, state: SettleState, value: Value, *, strict: bool

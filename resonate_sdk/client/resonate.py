@@ -3,8 +3,6 @@
 import copy
 import logging
 import os
-import signal
-import threading
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from concurrent.futures import Future, TimeoutError as FutureTimeoutError
 from functools import partial
@@ -18,11 +16,13 @@ from resonate_sdk.client.configuration import configure, either, environment_for
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.client.host import Host, ThreadHost
+from resonate_sdk.client.lifetime import Lifetime
 from resonate_sdk.client.promises import Promises
 from resonate_sdk.client.registrar import Registrar
 from resonate_sdk.client.result import Result
 from resonate_sdk.client.roots import root_request
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
+from resonate_sdk.client.schedules import Schedule, Schedules, scheduled_call
 from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
@@ -53,7 +53,7 @@ WORKERS_MAX = 32
 WORKERS_BESIDE_CPUS = 4
 
 
-class Resonate(Calls):
+class Resonate(Calls, Lifetime):
     """A process's door to durable execution.
 
     Example:
@@ -185,6 +185,7 @@ class Resonate(Calls):
             poison_attempts=poison_attempts,
         )
         self.promises = Promises(self._call, self._codec, self._host.now_ms)
+        self.schedules = Schedules(self._call, self._codec, self.promises)
 
     @classmethod
     def local(
@@ -337,6 +338,35 @@ class Resonate(Calls):
         self._runtime.watch(id, result, type)
         return self._handle(id, result, created)
 
+    def schedule(
+        self, id: str, cron: str, func: Callable[..., Any] | str, *args: Any, **kwargs: Any
+    ) -> Schedule:
+        """Call a function at the instants of a calendar; saying so again does nothing.
+
+        Args:
+            id: the name of the schedule.
+            cron: minute, hour, day of the month, month, day of the week, in UTC.
+            func: a function registered here, or the name of one that is registered at the target.
+            args: its arguments; storable as JSON.
+            kwargs: likewise.
+
+        Raises:
+            AlreadyExistsError: the id belongs to another definition: delete that one first.
+            InvalidError: the calendar is not valid.
+        """
+        if isinstance(func, str):
+            name, given = func, self._given
+            version = given.version or self._registry.latest(func) or 1
+        else:
+            registered = self._registered(func)
+            registered.callee.check_arguments(args, kwargs)
+            name, version = registered.name, registered.version
+            given = registered.options.merged(self._given)
+        call = encode_call(self._codec, name, version, args, kwargs)
+        tagged = tag.function(name, version)
+        request = scheduled_call(self._prefixed(id), cron, call, tagged, given, self.anycast)
+        return self.schedules.put(request, replace=False)
+
     def cancel(self, id: str, *, tree: bool = True) -> None:
         """Cancel an execution or another promise: whoever waits for it gets `CanceledError`.
 
@@ -360,12 +390,7 @@ class Resonate(Calls):
         Args:
             name: under which it is registered.
         """
-        counts = dict.fromkeys(self._registry.versions(name), 0)
-        for record in self.promises.search(state="pending"):
-            called, _, version = record.tags.get(tag.FUNCTION, "").rpartition("@")
-            if called == name and version.isdecimal():
-                counts[int(version)] = counts.get(int(version), 0) + 1
-        return counts
+        return self.promises.count_versions(name, self._registry.versions(name))
 
     @property
     def aio(self) -> AsyncResonate:
@@ -454,15 +479,6 @@ class Resonate(Calls):
         """Serve calls of the group; done by itself soon after the last registration."""
         self._runtime.subscribe()
 
-    def serve(self) -> None:
-        """Serve calls of the group until SIGINT or SIGTERM, then stop."""
-        ended = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: ended.set())
-        self.start()
-        ended.wait()
-        self.stop()
-
     def stop(self, timeout: Seconds = 30.0) -> None:
         """Take no more work, give tasks back at their next checkpoint, and disconnect.
 
@@ -472,22 +488,6 @@ class Resonate(Calls):
         self._runtime.stop(seconds(timeout))
         if self._server is not None and self._server.closes_with_client:
             self._server.close()
-
-    def __enter__(self) -> Self:
-        """Use the client in a `with` block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop at its end."""
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        """Use the client in an `async with` block."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop at its end."""
-        await self.aio.stop()
 
     def check_may_block(self, id: str) -> None:
         """Refuse a blocking call where it must not block."""

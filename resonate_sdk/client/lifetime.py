@@ -1,0 +1,53 @@
+"""The life of a client: served until a signal, or for the length of a block."""
+
+import signal
+import threading
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Self
+
+from resonate_sdk.options import Seconds
+
+if TYPE_CHECKING:
+    from resonate_sdk.client.aio import AsyncResonate
+
+
+class Lifetime(ABC):
+    """What starts and ends."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to work."""
+
+    @abstractmethod
+    def stop(self, timeout: Seconds = 30.0) -> None:
+        """End."""
+
+    @property
+    @abstractmethod
+    def aio(self) -> "AsyncResonate":
+        """The form for coroutines."""
+
+    def serve(self) -> None:
+        """Serve calls of the group until SIGINT or SIGTERM, then stop."""
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: ended.set())
+        self.start()
+        ended.wait()
+        self.stop()
+
+    def __enter__(self) -> Self:
+        """Use the client in a `with` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop at its end."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Use the client in an `async with` block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop at its end."""
+        await self.aio.stop()

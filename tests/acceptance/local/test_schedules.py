@@ -1,0 +1,57 @@
+"""Schedules from a client: created once, looked at, ended; each instant is a call."""
+
+import pytest
+
+from resonate_sdk import AlreadyExistsError, InvalidError, NotFoundError
+
+DAILY, HOURLY = "0 6 * * *", "0 * * * *"
+
+
+def report(ctx, region):
+    return region
+
+
+def test_a_function_is_scheduled_once_however_often_that_is_said(resonate):
+    function = resonate.register(report)
+
+    first = resonate.schedule("daily", DAILY, function, "north")
+    again = resonate.schedule("daily", DAILY, "report", "north")
+
+    assert [schedule.id for schedule in resonate.schedules.search()] == ["daily"]
+    assert (first.cron, first.next_run) == (again.cron, again.next_run)
+    assert again.last_run is None
+    assert list(first.runs()) == []
+
+
+@pytest.mark.parametrize(
+    ("cron", "region"), [(HOURLY, "north"), (DAILY, "south")], ids=["calendar", "arguments"]
+)
+def test_another_definition_under_the_same_id_is_refused_with_advice(resonate, cron, region):
+    function = resonate.register(report)
+    resonate.schedule("daily", DAILY, function, "north")
+
+    with pytest.raises(AlreadyExistsError, match="exists with another definition: delete it, or"):
+        resonate.schedule("daily", cron, function, region)
+    assert resonate.schedules.get("daily").cron == DAILY
+
+
+def test_a_definition_is_replaced_if_that_is_wanted(resonate):
+    resonate.schedules.create("daily", DAILY, param=1)
+    replaced = resonate.schedules.create("daily", HOURLY, param=1, replace=True)
+
+    assert replaced.cron == HOURLY
+    assert resonate.schedules.get("daily").cron == HOURLY
+
+
+def test_a_deleted_schedule_is_gone(resonate):
+    resonate.schedule("daily", DAILY, resonate.register(report), "north").delete()
+
+    with pytest.raises(NotFoundError):
+        resonate.schedules.get("daily")
+    with pytest.raises(NotFoundError):
+        resonate.schedules.delete("daily")
+
+
+def test_a_calendar_that_is_none_is_refused(resonate):
+    with pytest.raises(InvalidError, match="cron"):
+        resonate.schedules.create("daily", "every morning")
