@@ -136,10 +136,13 @@ class EmbeddedBroker:
         """
         with self._lock:
             due = complete(self._store.due(1))
+            schedules = complete(self._store.due_schedules(1))
             queued = complete(self._store.queued_groups(limits.GROUPS_MAX))
-            if due.timers or any(self._queues.probe(group).consumers for group in queued):
+            has_room = any(self._queues.probe(group).consumers for group in queued)
+            if due.timers or schedules.schedules or has_room:
                 return self._system.next_tick_at_ms()
-            return due.next_at_ms
+            instants = (due.next_at_ms, schedules.next_at_ms)
+            return min((at_ms for at_ms in instants if at_ms is not None), default=None)
 
     def close(self) -> None:
         """Stop the clock and let the file go."""

@@ -117,7 +117,18 @@ class PromiseRecord(Generic[T]):
 
 
 class Promises:
-    """Promises outside of executions, for instance those that a person will settle."""
+    """Promises outside of executions, for instance those that a person will settle.
+
+    Example:
+        >>> resonate = Resonate.local()
+        >>> resonate.promises.create("approval-7", expires_in=3_600).state
+        'pending'
+        >>> resonate.promises.resolve("approval-7", {"approved": True}).value
+        {'approved': True}
+        >>> resonate.promises.reject("approval-7").state  # the first one counts
+        'resolved'
+        >>> resonate.stop()
+    """
 
     def __init__(
         self, call: Callable[[Request], Answer], codec: Codec, now_ms: Callable[[], int]

@@ -3,11 +3,10 @@
 import copy
 import logging
 import os
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, TimeoutError as FutureTimeoutError
-from functools import partial
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.client.aio import AsyncResonate
@@ -18,7 +17,7 @@ from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.client.host import Host, ThreadHost
 from resonate_sdk.client.lifetime import Lifetime
 from resonate_sdk.client.promises import Promises
-from resonate_sdk.client.registrar import Registrar
+from resonate_sdk.client.registration import Registration
 from resonate_sdk.client.result import Result
 from resonate_sdk.client.roots import root_request
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
@@ -53,7 +52,7 @@ WORKERS_MAX = 32
 WORKERS_BESIDE_CPUS = 4
 
 
-class Resonate(Calls, Lifetime):
+class Resonate(Registration, Calls, Lifetime):
     """A process's door to durable execution.
 
     Example:
@@ -225,95 +224,6 @@ class Resonate(Calls, Lifetime):
         if not (url or os.environ.get("RESONATE_URL")):
             raise UsageError("Resonate.remote needs url='amqp://...', or RESONATE_URL")
         return cls(url=url, **keywords)
-
-    @overload
-    def register(
-        self,
-        func: Callable[Concatenate[Any, P], Generator[Any, Any, T]],
-        /,
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] = (),
-        timeout: Seconds | None = None,
-        overlap: bool = True,
-    ) -> Function[P, T]: ...
-    @overload
-    def register(
-        self,
-        func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-        /,
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] = (),
-        timeout: Seconds | None = None,
-        overlap: bool = True,
-    ) -> Function[P, T]: ...
-    @overload
-    def register(
-        self,
-        func: Callable[Concatenate[Any, P], T],
-        /,
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] = (),
-        timeout: Seconds | None = None,
-        overlap: bool = True,
-    ) -> Function[P, T]: ...
-    @overload
-    def register(
-        self,
-        func: None = None,
-        /,
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] = (),
-        timeout: Seconds | None = None,
-        overlap: bool = True,
-    ) -> "Registrar": ...
-    def register(
-        self,
-        func: Callable[..., Any] | None = None,
-        /,
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] = (),
-        timeout: Seconds | None = None,
-        overlap: bool = True,
-    ) -> Any:
-        """Make a function durable: `@resonate.register`, `@resonate.register(...)`, or a call.
-
-        Args:
-            func: its first parameter is the context.
-            name: what others call it by; by default its own name.
-            version: executions keep the version that they began with.
-            retry_policy: when a failed attempt is repeated.
-            non_retryable_exceptions: exceptions after which none is.
-            timeout: seconds until the deadline of its executions.
-            overlap: whether it may start while its task is being acquired, which is part of
-                running at least once: now and then another worker runs it as well. With False it
-                starts only when nobody else holds the task.
-
-        Raises:
-            RegistrationError: the name and version are taken, or there is no name.
-            UsageError: there is no parameter for the context.
-        """
-        given = make_options(
-            timeout=timeout,
-            retry_policy=retry_policy,
-            non_retryable_exceptions=non_retryable_exceptions or None,
-        )
-        add = partial(self._add, name=name, version=version, options=given, overlap=overlap)
-        return Registrar(add) if func is None else add(func)
 
     @overload
     def get(self, id: str, *, type: type[T]) -> Handle[T]: ...

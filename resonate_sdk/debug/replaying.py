@@ -147,7 +147,7 @@ class _Replay:
             call.version,
         )
         outcome = DryRun(self._create, self._settle).run(execution)
-        met = execution.met()
+        met = execution.family.met()
         match outcome:
             case Failed(cause=NondeterminismError() as error):
                 return self._report(name, "differs", str(error), len(met), error.where)

@@ -142,7 +142,7 @@ class PassDriver:
                 raise
             if not isinstance(outcome, Done) or self._runners:
                 await self._close(execution)  # what is done has closed its generators itself
-            known |= execution.records()
+            known |= execution.family.records()
             if isinstance(outcome, Anew):
                 known |= outcome.records
             else:
@@ -180,7 +180,7 @@ class PassDriver:
         if isinstance(execution, Done):
             return execution
         if known:
-            execution.remember(known.values())
+            execution.family.remember(known.values())
         self._execution = execution
         if self._at_once is None:
             execution.begin_at_once = self._carry_out_from_thread

@@ -195,7 +195,7 @@ def test_records_only_move_forward(world):
     events = world.carry_out_all(execution.advance().effects)
     execution.advance([*events, ChildChanged(pending)])
 
-    assert execution.records()["answer"].state == "resolved"
+    assert execution.family.records()["answer"].state == "resolved"
 
 
 def test_records_are_what_a_further_pass_needs(world):
@@ -206,7 +206,7 @@ def test_records_are_what_a_further_pass_needs(world):
     execution = world.start(parent)
     world.drive(execution)
 
-    assert {id: record.state for id, record in execution.records().items()} == {
+    assert {id: record.state for id, record in execution.family.records().items()} == {
         "x": "pending",
         "x.1": "resolved",
         "x.2": "pending",
