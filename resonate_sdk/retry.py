@@ -20,7 +20,12 @@ class RetryPolicy(Protocol):
 
 
 class Never(Struct, frozen=True):
-    """Do not try again."""
+    """Do not try again.
+
+    Example:
+        >>> Never().next(1) is None
+        True
+    """
 
     def next(self, attempt: int) -> float | None:
         """Give up at once."""
@@ -33,6 +38,10 @@ class Constant(Struct, frozen=True):
     Attributes:
         delay: seconds.
         max_retries: give up after so many; None never.
+
+    Example:
+        >>> [Constant(5, max_retries=2).next(failed) for failed in range(4)]
+        [0.0, 5, 5, None]
     """
 
     delay: float = 1.0
@@ -51,6 +60,10 @@ class Linear(Struct, frozen=True):
     Attributes:
         delay: seconds before the first retry, and what each further one adds.
         max_retries: give up after so many; None never.
+
+    Example:
+        >>> [Linear(5, max_retries=2).next(failed) for failed in range(4)]
+        [0, 5, 10, None]
     """
 
     delay: float = 1.0
@@ -70,6 +83,10 @@ class Exponential(Struct, frozen=True):
         max_delay: longest wait in seconds.
         max_retries: give up after so many; None never.
         jitter: the wait is up to this fraction of it shorter or longer, at random.
+
+    Example:
+        >>> [Exponential(1, factor=2, max_delay=8).next(failed) for failed in range(6)]
+        [0.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     """
 
     delay: float = 1.0

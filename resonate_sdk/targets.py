@@ -16,6 +16,10 @@ def amqp(group: str) -> str:
 def resolve(target: str) -> str:
     """Complete a group name to an address, and bring addresses into their stored form.
 
+    Example:
+        >>> resolve("payments")
+        'amqp://any@payments'
+
     Raises:
         resonate_sdk.protocol.addresses.AddressError: it is neither.
     """

@@ -18,6 +18,16 @@ class Handle(Generic[T]):
     Attributes:
         id: of the promise.
         future: gets the value, or the exception that the promise was rejected with.
+
+    Example:
+        >>> resonate = Resonate.local()
+        >>> @resonate.register
+        ... def double(ctx, n):
+        ...     return 2 * n
+        >>> handle = double.begin_run("double-4", 4)
+        >>> handle.result(timeout=60), handle.done(), handle.id
+        (8, True, 'double-4')
+        >>> resonate.stop()
     """
 
     def __init__(

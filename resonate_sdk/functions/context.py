@@ -47,6 +47,16 @@ class Context:
 
     The id of a call follows from its place: the n-th context method called in the execution `x`
     makes the promise `x.n`. So a function must call its context in the same order every time.
+
+    Example:
+        >>> from resonate_sdk.testing import inline
+        >>> def add(ctx: Context, a: int, b: int) -> int:
+        ...     return a + b
+        >>> def four_times(ctx: Context, n: int):
+        ...     twice = yield ctx.run(add, n, n)
+        ...     return (yield ctx.run(add, twice, twice))
+        >>> inline(four_times, 5)
+        20
     """
 
     def __init__(self, scope: Scope, given: Options = NO_OPTIONS) -> None:

@@ -47,6 +47,19 @@ class Function(Generic[P, T]):
         version: the version it is registered under.
         func: the function itself.
         given: options that its calls begin with, beside those of its registration.
+
+    Example:
+        >>> resonate = Resonate.local()
+        >>> @resonate.register
+        ... def greet(ctx, name: str) -> str:
+        ...     return f"Hello {name}"
+        >>> greet.run("greeting-1", "Ada")
+        'Hello Ada'
+        >>> greet.run("greeting-1", "nobody")  # an id is an execution: this one is done
+        'Hello Ada'
+        >>> greet.options(timeout=60).begin_run("greeting-2", "Bob").result()
+        'Hello Bob'
+        >>> resonate.stop()
     """
 
     def __init__(self, caller: Caller, registered: Registered, given: Options = NO_OPTIONS) -> None:

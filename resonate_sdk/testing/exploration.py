@@ -133,7 +133,7 @@ def explore(
         >>> exploration.expected.value, len(exploration.runs)
         (3, 14)
         >>> exploration.repeated
-        ('explored.1', 'explored.2', 'explored.3')
+        ('explored', 'explored.1', 'explored.2', 'explored.3')
     """
 
     def run(places: tuple[Place, ...]) -> tuple[Run, Sequence[str]]:

@@ -60,6 +60,15 @@ def fake(
 
     Raises:
         UsageError: not exactly one of `returns`, `raises` and `call` is given.
+
+    Example:
+        >>> from resonate_sdk.testing import inline
+        >>> def charge(ctx, cents):
+        ...     raise AssertionError("no real money in tests")
+        >>> def order(ctx):
+        ...     return (yield ctx.run(charge, 500))
+        >>> inline(order, register=[fake(charge, returns="a receipt")])
+        'a receipt'
     """
     if (returns is not _NOTHING) + (raises is not None) + (call is not None) != 1:
         raise UsageError("a fake needs exactly one of returns=, raises= and call=")
