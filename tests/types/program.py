@@ -119,6 +119,10 @@ async def awaits(ctx: Context) -> None:
     assert_type(await ctx.sleep(1), None)
     assert_type(await ctx.detached(plain, 1), Promise[Order])
 
+    assert_type(await ctx.all(ctx.run(plain, 1), ctx.rpc(workflow, 1)), tuple[Order, float])
+    assert_type(await ctx.all([ctx.run(plain, 1)]), list[Order])
+    assert_type((await ctx.race([ctx.run(plain, 1)])).value, Order)
+
     await ctx.run(plain, "1")  # pyright: ignore[reportCallIssue, reportArgumentType]
     await ctx.run(unregistered, 1, 2)  # pyright: ignore[reportCallIssue, reportArgumentType]
     await ctx.rpc(workflow)  # pyright: ignore[reportCallIssue]

@@ -12,10 +12,7 @@ from msgspec import Struct
 from resonate_sdk.examples import approval, failures, fibonacci, money, pipeline, saga, structure
 from resonate_sdk.examples.deadline import slow_answer
 from resonate_sdk.testing import Environment, Exploration, explore
-from tests.acceptance.seeds.conftest import (
-    Place,
-    place as place,  # a fixture
-)
+from tests.acceptance.seeds.conftest import Place
 
 
 class Example(Struct, frozen=True, kw_only=True):
