@@ -16,6 +16,7 @@ from resonate_broker.background import TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
+from resonate_broker.background.retention import Retention
 from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
@@ -67,10 +68,20 @@ class Server:
             on_group=self._greet,
             tick=partial(tick, dispatch),
         )
-        # What nobody asks for is in no history: a promise of a schedule would come from nowhere.
-        fires_schedules = self._recorder is None
+        # What nobody asks for is in no history: a promise of a schedule would come from nowhere, and
+        # one that retention removes would go nowhere.
+        is_recorded = self._recorder is not None
+        age_s = config.retention.age_s
+        retention = None
+        if age_s is not None and not is_recorded:
+            retention = Retention(round(age_s * 1_000), self._store_now_ms)
         register_background(
-            self._system, dispatch, guard, self._top_up, fires_schedules=fires_schedules
+            self._system,
+            dispatch,
+            guard,
+            self._top_up,
+            fires_schedules=not is_recorded,
+            retention=retention,
         )
         self._driver = Driver(self._system)
         self._api = SubmissionApi(
@@ -78,7 +89,7 @@ class Server:
             names,
             self._driver.wake,
             admins=config.debug.admins if config.debug.enabled else (),
-            is_recorded=self._recorder is not None,
+            is_recorded=is_recorded,
             is_strict=config.strict,
         )
         self._link = Link(

@@ -49,6 +49,17 @@ class ShutdownConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drain_s: Annotated[float, Meta(ge=0)] = 10.0
 
 
+class RetentionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what has settled is kept.
+
+    Attributes:
+        age_s: seconds after the last settlement of a tree until it is removed; not given, nothing
+            is. It is also how long an id protects against running twice.
+    """
+
+    age_s: Annotated[float, Meta(ge=1)] | None = None
+
+
 class DebugConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests that stop the clock, look at everything and delete everything: for tests.
 
@@ -86,6 +97,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kernel: KernelConfig = KernelConfig()
     shutdown: ShutdownConfig = ShutdownConfig()
     debug: DebugConfig = DebugConfig()
+    retention: RetentionConfig = RetentionConfig()
 
 
 def load_config(

@@ -140,6 +140,13 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_run_at_ms: int | None = None
 
 
+class Use(Struct, frozen=True, order=True):
+    """An execution of the tree `origin` relies on the promise `id` of another tree."""
+
+    id: str
+    origin: str
+
+
 class LoadSet(Struct, frozen=True, kw_only=True):
     """What a transaction locks and reads.
 
@@ -190,6 +197,7 @@ class Changes(Struct, frozen=True, kw_only=True):
             may stay behind: the sweep finds them.
         timers_disarmed: rows to remove from the timers.
         timers_armed: rows to add to the timers.
+        uses_added: promises of other trees that executions rely on.
         schedules_created: rows that must not exist yet.
         schedules_updated: locked rows with other instants.
         schedules_deleted: ids of locked rows; these go first, others may be created in their place.
@@ -204,6 +212,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     timers_told: tuple[Timer, ...] = ()
     timers_disarmed: tuple[Timer, ...] = ()
     timers_armed: tuple[Timer, ...] = ()
+    uses_added: tuple[Use, ...] = ()
     schedules_created: tuple[Schedule, ...] = ()
     schedules_updated: tuple[Schedule, ...] = ()
     schedules_deleted: tuple[str, ...] = ()
@@ -220,6 +229,7 @@ class Changes(Struct, frozen=True, kw_only=True):
                 self.listeners_told,
                 self.timers_disarmed,
                 self.timers_armed,
+                self.uses_added,
             )
         )
 
@@ -269,6 +279,18 @@ class DueSchedules(Struct, frozen=True, kw_only=True):
     now_ms: int
     schedules: tuple[Schedule, ...]
     next_at_ms: int | None
+
+
+class Retired(Struct, frozen=True, kw_only=True):
+    """Trees that may be old enough to go; read without locks.
+
+    Attributes:
+        trees: roots of trees of which some promise has been settled for long.
+        next_position: where to go on; 0 behind the last row.
+    """
+
+    trees: tuple[str, ...]
+    next_position: int
 
 
 class ScheduleRows(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from resonate_store.state import (
     Loaded,
     LoadSet,
     Page,
+    Retired,
     ScheduleRows,
     Snapshot,
 )
@@ -152,6 +153,26 @@ class Store(Protocol):
         """Read everything.
 
         Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def retired(self, position: int, settled_before_ms: int) -> Retired:
+        """Look at the next rows for trees of which something settled before an instant.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def remove_tree(self, tree: str, settled_before_ms: int, rows_max: int) -> int:
+        """Remove a part of a tree if all of it may go; return how many promises went.
+
+        It may go if all its promises settled before the instant, nobody waits for one of them or
+        is still to be told, and no execution of another tree uses one.
+
+        Raises:
+            ConflictError: a lock was not to be had in time.
             UnavailableError: there is no connection.
         """
         ...

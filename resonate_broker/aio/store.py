@@ -7,11 +7,13 @@ import random
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     Failed,
+    FindRetired,
     ReadDue,
     ReadDueSchedules,
     ReadQueued,
     ReadQueuedGroups,
     ReadSnapshot,
+    RemoveTree,
     Reset,
     Search,
     SearchSchedules,
@@ -130,6 +132,10 @@ async def read(store: Store, submission: StoreRead) -> AioCompletion:
             return await store.search_tasks(state, after, limit)
         case SearchSchedules(tags=tags, after=after, limit=limit):
             return await store.search_schedules(tags, after, limit)
+        case FindRetired(position=position, settled_before_ms=settled_before_ms):
+            return await store.retired(position, settled_before_ms)
+        case RemoveTree(tree=tree, settled_before_ms=settled_before_ms, rows_max=rows_max):
+            return await store.remove_tree(tree, settled_before_ms, rows_max)
         case ReadSnapshot():
             return await store.snapshot()
         case Reset():

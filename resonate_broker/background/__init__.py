@@ -4,12 +4,14 @@ from functools import partial
 
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
+from resonate_broker.background.retention import INTERVAL_MS, Retention
 from resonate_broker.background.schedules import fire_schedules
 from resonate_broker.background.sweep import sweep
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.kernel.system import SCHEDULES, SWEEP, System
 
 TOP_UP = "top_up"
+RETENTION = "retention"
 SWEEP_INTERVAL_MS = 1_000  # another server may have written an earlier timer
 SCHEDULES_INTERVAL_MS = 1_000  # or another schedule
 TOP_UP_INTERVAL_MS = 1_000
@@ -22,9 +24,15 @@ def register_background(
     top_up: TopUp,
     *,
     fires_schedules: bool = True,
+    retention: Retention | None = None,
 ) -> None:
-    """Let a kernel take its internal steps; schedules may be left to other servers."""
+    """Let a kernel take its internal steps; schedules may be left to other servers.
+
+    Without retention nothing is ever removed.
+    """
     system.add_background(SWEEP, partial(sweep, dispatch, guard), SWEEP_INTERVAL_MS)
     if fires_schedules:
         system.add_background(SCHEDULES, fire_schedules, SCHEDULES_INTERVAL_MS)
     system.add_background(TOP_UP, top_up.run, TOP_UP_INTERVAL_MS)
+    if retention is not None:
+        system.add_background(RETENTION, retention.run, INTERVAL_MS)

@@ -20,6 +20,7 @@ from resonate_store.state import (
     Loaded,
     LoadSet,
     Page,
+    Retired,
     ScheduleRows,
     Snapshot,
     Timer,
@@ -169,6 +170,25 @@ class SearchSchedules(Struct, frozen=True):
     limit: int
 
 
+class FindRetired(Struct, frozen=True):
+    """Name trees with promises that settled long ago; completed with `Retired`.
+
+    Attributes:
+        position: where the last one left off.
+    """
+
+    position: int
+    settled_before_ms: int
+
+
+class RemoveTree(Struct, frozen=True):
+    """Remove a part of a tree, if it may go; completed with how many promises went."""
+
+    tree: str
+    settled_before_ms: int
+    rows_max: int
+
+
 class ReadSnapshot(Struct, frozen=True):
     """Read everything; completed with `Snapshot`."""
 
@@ -250,6 +270,8 @@ StoreRead = (
     | Search
     | SearchTasks
     | SearchSchedules
+    | FindRetired
+    | RemoveTree
     | ReadSnapshot
     | Reset
 )
@@ -263,7 +285,9 @@ AioCompletion = (
     | DueSchedules
     | Page
     | ScheduleRows
+    | Retired
     | Snapshot
+    | int
     | Probed
     | Published
     | Failed

@@ -20,6 +20,7 @@ from resonate_store.state import (
     Promise,
     Schedule,
     Timer,
+    Use,
 )
 
 
@@ -58,6 +59,7 @@ class WorkingState:
         self._listeners_added = set[Listener]()
         self._told: list[Outgoing] = []
         self._armed = set[Timer]()
+        self._uses = set[Use]()
         self._held: dict[str, int] = {}
         self._disarmed = set[Timer]()
 
@@ -157,6 +159,12 @@ class WorkingState:
         """When the schedules that the batch knows are due."""
         return tuple(s.next_run_at_ms for s in self._schedules.values() if s is not None)
 
+    def add_use(self, user: Promise, used: Promise) -> None:
+        """Note that an execution relies on a promise, if that is of another tree."""
+        user_origin, used_origin = user.origin or user.id, used.origin or used.id
+        if user_origin != used_origin:
+            self._uses.add(Use(used.id, user_origin))
+
     def send(self, outgoing: Outgoing) -> None:
         """Send a message once the batch is durable."""
         self._outgoing.append(outgoing)
@@ -246,6 +254,7 @@ class WorkingState:
             timers_told=tuple(sorted(timers_told)),
             timers_disarmed=tuple(sorted(self._disarmed)),
             timers_armed=tuple(sorted(self._armed)),
+            uses_added=tuple(sorted(self._uses)),
             **self._schedule_changes(),
         )
 

@@ -36,6 +36,9 @@ def task_fence(request: TaskFence) -> Operation:
         yield Load(ids=(*ids, *due), settling=settling, preload=preload)
 
     inner = _act(state, action)
+    used = state.promise(inner_id)
+    if inner.is_ok and used is not None:
+        state.add_use(promise, used)
     if promise.task.lease_losses:
         progressed = state.promise(request.id)
         assert progressed is not None, "a held task has a promise"

@@ -182,4 +182,28 @@ select pg_terminate_backend(pid) from pg_stat_activity
 where backend_xid = ($1::bigint::text::xid8)::xid;
 
 -- name: reset
-truncate promises, callbacks, listeners, timers, schedules;
+truncate promises, callbacks, listeners, timers, schedules, uses;
+
+-- name: insert_uses
+insert into uses (id, origin)
+select u.id, u.origin from unnest($1::text[], $2::text[]) as u(id, origin)
+on conflict do nothing;
+
+-- name: retired
+-- The rows of some pages of the table, in the order in which they lie there. A child is looked at
+-- where its root is, unless the root is gone.
+select
+    pg_relation_size('promises') / current_setting('block_size')::bigint,
+    found.tree
+from (values (true)) as always left join lateral (
+    select distinct coalesce(p.origin, p.id) as tree from promises p
+    where p.ctid >= $1::text::tid and p.ctid < $2::text::tid
+        and p.state <> 'pending' and p.settled_at <= $3
+        and (
+            coalesce(p.origin, p.id) = p.id
+            or not exists (select from promises r where r.id = p.origin)
+        )
+) found on true;
+
+-- name: remove_tree
+select remove_tree_v1($1, $2, $3);

@@ -20,6 +20,7 @@ from resonate_store.state import (
     Listener,
     LoadSet,
     Page,
+    Retired,
     ScheduleRows,
     Snapshot,
     Timer,
@@ -27,6 +28,7 @@ from resonate_store.state import (
 
 SEARCH_ROWS_MAX = 10_000
 READERS_MAX = 3  # searches and sweeps at a time
+RETIRED_PAGES_MAX = 64  # of the table, looked at in one go
 
 _QUERIES = load_queries("resonate_store.postgres")
 _SCHEDULES = load_queries("resonate_store.postgres", "schedules.sql")
@@ -50,6 +52,7 @@ class PostgresStore:
         self._namespace = namespace
         self._data_path = DataPath(url, namespace)
         self._readers = Pool(url, settings.reads(namespace), READERS_MAX)
+        self._remover = Pool(url, settings.data_path(namespace), 1)
 
     @classmethod
     async def open(cls, url: str, namespace: str) -> Self:
@@ -154,6 +157,22 @@ class PostgresStore:
             schedules=tuple(schedules.to_schedule(row) for row in scheduled),
         )
 
+    async def retired(self, position: int, settled_before_ms: int) -> Retired:
+        """Look at the next rows for trees of which something settled before an instant."""
+        end = position + RETIRED_PAGES_MAX
+        rows = await self._read(
+            _QUERIES["retired"], f"({position},0)", f"({end},0)", settled_before_ms
+        )
+        trees = tuple(tree for _, tree in rows if tree is not None)
+        return Retired(trees=trees, next_position=end if end < rows[0][0] else 0)
+
+    async def remove_tree(self, tree: str, settled_before_ms: int, rows_max: int) -> int:
+        """Remove a part of a tree if all of it may go; return how many promises went."""
+        async with self._remover.connection() as connection:
+            return await connection.fetch_value(
+                _QUERIES["remove_tree"], tree, settled_before_ms, rows_max
+            )
+
     async def reset(self) -> None:
         """Delete everything."""
         connection = await connect(self._url, settings.data_path(self._namespace))
@@ -166,6 +185,7 @@ class PostgresStore:
         """End all sessions."""
         await self._data_path.close()
         await self._readers.close()
+        await self._remover.close()
 
     async def _read(self, statement: str, *parameters: Any) -> Sequence[Row]:
         async with self._readers.connection() as connection:

@@ -12,6 +12,7 @@ from resonate_store.state import Callback, Changes, Listener, Loaded, Promise, S
 from resonate_store.store import RejectedError, StoreError, UnavailableError
 
 _STORE = load_queries("resonate_store.postgres")["store"]
+_INSERT_USES = load_queries("resonate_store.postgres")["insert_uses"]
 _PROMISE_STARTS_AT = 5  # what comes before it in a row of load_v1: kind, awaited, waiting, now, xid
 
 
@@ -77,6 +78,9 @@ class PostgresTransaction:
     async def _write(self, changes: Changes) -> None:
         try:
             await self._connection.fetch_value(_STORE, *to_columns(changes, self._stored))
+            if changes.uses_added:
+                uses = [(use.id, use.origin) for use in changes.uses_added]
+                await self._connection.fetch(_INSERT_USES, *zip(*uses, strict=True))
             if changes.has_schedules:
                 await schedules.store(self._connection, changes)
         except UnicodeEncodeError as error:

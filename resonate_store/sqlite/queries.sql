@@ -104,4 +104,26 @@ delete from callbacks;
 delete from listeners;
 delete from timers;
 delete from schedules;
+delete from uses;
 commit;
+
+-- name: insert_use
+insert into uses (id, origin) values (?, ?) on conflict do nothing;
+
+-- name: walk
+select rowid, record from promises where rowid > ? order by rowid limit ?;
+
+-- name: tree_members
+select record from promises where origin = ?1 or id = ?1 order by id = ?1, id limit ?2;
+
+-- name: has_use
+select 1 from uses where id = ? and origin <> ? limit 1;
+
+-- name: delete_promise
+delete from promises where id = ?;
+
+-- name: delete_callbacks_of
+delete from callbacks where awaiter = ?;
+
+-- name: delete_uses_of
+delete from uses where origin = ?;

@@ -24,6 +24,16 @@ create table if not exists callbacks (
     primary key (awaited, awaiter)
 ) strict, without rowid;
 
+create index if not exists callbacks_awaiter on callbacks (awaiter);
+
+create table if not exists uses (
+    id text not null,
+    origin text not null,
+    primary key (id, origin)
+) strict, without rowid;
+
+create index if not exists uses_origin on uses (origin);
+
 create table if not exists listeners (
     awaited text not null,
     address text not null,

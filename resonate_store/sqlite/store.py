@@ -22,10 +22,12 @@ from resonate_store.state import (
     LoadSet,
     Page,
     Promise,
+    Retired,
     Schedule,
     ScheduleRows,
     Snapshot,
     Timer,
+    Use,
 )
 from resonate_store.store import (
     ConflictError,
@@ -40,6 +42,7 @@ SCHEMA_VERSION = 1
 PRELOAD_ROWS_MAX = 20_000
 AWAITERS_PER_LOAD_MAX = 1_000
 SEARCH_ROWS_MAX = 10_000
+RETIRED_ROWS_MAX = 500  # looked at in one go
 
 Row = TypeVar("Row")
 
@@ -194,6 +197,50 @@ class SqliteStore:
             ),
         )
 
+    async def retired(self, position: int, settled_before_ms: int) -> Retired:
+        """Look at the next rows for trees of which something settled before an instant."""
+        trees: dict[str, None] = {}
+        count = 0
+        for rowid, record in self._rows("walk", position, RETIRED_ROWS_MAX):
+            promise, position, count = _decode(record), rowid, count + 1
+            if promise.settled_at_ms is not None and promise.settled_at_ms <= settled_before_ms:
+                trees[promise.origin or promise.id] = None
+        is_end = count < RETIRED_ROWS_MAX
+        return Retired(trees=tuple(trees), next_position=0 if is_end else position)
+
+    async def remove_tree(self, tree: str, settled_before_ms: int, rows_max: int) -> int:
+        """Remove a part of a tree if all of it may go; return how many promises went."""
+        members = [
+            promise
+            for promise in map(_decode_record, self._rows("tree_members", tree, -1))
+            if (promise.origin or promise.id) == tree
+        ]
+        if any(self._is_needed(promise, tree, settled_before_ms) for promise in members):
+            return 0
+        part = members[:rows_max]  # the root comes last
+        with self._translated:
+            self._connection.execute("begin immediate")
+            try:
+                for promise in part:
+                    self._connection.execute(_QUERIES["delete_callbacks_of"], (promise.id,))
+                    self._connection.execute(_QUERIES["delete_promise"], (promise.id,))
+                if len(part) == len(members):
+                    self._connection.execute(_QUERIES["delete_uses_of"], (tree,))
+                self._connection.execute("commit")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
+        return len(part)
+
+    def _is_needed(self, promise: Promise, tree: str, settled_before_ms: int) -> bool:
+        return (
+            promise.settled_at_ms is None
+            or promise.settled_at_ms > settled_before_ms
+            or any(True for _ in self._rows("awaiters", promise.id, 1))
+            or any(True for _ in self._rows("listeners", promise.id))
+            or any(True for _ in self._rows("has_use", promise.id, tree))
+        )
+
     async def reset(self) -> None:
         """Delete everything."""
         with self._translated:
@@ -227,6 +274,7 @@ class SqliteStore:
         self._write_each("delete_timer_unless_owed", _pair, changes.timers_told)
         self._write_each("delete_timer", _pair, changes.timers_disarmed)
         self._write_each("insert_timer", _pair, changes.timers_armed)
+        self._write_each("insert_use", _pair, changes.uses_added)
         self._write_each("delete_schedule", _single, changes.schedules_deleted)
         self._write_each("insert_schedule", _schedule_row, changes.schedules_created)
         self._write_each("update_schedule", _schedule_row, changes.schedules_updated)
@@ -397,6 +445,10 @@ def _update_row(promise: Promise) -> tuple[Any, ...]:
     return (_encode(promise).decode(), queued_at_ms, promise.id)
 
 
+def _decode_record(row: tuple[str]) -> Promise:
+    return _decode(row[0])
+
+
 def _schedule_row(schedule: Schedule) -> tuple[Any, ...]:
     return (schedule.id, _encode(schedule).decode(), schedule.next_run_at_ms)
 
@@ -405,5 +457,5 @@ def _single(id: str) -> tuple[str]:
     return (id,)
 
 
-def _pair(pair: Callback | Listener | Timer) -> tuple[Any, ...]:
+def _pair(pair: Callback | Listener | Timer | Use) -> tuple[Any, ...]:
     return msgspec.structs.astuple(pair)

@@ -9,6 +9,7 @@ from resonate_broker.kernel.submissions import (
     AioSubmission,
     Begin,
     Declare,
+    FindRetired,
     Failed,
     Probe,
     Publish,
@@ -18,6 +19,7 @@ from resonate_broker.kernel.submissions import (
     ReadQueued,
     ReadQueuedGroups,
     ReadSnapshot,
+    RemoveTree,
     Reset,
     Search,
     SearchSchedules,
@@ -195,6 +197,8 @@ class SimulatedAIO:
                 return self._database.due_schedules(self._store, limit)
             case ReadSnapshot() | Reset():
                 raise AssertionError("nobody may debug here")
+            case FindRetired() | RemoveTree():
+                raise AssertionError("nothing is removed here")
             case Search() | SearchTasks() | SearchSchedules():
                 return self._database.search(self._store, submission)
             case Begin() | Write():

@@ -16,7 +16,7 @@ from resonate_sdk.protocol.requests import (
     SettleAction,
     TaskFence,
 )
-from resonate_store.state import Callback, Listener, Promise
+from resonate_store.state import Callback, Changes, Listener, Promise, Use
 from tests.unit.broker.builders import (
     DEADLINE,
     NOW,
@@ -213,7 +213,13 @@ def test_repeating_a_fence_is_harmless_while_the_task_is_held():
     second = decide(task_fence, make_creation(), HELD, first.promise("c"), now_ms=NOW + 5)
 
     assert second.data.action == first.data.action
-    assert not second.is_write
+    assert second.changes == Changes(uses_added=(Use("c", "t"),))  # which is there already
+
+
+def test_a_promise_of_the_same_tree_is_not_noted_as_used():
+    mine = make_creation(tags={tags.ORIGIN: "t"})
+
+    assert decide(task_fence, mine, HELD).changes.uses_added == ()
 
 
 def test_the_answer_carries_the_branch_with_the_new_child():
