@@ -6,8 +6,8 @@ from resonate_broker import rules
 from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Load
 from resonate_broker.kernel.working_state import WorkingState
-from resonate_sdk.protocol import responses
-from resonate_sdk.protocol.requests import TaskCreate, create_fault
+from resonate_sdk.protocol import responses, tags
+from resonate_sdk.protocol.requests import PromiseCreate, TaskCreate, create_fault
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import Promise
 
@@ -18,7 +18,7 @@ def task_create(request: TaskCreate) -> Operation:
     fault = create_fault(create, acquire=True)
     if fault is not None:
         return rules.refused(responses.MALFORMED, fault)
-    preload = (create.id,) if request.preload else ()
+    preload = _roots(create) if request.preload else ()
     state: WorkingState = yield Load(ids=(create.id,), preload=preload)
     promise = rules.observe(state, create.id)
     if promise is None:
@@ -31,6 +31,12 @@ def task_create(request: TaskCreate) -> Operation:
     if due:
         yield Load(ids=(create.id, *due), preload=preload)
     return (yield Commit(_take(state, promise, request)))
+
+
+def _roots(create: PromiseCreate) -> tuple[str, ...]:
+    """Whose branch is wanted: if the promise is new, only the request says what that is called."""
+    branch = create.tags.get(tags.BRANCH, create.id)
+    return (create.id,) if branch == create.id else (create.id, branch)
 
 
 def _take(state: WorkingState, promise: Promise, request: TaskCreate) -> Answer:

@@ -166,7 +166,7 @@ class Requests:
 
     def _lineage(self, id: str, *, is_targeted: bool) -> dict[str, str]:
         origin = id.partition(".")[0]
-        is_remote = is_targeted or self._random.random() < 0.3
+        is_remote = self._random.random() < (0.8 if is_targeted else 0.3)
         return {
             "resonate:origin": origin,
             "resonate:branch": id if is_remote else origin,

@@ -194,6 +194,16 @@ def test_the_preload_of_a_task_that_is_taken_over_is_its_branch():
     assert decision.loads[0].preload == ("t",)
 
 
+def test_a_new_task_of_a_branch_that_is_called_otherwise_is_given_that_branch():
+    member = make_promise("r.1", tags={tags.BRANCH: "r", tags.PARENT: "r"})
+    request = make_request(tags={tags.BRANCH: "r"})
+
+    decision = decide(task_create, request, related=[member])
+
+    assert [promise.id for promise in decision.data.preload] == ["r.1"]
+    assert decision.loads[0].preload == ("t", "r")
+
+
 def test_without_a_wish_for_it_nothing_is_preloaded():
     stored = replace(make_targeted("t", version=1), tags={tags.TARGET: TARGET, **BRANCH})
 
