@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from resonate_sdk.protocol import tags
 from resonate_store.state import Schedule
 from tests.invariants.stored import Step
+from tests.model.calendar import next_minute
 
 
 def schedule_faults(schedule: Schedule) -> Iterator[str]:
@@ -45,8 +46,21 @@ def internal_schedule_faults(step: Step) -> Iterator[str]:
         if promise.tags.get(tags.SCHEDULE) not in fired:
             yield f"{promise.id} is created without its schedule"
     for id in fired:
-        if step.before.schedules[id].next_run_at_ms > step.now_ms:
+        before, after = step.before.schedules[id], step.after.schedules[id]
+        if before.next_run_at_ms > step.now_ms:
             yield f"{id} is fired before its time"
+        if (after.missed, after.overlap) == ("all", "allow"):
+            yield from _left_out(before, after, step)
+
+
+def _left_out(before: Schedule, after: Schedule, step: Step) -> Iterator[str]:
+    """Instants that were passed over although each was to have its promise."""
+    at_ms: int | None = before.next_run_at_ms
+    while at_ms is not None and at_ms < after.next_run_at_ms:
+        id = after.promise_id.replace("{{.id}}", after.id).replace("{{.timestamp}}", str(at_ms))
+        if id not in step.after.promises:
+            yield f"{after.id} has left out {at_ms}"
+        at_ms = next_minute(after.cron, at_ms) if after.timezone == "UTC" else None
 
 
 def _birth(schedule: Schedule) -> tuple[object, ...]:

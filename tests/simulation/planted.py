@@ -20,13 +20,14 @@ from resonate_broker.kernel.system import System
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.requests import TaskSuspend
 from resonate_sdk.protocol.responses import Answer
-from resonate_store.state import Promise, Task
+from resonate_store.state import Promise, Schedule, Task
 from tests.simulation.database import Database
 
 # Packages have functions of the same names, which hide these modules from an import statement.
 _operations = import_module("resonate_broker.operations")
 _heartbeat = import_module("resonate_broker.operations.task_heartbeat")
 _sweep = import_module("resonate_broker.background.sweep")
+_schedules = import_module("resonate_broker.background.schedules")
 
 # What the product has in the places where the bugs go.
 _acquired = rules.acquired
@@ -38,6 +39,7 @@ _tell = rules._tell
 _beat = _heartbeat._beat
 _expire_lease = _sweep.expire_lease
 _task_suspend = _operations.task_suspend
+_plan = _schedules.plan
 _retry = Dispatch.retry
 _written = System._written
 _send = WorkingState.send
@@ -125,6 +127,10 @@ def _astray(state: WorkingState, outgoing: Outgoing) -> None:
     _send(state, outgoing if outgoing.listener is not None else replace(outgoing, group="h"))
 
 
+def _the_latest_only(schedule: Schedule, now_ms: int) -> Any:
+    return _plan(replace(schedule, missed="latest"), now_ms)
+
+
 class Bug(Struct, frozen=True):
     """One bug.
 
@@ -162,5 +168,6 @@ BUGS: Sequence[Bug] = (
     Bug("hints go to another group", {(WorkingState, "send"): _astray}),
     Bug("a commit of unknown fate counts as durable", {(System, "_written"): _for_certain}),
     Bug("a chain goes on after a refusal", {(Link, "holds"): property(lambda link: True)}),
+    Bug("missed instants of a schedule are forgotten", {(_schedules, "plan"): _the_latest_only}),
     Bug("two servers lock nothing", {(Database, "try_begin"): _of_nothing}),
 )
