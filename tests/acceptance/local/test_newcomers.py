@@ -1,0 +1,156 @@
+"""Mistakes of a first hour: each ends in one sentence that says what to write instead."""
+
+import logging
+
+import pytest
+
+from resonate_sdk import EncodeError, FunctionNotFoundError, Never, Resonate, UsageError
+
+WAIT_S = 30
+
+
+def leaf(ctx, value=None):
+    return value
+
+
+def generator(ctx):
+    return (yield ctx.run(leaf, 1))
+
+
+def told(resonate, func):
+    """What a function is told that makes a mistake and does not catch it."""
+    function = resonate.options(retry_policy=Never()).register(func, name="mistaken")
+    with pytest.raises(UsageError) as caught:
+        function.run("x")
+    return str(caught.value)
+
+
+def test_a_forgotten_yield(resonate, caplog):
+    def forgets(ctx):
+        ctx.run(leaf, 1)
+        return (yield ctx.run(leaf, 2))
+
+    with caplog.at_level(logging.WARNING):
+        assert resonate.register(forgets).run("x") == 2
+    assert "run leaf was never started: forgotten `yield`?" in caplog.text
+    assert f"test_newcomers.py:{forgets.__code__.co_firstlineno + 1}" in caplog.text
+
+
+def test_a_forgotten_yield_at_the_return(resonate):
+    def forgets(ctx):
+        yield ctx.run(leaf)
+        return ctx.run(leaf)
+
+    assert told(resonate, forgets) == (
+        "forgets returned <run leaf> instead of its value: write `return (yield ...)`"
+    )
+
+
+def test_a_forgotten_await_at_the_return(resonate):
+    async def forgets(ctx):
+        return ctx.run(leaf)
+
+    assert told(resonate, forgets) == (
+        "forgets returned <run leaf> instead of its value: write `return (await ...)`"
+    )
+
+
+def test_a_plain_generator_that_is_yielded(resonate):
+    def calls(ctx):
+        return (yield generator(ctx))
+
+    sentence = told(resonate, calls)
+    assert sentence.startswith("a durable function cannot wait for <generator object generator at")
+    assert sentence.endswith(": did you mean ctx.run(generator, ...)?")
+
+
+def test_the_call_of_a_function_instead_of_its_name(resonate):
+    def calls(ctx):
+        return (yield ctx.run(leaf(ctx, 5)))
+
+    assert told(resonate, calls) == (
+        "5 is not a function: write ctx.run(f, x), not ctx.run(f(ctx, x))"
+    )
+
+
+@pytest.mark.parametrize("keyword", ["yield", "await"])
+def test_a_blocking_call_in_a_body(resonate, keyword):
+    function = resonate.register(leaf)
+
+    def yields(ctx):
+        return function.run("y", 1)
+        yield
+
+    async def awaits(ctx):
+        return function.run("y", 1)
+
+    assert told(resonate, yields if keyword == "yield" else awaits) == (
+        f"waiting for 'y' would block a durable function: write `{keyword} ctx.run(...)`, "
+        f"`{keyword} ctx.rpc(...)` or `{keyword} ctx.promise(...)`"
+    )
+
+
+def test_a_function_that_is_not_registered(resonate):
+    with pytest.raises(FunctionNotFoundError) as caught:
+        resonate.run("x", leaf)
+    assert str(caught.value) == (
+        "function leaf is not registered here: put @resonate.register above it"
+    )
+
+
+def test_a_name_that_is_not_registered(resonate):
+    resonate.register(leaf)
+
+    with pytest.raises(FunctionNotFoundError) as caught:
+        resonate.run("x", "leave")
+    assert str(caught.value) == "function leave is not registered here, these are: leaf"
+
+
+def test_a_remote_call_of_a_function_that_is_not_registered(resonate):
+    def calls(ctx):
+        return (yield ctx.rpc(leaf, 1))
+
+    with pytest.raises(FunctionNotFoundError) as caught:
+        resonate.register(calls).run("x")
+    assert str(caught.value) == (
+        "function leaf is not registered here: register it, or call it by the name under which "
+        "it is registered elsewhere"
+    )
+
+
+def test_an_argument_that_cannot_be_stored(resonate):
+    with pytest.raises(EncodeError) as caught:
+        resonate.register(leaf).run("x", object())
+    assert "leaf" in str(caught.value)
+    assert "use plain types, dataclasses" in str(caught.value)
+
+
+def test_arguments_that_do_not_fit(resonate):
+    function = resonate.register(leaf)
+
+    with pytest.raises(UsageError) as caught:
+        function.run("x", 1, 2)
+    assert str(caught.value) == "leaf(ctx, ...): too many positional arguments"
+
+
+def test_one_id_for_two_functions_inside_a_function(resonate):
+    def other(ctx):
+        return 0
+
+    def calls(ctx):
+        yield ctx.run(leaf, 1).options(id="same")
+        yield ctx.run(other).options(id="same")
+
+    assert told(resonate, calls) == (
+        "the id 'same' was given to ctx.run(leaf, ...) and to ctx.run(other, ...): give each call "
+        "an id of its own"
+    )
+
+
+def test_a_url_of_another_protocol():
+    with pytest.raises(UsageError) as caught:
+        Resonate(url="http://localhost:8001")
+    assert str(caught.value) == (
+        "this client speaks AMQP, not 'http': write 'amqp://user:password@host:5672/', or leave "
+        "the URL out to run without a server"
+    )
