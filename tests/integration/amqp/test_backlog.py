@@ -1,5 +1,6 @@
 """Many tasks for a group without workers: they cost next to nothing, and are served in the end."""
 
+import json
 import logging
 import os
 import time
@@ -93,14 +94,16 @@ async def test_tasks_without_a_worker_wait_quietly_and_are_all_served_when_one_c
     # A worker comes, and finds every task.
     began = time.monotonic()
     await client.greet_as_worker(GROUP, "w")
-    hints = await client.consume(client.names.task_queue(GROUP))
+    await client.channel.set_qos(prefetch_count=ARRAY)  # it takes no more than it can begin
+    hints = await client.consume(client.names.task_queue(GROUP), acknowledges=True)
     served: set[str] = set()
     while len(served) < TASKS:
-        found = [await hints.next_json(seconds=30)]
+        found = [await hints.next(seconds=30)]
         while not hints.is_empty and len(found) < ARRAY:
-            found.append(await hints.next_json())
+            found.append(await hints.next())
         requests: list[Json] = []
-        for hint in found:
+        for message in found:
+            hint = json.loads(message.body)
             id = hint["data"]["task"]["id"]
             version = hint["data"]["task"]["version"]
             acquire = {"id": id, "version": version, "pid": "w", "ttl": LEASE_MS, "preload": False}
@@ -114,6 +117,8 @@ async def test_tasks_without_a_worker_wait_quietly_and_are_all_served_when_one_c
             verb, id = answer["head"]["corrId"].split()
             if verb == "fulfill" and answer["head"]["status"] == OK:
                 served.add(id)
+        for message in found:
+            await message.ack()
     assert served == {id_of(number) for number in range(TASKS)}
     logger.info(
         "tasks=%d created_s=%.1f hints=%d idle_cpu=%.3f served_s=%.1f",
