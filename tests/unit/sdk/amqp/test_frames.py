@@ -15,6 +15,7 @@ from resonate_sdk.amqp.frames import Properties
 
 FRAME_BYTES_MAX = 4096
 texts = st.text(min_size=1, max_size=60)
+names = st.text("abc-", min_size=1, max_size=60)  # of headers, which AMQP bounds to 128 bytes
 
 
 def publish(properties: Properties, body: bytes) -> bytes:
@@ -54,7 +55,7 @@ def header_payload(properties: commands.Basic.Properties) -> bytes:
         message_id=st.none() | texts,
         user_id=st.none() | texts,
         app_id=st.none() | texts,
-        headers=st.dictionaries(texts, st.integers(0, 2**62) | texts, max_size=3),
+        headers=st.dictionaries(names, st.integers(0, 2**62) | texts, max_size=3),
     )
 )
 def test_a_library_reads_what_we_write(properties: Properties) -> None:
