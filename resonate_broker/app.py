@@ -11,6 +11,7 @@ from resonate_broker.aio.aio import EventLoopAIO
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.api.history import HistoryRecorder
+from resonate_broker.api.plain import PlainDoor
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.background import TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
@@ -22,6 +23,7 @@ from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
 from resonate_broker.config import Config
 from resonate_broker.driver import Driver
+from resonate_broker.integration import register_integration
 from resonate_broker.kernel.system import Limits, System
 from resonate_broker.link import Link
 from resonate_broker.operations import register_operations
@@ -68,6 +70,7 @@ class Server:
             on_group=self._greet,
             tick=partial(tick, dispatch),
         )
+        register_integration(self._system)
         # What nobody asks for is in no history: a promise of a schedule would come from nowhere, and
         # one that retention removes would go nowhere.
         is_recorded = self._recorder is not None
@@ -84,6 +87,7 @@ class Server:
             retention=retention,
         )
         self._driver = Driver(self._system)
+        plain = PlainDoor(names, config.integration.reply_to)
         self._api = SubmissionApi(
             self._system,
             names,
@@ -91,6 +95,7 @@ class Server:
             admins=config.debug.admins if config.debug.enabled else (),
             is_recorded=is_recorded,
             is_strict=config.strict,
+            plain=plain,
         )
         self._link = Link(
             config.url,

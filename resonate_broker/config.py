@@ -72,6 +72,24 @@ class DebugConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     admins: tuple[str, ...] = ()
 
 
+class IntegrationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    r"""What services that do not know the protocol may do.
+
+    Attributes:
+        reply_to: further queues to which their results may go, beside direct reply-to and
+            `{namespace}.reply.…`: a pattern that fits the whole name. Only the broker makes names
+            that begin with `amq.gen-`.
+    """
+
+    reply_to: str = r"amq\.gen-.+"
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.reply_to)
+        except re.error as error:
+            raise ValueError(f"reply_to {self.reply_to!r} is no pattern: {error}") from error
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set.
 
@@ -98,6 +116,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shutdown: ShutdownConfig = ShutdownConfig()
     debug: DebugConfig = DebugConfig()
     retention: RetentionConfig = RetentionConfig()
+    integration: IntegrationConfig = IntegrationConfig()
 
 
 def load_config(

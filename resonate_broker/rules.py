@@ -135,13 +135,16 @@ def _wake(state: WorkingState, awaiter_id: str, awaited_id: str) -> Promise | No
 
 
 def _tell(state: WorkingState, promise: Promise, address: str) -> None:
-    to = addresses.parse(address)
     message = Notify(
         head=MessageHead(version=limits.VERSION, sent_at_ms=state.now_ms),
         data=NotifyData(promise=record(promise)),
     )
     listener = Listener(promise.id, address)
-    state.send(Outgoing(to.group, to.pid, to.cast == "uni", message, listener))
+    match addresses.parse_listener(address):
+        case addresses.Address(cast=cast, group=group, pid=pid):
+            state.send(Outgoing(group, pid, cast == "uni", message, listener))
+        case addresses.ReplyAddress():
+            state.send(Outgoing("", None, True, message, listener))
 
 
 def to_pending(task: Task, retry_at_ms: int) -> Task:

@@ -5,10 +5,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from resonate_broker.aio.plain import plain_publication
+from resonate_broker.integration import results
 from resonate_broker.kernel.submissions import Failed, Outgoing, Probed, Published
 from resonate_sdk.amqp.publisher import Publication, ReturnedError
 from resonate_sdk.amqp.session import Session, SessionLostError
-from resonate_sdk.protocol import envelope, limits, messages, topology
+from resonate_sdk.protocol import addresses, envelope, limits, messages, topology
+from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.topology import ANY_KEY, Names
@@ -133,6 +136,8 @@ class MessageSubsystem:
 
     def _publication(self, parcel: Parcel) -> Publication:
         outgoing = parcel[0].ticket
+        if (address := _reply_address(outgoing)) is not None:
+            return _plain_result(outgoing, address)
         several = [ready.encoded for ready in parcel]
         body = several[0] if len(several) == 1 else envelope.join(several)
         kind = kind_of(outgoing.message)
@@ -152,13 +157,29 @@ def _parcels(outgoing: Iterable[Outgoing]) -> Iterator[Parcel]:
     news: dict[str, list[Ready[Outgoing]]] = {}
     for message in outgoing:
         ready = Ready(messages.encode(message.message), None, message)
-        if message.is_exclusive and message.listener is not None:
+        if _reply_address(message) is not None:
+            yield (ready,)
+        elif message.is_exclusive and message.listener is not None:
             assert message.pid is not None, "an exclusive message names a process"
             news.setdefault(message.pid, []).append(ready)
         else:
             yield (ready,)
     for several in news.values():
         yield from into_messages(several)
+
+
+def _reply_address(outgoing: Outgoing) -> ReplyAddress | None:
+    """Where somebody is told by a plain message; None if he knows the protocol."""
+    if outgoing.listener is None or outgoing.pid is not None or not outgoing.is_exclusive:
+        return None
+    address = addresses.parse_listener(outgoing.listener.address)
+    return address if isinstance(address, ReplyAddress) else None
+
+
+def _plain_result(outgoing: Outgoing, address: ReplyAddress) -> Publication:
+    """The result for whoever published an invocation; it is dropped if his queue is gone."""
+    assert isinstance(outgoing.message, Notify), "somebody who waits is told of a settled promise"
+    return plain_publication(address, results.result(outgoing.message.data.promise))
 
 
 def is_congested(session: Session) -> bool:

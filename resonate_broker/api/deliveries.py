@@ -3,10 +3,25 @@
 import time
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from resonate_broker.kernel.batch import Chain, Link
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.splitter import Delivery
+from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.envelope import Body, Decoded, Malformed
+
+
+class Asker(Struct, frozen=True, kw_only=True):
+    """Who has published a message that is no envelope.
+
+    Attributes:
+        reply_to: where plain answers go; None if nobody waits for them.
+        wants_acknowledgement: whether also this is an answer: it is stored.
+    """
+
+    reply_to: ReplyAddress | None = None
+    wants_acknowledgement: bool = False
 
 
 class Incoming:
@@ -21,11 +36,13 @@ class Incoming:
         next: the first one that has not been handed to the kernel.
         open: how many have no answer yet.
         arrived_ns: when it came, on a clock that never runs backwards.
+        asker: of a plain message; None for envelopes.
     """
 
     __slots__ = (
         "_chains",
         "arrived_ns",
+        "asker",
         "consumer",
         "delivery",
         "is_array",
@@ -36,10 +53,16 @@ class Incoming:
     )
 
     def __init__(
-        self, delivery: Delivery, consumer: Consumer, reply_to: str | None, body: Body
+        self,
+        delivery: Delivery,
+        consumer: Consumer,
+        reply_to: str | None,
+        body: Body,
+        asker: Asker | None = None,
     ) -> None:
         """A delivery of which nothing has been done."""
         self.arrived_ns = time.monotonic_ns()
+        self.asker = asker
         self.delivery = delivery
         self.consumer = consumer
         self.reply_to = reply_to

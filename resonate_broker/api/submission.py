@@ -8,9 +8,14 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from resonate_broker.aio.messages import is_congested
+from resonate_broker.aio.plain import plain_publication
 from resonate_broker.api import strict
-from resonate_broker.api.deliveries import Incoming
+from resonate_broker.api.deliveries import Asker, Incoming
+from resonate_broker.api.plain import PlainDoor, answer_to
 from resonate_broker.api.replies import Replies, Reply
+from resonate_broker.integration import dead_letters
+from resonate_broker.integration.invocation import is_invocation
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.recording import Caller
 from resonate_broker.kernel.system import Completed, Submitted, System
@@ -21,11 +26,9 @@ from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.requests import TaskHeartbeat
 from resonate_sdk.protocol.responses import Answer
-from resonate_sdk.protocol.topology import REASON_HEADER, Names
+from resonate_sdk.protocol.topology import Names
 
 logger = logging.getLogger(__name__)
-
-REASON_CHARS_MAX = 1_000
 
 
 class SubmissionApi:
@@ -40,21 +43,24 @@ class SubmissionApi:
         admins: Collection[str] = (),
         is_recorded: bool = False,
         is_strict: bool = False,
+        plain: PlainDoor,
     ) -> None:
         """Hand requests to a kernel.
 
         Args:
             system: the kernel.
-            names: of the queues; answers go to no others.
+            names: of the queues; answers to requests go to no others.
             wake: asks for a `flush` soon.
             admins: users that may ask for `debug.*`.
             is_recorded: whether the kernel has a recorder, which wants to know who asks.
             is_strict: whether what the protocol does not name is left out.
+            plain: reads messages that are no requests yet.
         """
         self._is_recorded = is_recorded
         self._is_strict = is_strict
         self._system = system
         self._names = names
+        self._plain = plain
         self._wake = wake
         self._admins = admins
         self._replies = Replies()
@@ -76,6 +82,9 @@ class SubmissionApi:
 
     def arrived(self, consumer: Consumer, delivery: Delivery) -> None:
         """A message of requests has come."""
+        if is_invocation(delivery.routing_key):
+            self._waiting.append(self._plain.invocation(consumer, delivery))
+            return
         waiting = self._beats if consumer.queue == self._names.heartbeat else self._waiting
         reply_to = self._reply_to(delivery)
         body = decode_body(delivery.body, may_debug=delivery.user_id in self._admins)
@@ -115,7 +124,10 @@ class SubmissionApi:
                 link = incoming.link(item.chain)
                 if link is not None:
                     link.fail()
-                if incoming.reply_to is not None:
+                if incoming.asker is not None:
+                    completed = Completed(Answer(item.status, reason), 0)
+                    self._completed_plain(incoming, incoming.asker, item.raw, completed)
+                elif incoming.reply_to is not None:
                     completed = Completed(Answer(item.status, reason), 0)
                     self._reply(incoming, incoming.reply_to, kind, correlation_id, completed)
                     self._done_one(incoming)
@@ -126,7 +138,7 @@ class SubmissionApi:
                 link = incoming.link(head.chain)
                 solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
                 callback = partial(self._completed, incoming, item)
-                caller = self._caller(incoming, item) if self._is_recorded else None
+                caller = self._caller(incoming, item)
                 if self._is_strict:
                     request = strict.request(request)
                     if request is None:
@@ -139,13 +151,18 @@ class SubmissionApi:
                 is_urgent = isinstance(request, TaskHeartbeat) and link is None
                 return self._system.submit(sqe, urgent=is_urgent)
 
-    def _caller(self, incoming: Incoming, item: Decoded) -> Caller:
+    def _caller(self, incoming: Incoming, item: Decoded) -> Caller | None:
+        if not self._is_recorded or incoming.asker is not None:
+            return None  # a plain message is no request of the protocol
         client = incoming.reply_to or incoming.delivery.routing_key
         return Caller(client, item.head.correlation_id, incoming.arrived_ns)
 
     def _completed(self, incoming: Incoming, item: Decoded, completed: Completed) -> None:
         if self._is_strict:
             completed = replace(completed, answer=strict.answer(completed.answer))
+        if incoming.asker is not None:
+            self._completed_plain(incoming, incoming.asker, item.raw, completed)
+            return
         if incoming.reply_to is not None:
             reply_to, correlation_id = incoming.reply_to, item.head.correlation_id
             self._reply(incoming, reply_to, item.kind, correlation_id, completed)
@@ -153,6 +170,29 @@ class SubmissionApi:
             self._done_one(incoming)
         else:
             self._bury(incoming, item.raw, completed.crash)
+
+    def _completed_plain(
+        self, incoming: Incoming, asker: Asker, body: bytes, completed: Completed
+    ) -> None:
+        """Tell who asked by a plain message; he does not ask again, so it waits for the broker."""
+        answer, session = completed.answer, self._session
+        if session is None:
+            return  # it comes again
+        message = answer_to(asker, answer)
+        confirmed: asyncio.Future[None] | None = None
+        if asker.reply_to is not None and message is not None:
+            confirmed = session.publisher.publish(plain_publication(asker.reply_to, message))
+        if completed.crash is not None or (asker.reply_to is None and not answer.is_ok):
+            self._bury(incoming, body, completed.crash or str(answer.data))
+        elif confirmed is None or is_congested(session):
+            self._done_one(incoming)  # what holds up the broker must be drained all the same
+        else:
+            confirmed.add_done_callback(partial(self._told, incoming))
+
+    def _told(self, incoming: Incoming, confirmed: "asyncio.Future[None]") -> None:
+        if confirmed.exception() is None or isinstance(confirmed.exception(), RefusedError):
+            self._done_one(incoming)
+            self._wake()
 
     def _reply(
         self,
@@ -196,13 +236,25 @@ class SubmissionApi:
         """
         if self._session is None:
             return  # it comes again
+        delivery = incoming.delivery
+        headers = dead_letters.headers(
+            delivery.headers,
+            reason=reason,
+            died_at_ms=self._system.store_now_ms,
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            message_id=delivery.message_id,
+            user_id=delivery.user_id,
+        )
         confirmed = self._session.publisher.publish(
             Publication(
                 exchange=self._names.dead_exchange,
                 routing_key=incoming.consumer.queue,
                 body=item,
-                kind=incoming.delivery.kind or "",
-                headers={REASON_HEADER: reason[:REASON_CHARS_MAX]},
+                kind=delivery.kind or "",
+                correlation_id=delivery.correlation_id,
+                reply_to=delivery.reply_to,
+                headers=headers,
             )
         )
         confirmed.add_done_callback(partial(self._buried, self._session, incoming, reason))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from resonate_broker.cli.durations import parse_duration
+from resonate_broker.durations import parse_duration
 from resonate_sdk.errors import UsageError
 from resonate_sdk.options import make_options
 from resonate_sdk.protocol import addresses, limits, requests

@@ -18,7 +18,7 @@ from resonate_broker.cli.arguments import (
     read_target,
 )
 from resonate_broker.cli.client import Client, talk
-from resonate_broker.cli.durations import format_duration, parse_duration
+from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.output import Output
 from resonate_broker.cli.promise_view import (
@@ -30,6 +30,7 @@ from resonate_broker.cli.promise_view import (
     promise_lines,
 )
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_broker.durations import parse_duration
 from resonate_sdk.client.roots import root_request
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.call_envelope import encode_call

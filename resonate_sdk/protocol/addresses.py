@@ -2,11 +2,15 @@
 
 `g`, `poll://g` and `poll://any@g[/pid]` become `amqp://any@g[/pid]`, `poll://uni@g/pid` becomes
 `amqp://uni@g/pid`: the group is the identity, the scheme a hint.
+
+Only the server makes `amqp-reply://queue/correlation-id`: where somebody waits for a result who
+does not know the protocol. No request may contain it.
 """
 
 import re
 from functools import lru_cache
 from typing import Literal
+from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
@@ -15,6 +19,9 @@ _BARE = re.compile(_NAME)
 _FULL = re.compile(
     rf"(?:amqp|poll)://(?:(?P<cast>any|uni)@)?(?P<group>{_NAME})(?:/(?P<pid>{_NAME}))?"
 )
+
+_REPLY_SCHEME = "amqp-reply://"
+_REPLY_SAFE = "=+.:@!$&'()*,;<>[]{}| "  # what needs no escape, to keep the rows short
 
 
 class AddressError(ValueError):
@@ -37,6 +44,32 @@ class Address(Struct, frozen=True):
         """The stored form."""
         suffix = "" if self.pid is None else f"/{self.pid}"
         return f"amqp://{self.cast}@{self.group}{suffix}"
+
+
+class ReplyAddress(Struct, frozen=True):
+    """A queue in which somebody waits for a plain message with this correlation id."""
+
+    queue: str
+    correlation_id: str
+
+    def __str__(self) -> str:
+        """The stored form."""
+        queue = quote(self.queue, safe=_REPLY_SAFE)
+        return f"{_REPLY_SCHEME}{queue}/{quote(self.correlation_id, safe=_REPLY_SAFE)}"
+
+
+def parse_listener(text: str) -> Address | ReplyAddress:
+    """Read the stored address of a listener.
+
+    Raises:
+        AddressError: the text has no accepted form.
+    """
+    if not text.startswith(_REPLY_SCHEME):
+        return parse(text)
+    queue, slash, correlation_id = text.removeprefix(_REPLY_SCHEME).partition("/")
+    if not slash:
+        raise AddressError(f"{text!r} names no correlation id")
+    return ReplyAddress(unquote(queue), unquote(correlation_id))
 
 
 @lru_cache(maxsize=4096)

@@ -1,12 +1,8 @@
 import pytest
 from hypothesis import given, strategies
 
-from resonate_broker.cli.durations import (
-    DURATION_DAYS_MAX,
-    UNITS_MS,
-    format_duration,
-    parse_duration,
-)
+from resonate_broker.cli.durations import format_duration
+from resonate_broker.durations import DURATION_DAYS_MAX, UNITS_MS, parse_duration
 
 COUNTS = strategies.integers(min_value=1, max_value=59)
 

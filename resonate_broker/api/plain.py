@@ -1,0 +1,90 @@
+"""Plain messages at the door: what they ask for, and where their answers go."""
+
+import re
+
+from resonate_broker.api.deliveries import Asker, Incoming
+from resonate_broker.integration import invocation, results
+from resonate_broker.integration.invocation import wants_acknowledgement
+from resonate_broker.integration.plain import NotPlainError, PlainMessage
+from resonate_sdk.amqp.consumer import Consumer
+from resonate_sdk.amqp.splitter import Delivery
+from resonate_sdk.protocol import responses
+from resonate_sdk.protocol.addresses import ReplyAddress
+from resonate_sdk.protocol.envelope import (
+    UNKNOWN_CORRELATION_ID,
+    Body,
+    Decoded,
+    Malformed,
+    RequestHead,
+)
+from resonate_sdk.protocol.responses import Answer, PromiseData
+from resonate_sdk.protocol.topology import Names
+
+
+class PlainDoor:
+    """Reads plain messages, and words their answers."""
+
+    def __init__(self, names: Names, reply_to: str) -> None:
+        """Let answers go to the queues of clients, and to those whose whole name fits a pattern."""
+        self._names = names
+        self._reply_to = re.compile(reply_to)
+
+    def invocation(self, consumer: Consumer, delivery: Delivery) -> Incoming:
+        """Take in an invocation."""
+        try:
+            reply_to = self._address(delivery)
+        except NotPlainError as error:
+            return _incoming(consumer, delivery, _malformed(delivery, error), Asker())
+        asker = Asker(
+            reply_to=reply_to, wants_acknowledgement=wants_acknowledgement(delivery.headers)
+        )
+        try:
+            request = invocation.read(
+                delivery.body, delivery.message_id, delivery.headers, reply_to
+            )
+        except NotPlainError as error:
+            return _incoming(consumer, delivery, _malformed(delivery, error), asker)
+        decoded = Decoded(invocation.KIND, RequestHead(), request, delivery.body)
+        return _incoming(consumer, delivery, decoded, asker)
+
+    def _address(self, delivery: Delivery) -> ReplyAddress | None:
+        queue = delivery.reply_to
+        if not queue:
+            return None
+        if not self._names.may_reply_to(queue) and not self._reply_to.fullmatch(queue):
+            raise NotPlainError(
+                f"reply_to {queue!r} is not allowed: use direct reply-to, a queue that the broker "
+                f"has named, one that begins with {self._names.namespace}.reply., or let the "
+                "setting integration.reply_to allow it"
+            )
+        return ReplyAddress(queue, delivery.correlation_id or delivery.message_id or "")
+
+
+def answer_to(asker: Asker, answer: Answer) -> PlainMessage | None:
+    """What the publisher of an invocation is told now; None if that is nothing yet."""
+    match answer.data:
+        case PromiseData(promise=promise) if promise.state != "pending":
+            return results.result(promise)
+        case PromiseData(promise=promise):
+            return results.accepted(promise) if asker.wants_acknowledgement else None
+        case str(reason):
+            return results.refused(answer.status, reason)
+        case _:
+            raise AssertionError(f"an invocation is not answered with {answer.data!r}")
+
+
+def _malformed(delivery: Delivery, error: NotPlainError) -> Malformed:
+    return Malformed(
+        invocation.KIND,
+        UNKNOWN_CORRELATION_ID,
+        None,
+        str(error),
+        delivery.body,
+        responses.MALFORMED,
+    )
+
+
+def _incoming(
+    consumer: Consumer, delivery: Delivery, item: Decoded | Malformed, asker: Asker
+) -> Incoming:
+    return Incoming(delivery, consumer, None, Body(False, (item,)), asker)
