@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from resonate_broker.aio.aio import EventLoopAIO
+from resonate_broker.aio.calls import CallSubsystem
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.api.history import HistoryRecorder
@@ -24,10 +26,12 @@ from resonate_broker.background.windows import Windows
 from resonate_broker.config import Config
 from resonate_broker.driver import Driver
 from resonate_broker.integration import register_integration
+from resonate_broker.integration.tokens import Tokens
 from resonate_broker.kernel.system import Limits, System
-from resonate_broker.link import Link
+from resonate_broker.link import HEARTBEAT_S, Link
 from resonate_broker.operations import register_operations
 from resonate_sdk.amqp.logs import silence_libraries
+from resonate_sdk.amqp.outlets import Outlets
 from resonate_sdk.amqp.session import SessionLostError
 from resonate_sdk.protocol.topology import Names
 from resonate_store.postgres import PostgresStore
@@ -43,13 +47,23 @@ class StartError(Exception):
 class Server:
     """One server of a namespace. Any number may run beside each other."""
 
-    def __init__(self, config: Config, store: Store) -> None:
-        """Put a server together; nothing is connected yet."""
+    def __init__(self, config: Config, store: Store, secret: str) -> None:
+        """Put a server together; nothing is connected yet.
+
+        Args:
+            config: its settings.
+            store: of its rows.
+            secret: that the servers of the namespace share.
+        """
         names = Names(config.namespace)
         self._config = config
         self._store = store
         self._messages = MessageSubsystem(names)
-        self._aio = EventLoopAIO(StoreSubsystem(store), self._messages)
+        tokens = Tokens(secret)
+        name = f"resonate/calls/{config.namespace}/{socket.gethostname()}"
+        self._outlets = Outlets(config.url, name=name, heartbeat_s=HEARTBEAT_S)
+        calls = CallSubsystem(names, self._outlets, tokens)
+        self._aio = EventLoopAIO(StoreSubsystem(store), self._messages, calls)
         windows = Windows(config.kernel.dispatch_window, lambda: self._messages.is_open)
         dispatch = Dispatch(windows, self._wake_top_up)
         guard = LeaseGuard()
@@ -87,7 +101,7 @@ class Server:
             retention=retention,
         )
         self._driver = Driver(self._system)
-        plain = PlainDoor(names, config.integration.reply_to)
+        plain = PlainDoor(names, config.integration.reply_to, tokens)
         self._api = SubmissionApi(
             self._system,
             names,
@@ -175,6 +189,7 @@ class Server:
         except TimeoutError:
             logger.warning("not everything was finished in time: the broker delivers it again")
             self._aio.cancel()
+        await self._outlets.close()
 
     def _greet(self, group: str) -> None:
         self._top_up.greet(group)
@@ -222,9 +237,10 @@ async def serve(config: Config, on_ready: Callable[[], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         store = await PostgresStore.open(config.database_url, config.namespace)
+        secret = await store.secret()
     except StoreError as error:
         raise StartError(str(error)) from error
     try:
-        await Server(config, store).run(stop, on_ready)
+        await Server(config, store, secret).run(stop, on_ready)
     finally:
         await store.close()

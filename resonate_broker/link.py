@@ -121,7 +121,7 @@ class Link:
         self._api.use(session)
         self._messages.use(session)
         queues = [self._names.submit_queue(number) for number in range(self._partitions)]
-        for queue in (self._names.heartbeat, *queues):
+        for queue in (self._names.heartbeat, self._names.replies, *queues):
             await self._consume(session, queue)
         logger.info("connected to RabbitMQ namespace=%s", self._names.namespace)
         self._on_connected()

@@ -260,11 +260,17 @@ def _task(request: PromiseCreate, now_ms: int) -> Task | None:
     return Task(
         state="pending",
         version=0,
-        group=addresses.parse(target).group,
+        group=_group(target),
         priority=int(priority) if priority in PRIORITIES else None,
         concurrency_key=request.tags.get(tags.KEY),
         retry_at_ms=max(now_ms, int(request.tags.get(tags.DELAY, "0"))),
     )
+
+
+def _group(target: str) -> str:
+    """The group of a task; that of somebody who knows no protocol has none."""
+    address = addresses.parse_target(target)
+    return address.group if isinstance(address, addresses.Address) else ""
 
 
 def next_look_ms(state: WorkingState, promise: Promise) -> int | None:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from resonate_broker.aio.calls import CallSubsystem
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.kernel.entries import CQE
@@ -13,8 +14,10 @@ from resonate_broker.kernel.submissions import (
     AioSubmission,
     Begin,
     Declare,
+    Outgoing,
     Probe,
     Publish,
+    Published,
     Write,
 )
 from resonate_broker.kernel.system import AioCQE, AioSQE
@@ -25,8 +28,11 @@ EFFECTS_MAX = 1_000  # that are under way at a time
 class EventLoopAIO:
     """The kernel's way to the database and the broker."""
 
-    def __init__(self, store: StoreSubsystem, messages: MessageSubsystem) -> None:
+    def __init__(
+        self, store: StoreSubsystem, messages: MessageSubsystem, calls: CallSubsystem
+    ) -> None:
         """Serve from these subsystems."""
+        self._calls = calls
         self._store = store
         self._messages = messages
         self._submitted: list[AioSQE] = []
@@ -86,6 +92,16 @@ class EventLoopAIO:
             case Probe(group=group):
                 return self._messages.probe(group)
             case Publish(messages=messages):
-                return self._messages.publish(messages)
+                return self._publish(messages)
             case _:
                 return self._store.read(submission)
+
+    async def _publish(self, outgoing: Sequence[Outgoing]) -> Published:
+        calls = [message for message in outgoing if message.is_call]
+        if not calls:
+            return await self._messages.publish(outgoing)
+        async with asyncio.TaskGroup() as tasks:
+            calling = tasks.create_task(self._calls.publish(calls))
+            others = [message for message in outgoing if not message.is_call]
+            published = await self._messages.publish(others)
+        return Published(published.told + calling.result())

@@ -3,9 +3,10 @@
 import re
 
 from resonate_broker.api.deliveries import Asker, Incoming
-from resonate_broker.integration import invocation, results
+from resonate_broker.integration import calls, invocation, results
 from resonate_broker.integration.invocation import wants_acknowledgement
 from resonate_broker.integration.plain import NotPlainError, PlainMessage
+from resonate_broker.integration.tokens import Tokens
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol import responses
@@ -24,8 +25,15 @@ from resonate_sdk.protocol.topology import Names
 class PlainDoor:
     """Reads plain messages, and words their answers."""
 
-    def __init__(self, names: Names, reply_to: str) -> None:
-        """Let answers go to the queues of clients, and to those whose whole name fits a pattern."""
+    def __init__(self, names: Names, reply_to: str, tokens: Tokens) -> None:
+        """Read invocations, and replies to our calls.
+
+        Args:
+            names: of the queues; answers go to those of clients.
+            reply_to: and to those whose whole name fits this pattern.
+            tokens: by which replies find their promises.
+        """
+        self._tokens = tokens
         self._names = names
         self._reply_to = re.compile(reply_to)
 
@@ -46,6 +54,21 @@ class PlainDoor:
             return _incoming(consumer, delivery, _malformed(delivery, error), asker)
         decoded = Decoded(invocation.KIND, RequestHead(), request, delivery.body)
         return _incoming(consumer, delivery, decoded, asker)
+
+    def reply(self, consumer: Consumer, delivery: Delivery) -> Incoming:
+        """Take in the reply to a call; one that comes late or twice changes nothing."""
+        promise_id = self._tokens.read(delivery.correlation_id or "")
+        if promise_id is None:
+            reason = f"correlation_id {delivery.correlation_id!r} belongs to no call of ours"
+            item = Malformed(
+                "reply", UNKNOWN_CORRELATION_ID, None, reason, delivery.body, responses.MALFORMED
+            )
+            return _incoming(consumer, delivery, item, Asker())
+        request = calls.settlement(
+            promise_id, delivery.body, delivery.content_type, delivery.headers
+        )
+        decoded = Decoded(request.kind, RequestHead(), request, delivery.body)
+        return Incoming(delivery, consumer, None, Body(False, (decoded,)))
 
     def _address(self, delivery: Delivery) -> ReplyAddress | None:
         queue = delivery.reply_to

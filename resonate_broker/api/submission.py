@@ -82,8 +82,11 @@ class SubmissionApi:
 
     def arrived(self, consumer: Consumer, delivery: Delivery) -> None:
         """A message of requests has come."""
-        if is_invocation(delivery.routing_key):
+        if is_invocation(delivery.routing_key) and consumer.queue != self._names.replies:
             self._waiting.append(self._plain.invocation(consumer, delivery))
+            return
+        if consumer.queue == self._names.replies:
+            self._waiting.append(self._plain.reply(consumer, delivery))
             return
         waiting = self._beats if consumer.queue == self._names.heartbeat else self._waiting
         reply_to = self._reply_to(delivery)

@@ -14,11 +14,15 @@ from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import addresses, limits, tags
+from resonate_sdk.protocol.addresses import ExchangeAddress
 from resonate_sdk.protocol.messages import Hint, HintData, Invoke, MessageHead, Resume
 from resonate_sdk.protocol.records import TaskRef
 from resonate_store.state import Promise, Task
 
 PROBE_WAIT_MS = 50  # a re-send that needs to know the queue is decided again after this
+# A call that may not have been delivered is sent again after these; the last one repeats. Longer
+# than the broker may take to confirm it, for who is called works on what he gets.
+CALL_AGAIN_MS = (10_000, 20_000, 40_000, 60_000)
 TOP_UP_GATHER_MS = 5  # acquires that make room are gathered for so long
 PASSED_MS = 10_000  # a hint sent this much later was acquired: this one is not in the queue
 
@@ -66,7 +70,7 @@ class Dispatch:
             return
         if before.task.state == "pending" and after.task.state == "acquired":
             window = self._windows.of(after.task.group)
-            if not before.task.is_hint_sticky and _target(before).cast == "any":
+            if not before.task.is_hint_sticky and not _is_sent_always(_target(before)):
                 window.passed_at_ms = max(window.passed_at_ms, before.task.hint_at_ms or 0)
             if window.has_queued:
                 self._windows.want(after.task.group)
@@ -102,7 +106,7 @@ class Dispatch:
             return promise
         if task.hint_at_ms is None:
             return self.dispatch(state, promise)
-        if _target(promise).cast == "uni":
+        if _is_sent_always(_target(promise)):
             return _send(state, promise)
         window = self._windows.of(task.group)
         if not window.is_fresh(state.now_ms):
@@ -125,7 +129,7 @@ class Dispatch:
         self._queued[group] = now_ms
 
     def _may_send(self, state: WorkingState, promise: Promise) -> bool:
-        if _target(promise).cast == "uni":
+        if _is_sent_always(_target(promise)):
             return True
         task = promise.task
         assert task is not None, promise.id
@@ -137,6 +141,8 @@ def _send(state: WorkingState, promise: Promise) -> Promise:
     task = promise.task
     assert task is not None, promise.id
     target = _target(promise)
+    if isinstance(target, ExchangeAddress):
+        return _call(state, promise, task)
     preferred = target.pid
     if task.attempts > 0 and target.cast == "any":
         preferred = None  # only the first hint of a wait is sticky
@@ -152,6 +158,22 @@ def _send(state: WorkingState, promise: Promise) -> Promise:
         attempts=task.attempts + 1,
         retry_at_ms=state.now_ms + _resend_ms(task.attempts),
         queued_at_ms=None,
+    )
+    return _put_task(state, promise, sent)
+
+
+def _call(state: WorkingState, promise: Promise, task: Task) -> Promise:
+    """Ask somebody who knows no protocol; the promise goes along, however large it is."""
+    head = MessageHead(version=limits.VERSION, sent_at_ms=state.now_ms, attempt=task.attempts)
+    reference = TaskRef(id=promise.id, version=task.version)
+    message = Invoke(head=head, data=HintData(task=reference, promise=rules.record(promise)))
+    state.send(Outgoing("", None, True, message))
+    again_ms = CALL_AGAIN_MS[min(task.attempts, len(CALL_AGAIN_MS) - 1)]
+    sent = replace(
+        task,
+        hint_at_ms=state.now_ms,
+        attempts=task.attempts + 1,
+        retry_at_ms=state.now_ms + again_ms,
     )
     return _put_task(state, promise, sent)
 
@@ -172,8 +194,13 @@ def _put_task(state: WorkingState, promise: Promise, task: Task) -> Promise:
     return promise
 
 
-def _target(promise: Promise) -> addresses.Address:
-    return addresses.parse(promise.tags[tags.TARGET])
+def _target(promise: Promise) -> addresses.Address | ExchangeAddress:
+    return addresses.parse_target(promise.tags[tags.TARGET])
+
+
+def _is_sent_always(target: addresses.Address | ExchangeAddress) -> bool:
+    """Whether its messages need no room in the window of a group."""
+    return isinstance(target, ExchangeAddress) or target.cast == "uni"
 
 
 def _is_unsent(task: Task) -> bool:

@@ -4,8 +4,11 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from resonate_broker.aio.store import read
 from resonate_broker.embedded.queues import MessageQueues
+from resonate_broker.integration import plain
 from resonate_broker.kernel.entries import CQE
 from resonate_broker.kernel.submissions import (
     AioCompletion,
@@ -13,6 +16,7 @@ from resonate_broker.kernel.submissions import (
     Begin,
     Declare,
     Failed,
+    Outgoing,
     Probe,
     Publish,
     Published,
@@ -81,14 +85,25 @@ class ImmediateAIO:
                 return self._queues.probe(group)
             case Publish(messages=messages):
                 for outgoing in messages:
-                    self._queues.publish(outgoing)
-                return Published(tuple(m for m in messages if m.listener is not None))
+                    if not outgoing.is_call:
+                        self._queues.publish(outgoing)
+                told = tuple(m for m in messages if m.listener is not None)
+                return Published(told + tuple(map(_refused, filter(_is_call, messages))))
             case Declare():
                 return None
             case Begin() | Write():
                 raise AssertionError("served elsewhere")
             case _:
                 return complete(read(self._store, submission))
+
+
+def _is_call(outgoing: Outgoing) -> bool:
+    return outgoing.is_call
+
+
+def _refused(call: Outgoing) -> Outgoing:
+    reason = "a call of an exchange needs a server with RabbitMQ: there is none in local mode"
+    return replace(call, refusal=plain.stored(plain.failure(reason)))
 
 
 def complete(coroutine: Coroutine[Any, Any, T]) -> T:

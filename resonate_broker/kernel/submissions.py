@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from resonate_sdk.protocol.messages import Message
-from resonate_sdk.protocol.records import PromiseState, TaskState
+from resonate_sdk.protocol.records import PromiseState, TaskState, Value
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import (
     Changes,
@@ -232,6 +232,9 @@ class Failed(Struct, frozen=True):
 class Outgoing(Struct, frozen=True):
     """A message on its way to a worker or a listener.
 
+    Exclusive without a process, it is for somebody who knows no protocol: what he is told stands in
+    the address of the listener, what he is asked in the target of the promise.
+
     Attributes:
         group: the group it is for.
         pid: the process it is for; None for any of the group.
@@ -239,6 +242,7 @@ class Outgoing(Struct, frozen=True):
         message: what it says.
         listener: the listener that is told by it, if one is.
         timer: the timer that reminds of the listener until it is told.
+        refusal: the value to reject the promise with, since it can never be sent.
     """
 
     group: str
@@ -247,6 +251,12 @@ class Outgoing(Struct, frozen=True):
     message: Message
     listener: Listener | None = None
     timer: Timer | None = None
+    refusal: Value | None = None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it asks somebody who knows no protocol to carry out a task."""
+        return self.is_exclusive and self.pid is None and self.listener is None
 
 
 class Publish(Struct, frozen=True):
@@ -256,7 +266,7 @@ class Publish(Struct, frozen=True):
 
 
 class Published(Struct, frozen=True):
-    """Which listeners need not be told again: told, or gone for good."""
+    """What need not be sent again: listeners that are told or gone, calls that are delivered."""
 
     told: tuple[Outgoing, ...]
 

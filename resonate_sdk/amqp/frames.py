@@ -60,10 +60,12 @@ class Properties(Struct, frozen=True, kw_only=True):
     """What travels beside the body of a message.
 
     Attributes:
+        content_type: of the body; what we write is always JSON.
         kind: what the message is, in the property `type`.
         user_id: who published it, verified by the broker.
     """
 
+    content_type: str | None = None
     kind: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None
@@ -136,9 +138,9 @@ def read_properties(header: bytes) -> Properties:
     flags = _HEADER_HEAD.unpack_from(header)[3]
     at = _HEADER_HEAD.size
     headers: Mapping[str, Any] = {}
-    kind = correlation_id = reply_to = message_id = user_id = app_id = None
+    content_type = kind = correlation_id = reply_to = message_id = user_id = app_id = None
     if flags & _HAS_CONTENT_TYPE:
-        at += 1 + header[at]
+        content_type, at = _read_text(header, at)
     if flags & _HAS_CONTENT_ENCODING:
         at += 1 + header[at]
     if flags & _HAS_HEADERS:
@@ -165,6 +167,7 @@ def read_properties(header: bytes) -> Properties:
     if flags & _HAS_APP_ID:
         app_id, at = _read_text(header, at)
     return Properties(
+        content_type=content_type,
         kind=kind,
         correlation_id=correlation_id,
         reply_to=reply_to,

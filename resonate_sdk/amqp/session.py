@@ -151,7 +151,7 @@ class Session:
                 self.lose(f"a message of {queue} could not be taken: {describe(error)}")
 
         async with self._calling(f"consume {queue}"):
-            channel = await _data_channel(self._consuming, confirms=False)
+            channel = await data_channel(self._consuming, confirms=False)
             self.watch(channel, queue)
             consumer = Consumer(channel, self._wire, queue, deliver)
             self._consumers.append(consumer)
@@ -231,7 +231,7 @@ async def open_session(url: str, *, name: str, heartbeat_s: int) -> AsyncGenerat
                 connections.append(connection)
                 wires.append(wire)
             publishing, consuming = connections
-            publisher = Publisher(await _data_channel(publishing, confirms=True), wires[0])
+            publisher = Publisher(await data_channel(publishing, confirms=True), wires[0])
     except AMQP_ERRORS as error:
         await _close(connections)
         raise SessionLostError(f"cannot connect to {shown(url)}: {describe(error)}") from error
@@ -259,7 +259,8 @@ def _with_heartbeat(url: str, heartbeat_s: int) -> URL:
     return target if "heartbeat" in target.query else target.update_query(heartbeat=heartbeat_s)
 
 
-async def _data_channel(connection: AbstractConnection, *, confirms: bool) -> DataChannel:
+async def data_channel(connection: AbstractConnection, *, confirms: bool) -> DataChannel:
+    """Open a channel whose messages are ours."""
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     data = await channel.get_underlay_channel()
     assert isinstance(data, DataChannel), "aio-pika is made of aiormq"

@@ -62,6 +62,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     message_id: str | None
     user_id: str | None
     headers: Mapping[str, Any]
+    content_type: str | None = None
 
 
 class Return(Struct, frozen=True, kw_only=True):
@@ -214,6 +215,7 @@ def _event(
                 is_redelivered=opening.is_redelivered,
                 exchange=opening.exchange,
                 routing_key=opening.routing_key,
+                content_type=properties.content_type,
                 kind=properties.kind,
                 correlation_id=properties.correlation_id,
                 reply_to=properties.reply_to,

@@ -3,6 +3,9 @@
 `g`, `poll://g` and `poll://any@g[/pid]` become `amqp://any@g[/pid]`, `poll://uni@g/pid` becomes
 `amqp://uni@g/pid`: the group is the identity, the scheme a hint.
 
+`amqp-exchange://orders/price.quote` is a target that knows no protocol: whoever takes the messages of
+this exchange with this routing key. Without an exchange (`amqp-exchange:///quotes`) it is a queue.
+
 Only the server makes `amqp-reply://queue/correlation-id`: where somebody waits for a result who
 does not know the protocol. No request may contain it.
 """
@@ -20,7 +23,9 @@ _FULL = re.compile(
     rf"(?:amqp|poll)://(?:(?P<cast>any|uni)@)?(?P<group>{_NAME})(?:/(?P<pid>{_NAME}))?"
 )
 
+_EXCHANGE_SCHEME = "amqp-exchange://"
 _REPLY_SCHEME = "amqp-reply://"
+_AMQP_TEXT_BYTES_MAX = 255
 _REPLY_SAFE = "=+.:@!$&'()*,;<>[]{}| "  # what needs no escape, to keep the rows short
 
 
@@ -44,6 +49,17 @@ class Address(Struct, frozen=True):
         """The stored form."""
         suffix = "" if self.pid is None else f"/{self.pid}"
         return f"amqp://{self.cast}@{self.group}{suffix}"
+
+
+class ExchangeAddress(Struct, frozen=True):
+    """An exchange of somebody else and a routing key; without an exchange, the name of a queue."""
+
+    exchange: str
+    routing_key: str
+
+    def __str__(self) -> str:
+        """The stored form."""
+        return f"{_EXCHANGE_SCHEME}{quote(self.exchange, safe=_REPLY_SAFE)}/{self.routing_key}"
 
 
 class ReplyAddress(Struct, frozen=True):
@@ -70,6 +86,27 @@ def parse_listener(text: str) -> Address | ReplyAddress:
     if not slash:
         raise AddressError(f"{text!r} names no correlation id")
     return ReplyAddress(unquote(queue), unquote(correlation_id))
+
+
+def parse_target(text: str) -> Address | ExchangeAddress:
+    """Read the address of who carries out a task.
+
+    Raises:
+        AddressError: the text has no accepted form.
+    """
+    if not text.startswith(_EXCHANGE_SCHEME):
+        return parse(text)
+    exchange, slash, routing_key = text.removeprefix(_EXCHANGE_SCHEME).partition("/")
+    address = ExchangeAddress(unquote(exchange), routing_key)
+    parts = (address.exchange, address.routing_key)
+    if not slash or not any(parts):
+        raise AddressError(
+            f"{text!r} names no routing key: write 'amqp-exchange://exchange/routing.key' or "
+            "'amqp-exchange:///queue'"
+        )
+    if any(len(part.encode()) > _AMQP_TEXT_BYTES_MAX for part in parts):
+        raise AddressError(f"{text[:100]!r}… has a part of more than {_AMQP_TEXT_BYTES_MAX} bytes")
+    return address
 
 
 @lru_cache(maxsize=4096)
@@ -100,4 +137,4 @@ def normalize(text: str) -> str:
     Raises:
         AddressError: as `parse`.
     """
-    return str(parse(text))
+    return str(parse_target(text))

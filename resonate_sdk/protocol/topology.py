@@ -102,6 +102,11 @@ class Names(Struct, frozen=True):
         return f"{self.namespace}.reply.{pid}"
 
     @property
+    def replies(self) -> str:
+        """The queue in which the server gets the replies of who knows no protocol."""
+        return f"{self.namespace}.replies"
+
+    @property
     def dead_exchange(self) -> str:
         """Where messages go that nobody can carry out."""
         return f"{self.namespace}.dlx"
@@ -152,6 +157,7 @@ def server_topology(names: Names, partitions: int) -> Topology:
                     "x-delivery-limit": DELIVERY_LIMIT,
                 },
             ),
+            Queue(name=names.replies, arguments=_kept(names, names.replies)),
             *submit_queues,
         ),
         bindings=(
@@ -171,20 +177,22 @@ def server_topology(names: Names, partitions: int) -> Topology:
 
 def _submit_queue(names: Names, partition: int) -> Queue:
     name = names.submit_queue(partition)
-    return Queue(
-        name=name,
-        arguments={
-            "x-queue-type": "quorum",
-            "x-delivery-limit": DELIVERY_LIMIT,
-            "x-dead-letter-exchange": names.dead_exchange,
-            "x-dead-letter-routing-key": name,
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-            "x-max-length": SUBMIT_QUEUE_LENGTH_MAX,
-            # Order and fail-over: further servers stand by. It cannot be added later.
-            "x-single-active-consumer": True,
-        },
-    )
+    # Order and fail-over: further servers stand by. It cannot be added later.
+    arguments = {**_kept(names, name), "x-single-active-consumer": True}
+    return Queue(name=name, arguments=arguments)
+
+
+def _kept(names: Names, name: str) -> dict[str, ArgumentValue]:
+    """Arguments of a queue of which nothing is lost: what is too much is refused, the rest kept."""
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": names.dead_exchange,
+        "x-dead-letter-routing-key": name,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-max-length": SUBMIT_QUEUE_LENGTH_MAX,
+    }
 
 
 def group_topology(names: Names, group: str) -> Topology:

@@ -207,3 +207,6 @@ from (values (true)) as always left join lateral (
 
 -- name: remove_tree
 select remove_tree_v1($1, $2, $3);
+
+-- name: secret
+select secret from secrets where name = 'calls';

@@ -181,6 +181,10 @@ class PostgresStore:
         finally:
             await connection.close()
 
+    async def secret(self) -> str:
+        """A text that whoever works with these tables shares, and that nobody can guess."""
+        return (await self._read(_QUERIES["secret"]))[0][0]
+
     async def close(self) -> None:
         """End all sessions."""
         await self._data_path.close()

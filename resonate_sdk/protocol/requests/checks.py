@@ -104,7 +104,7 @@ def tags_fault(tags: Mapping[str, str], timeout_at_ms: int, *, acquire: bool) ->
     if tags.get(tag.TIMER) == tag.TRUE:
         return f"tags: a promise is a timer or has the resonate:target {target!r}, not both"
     try:
-        addresses.parse(target)
+        addresses.parse_target(target)
     except addresses.AddressError as error:
         return f"tags: resonate:target: {error}"
     delay = tags.get(tag.DELAY)

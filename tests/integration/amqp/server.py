@@ -87,7 +87,7 @@ class ServerThread:
         self._loop = asyncio.get_running_loop()
         store = await PostgresStore.open(self.config.database_url, self.config.namespace)
         try:
-            self._server = Server(self.config, store)
+            self._server = Server(self.config, store, await store.secret())
             await self._server.run(self._stop, self._is_ready.set)
         finally:
             await store.close()

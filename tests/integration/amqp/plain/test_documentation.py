@@ -1,11 +1,13 @@
 """The examples of the documentation, run as they are printed."""
 
+import asyncio
 import re
+from typing import Any
 
 import pytest
 
 from resonate_broker.config import Config
-from resonate_sdk import Context, Resonate
+from resonate_sdk import Context, Resonate, Workflow
 from tests.integration.amqp.server import ServerThread
 from tests.repository.sources import ROOT
 
@@ -34,3 +36,24 @@ def test_the_client_of_the_tutorials(
         exec(compile(example("import json\n\nimport pika", config), str(README), "exec"), {})
 
     assert capsys.readouterr().out == "resolved charged for one teapot\n"
+
+
+async def test_the_subscriber_that_is_a_step(config: Config, server: ServerThread):
+    subscriber: dict[str, Any] = {}
+    queue = f"{config.namespace}-price.quote"
+    exec(named(example("from faststream", config), queue), subscriber)
+    with Resonate.remote(config.url, namespace=config.namespace, group="orders") as resonate:
+        workflow = named(example("@resonate.register", config), queue)
+        exec(workflow, {"resonate": resonate, "Context": Context, "Workflow": Workflow})
+        resonate.start()
+
+        async with subscriber["broker"] as broker:
+            await broker.start()
+            result = await asyncio.to_thread(resonate.run, "order-1", "order", "teapot")
+
+    assert result == 9.0
+
+
+def named(snippet: str, queue: str) -> Any:
+    """A snippet with a queue that only this test uses."""
+    return compile(snippet.replace("price.quote", queue), str(README), "exec")

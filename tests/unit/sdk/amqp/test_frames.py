@@ -111,6 +111,7 @@ def test_we_read_what_a_library_writes(has: set[str]) -> None:
     found = frames.read_properties(header_payload(commands.Basic.Properties(**values)))
 
     assert found == Properties(
+        content_type=values.get("content_type"),
         kind=values.get("message_type"),
         correlation_id=values.get("correlation_id"),
         reply_to=values.get("reply_to"),
