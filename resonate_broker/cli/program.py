@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from resonate_broker.cli import (
     dev,
+    dlq,
     history,
     invoke,
     migrate,
@@ -97,6 +98,7 @@ app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
 app.command("invoke", epilog=invoke.EXAMPLES, cls=invoke.InvokeCommand)(invoke.invoke)
 app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(promises.app, name="promises")
 app.add_typer(history.app, name="history")
 app.add_typer(promises.app, name="promise", hidden=True)

@@ -27,6 +27,7 @@ HEADERS = frozenset(
         plain.DELAY_HEADER,
         plain.VERSION_HEADER,
         plain.ACKNOWLEDGE_HEADER,
+        plain.FIRST_DIED_AT_HEADER,
     }
 )
 _ROUTING_KEY = re.compile(rf"(?:p[0-9]{{2}}\.)?{KIND}")

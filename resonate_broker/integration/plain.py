@@ -20,6 +20,7 @@ PROMISE_HEADER = "resonate-promise"
 STATE_HEADER = "resonate-state"
 STATUS_HEADER = "resonate-status"
 ERROR_HEADER = "resonate-error"
+FIRST_DIED_AT_HEADER = "resonate-first-died-at"  # of what was a dead letter, epoch ms
 ENCRYPTION_HEADER = "resonate-encryption"
 
 VALUE_ENCRYPTION_HEADER = "resonate:enc"  # by which the SDK marks values that it has encrypted
