@@ -22,6 +22,7 @@ from tests.simulation.world import World
 
 REQUESTS = 300
 RUN_MS_MAX = 3_600_000
+JUST_NOW_MS = 2_500  # a minute's instant may come while we look
 FAR_MS = 10_000_000  # later than every deadline that is drawn
 JUMPS_MS = (100, 5_000, 70_000)
 
@@ -219,10 +220,13 @@ class Simulation:
     def _check_idle(self) -> None:
         """Workers have taken whatever was to be had, and nothing is due or owed."""
         stored, now_ms = self.observer.stored, self._world.store_now_ms()
-        left = list(unfinished(stored, now_ms))
+        before_ms = now_ms - JUST_NOW_MS  # schedules never rest: what has just begun may go on
+        left = list(unfinished(stored, before_ms))
         for promise in stored.promises.values():
             task = promise.task
             if task is None or task.state not in ("pending", "acquired"):
+                continue
+            if promise.created_at_ms > before_ms:
                 continue
             target = addresses.parse(promise.tags[tags.TARGET])
             is_waiting = task.retry_at_ms is not None and task.retry_at_ms > now_ms
