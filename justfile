@@ -15,3 +15,7 @@ test *arguments:
 # Durable invocations per second, end to end.
 bench *arguments:
     ./scripts/bench {{arguments}}
+
+# Random histories on simulated servers, checked step by step: just simulate --seeds 100
+simulate *arguments:
+    ./scripts/simulate {{arguments}}
