@@ -118,6 +118,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retention: RetentionConfig = RetentionConfig()
     integration: IntegrationConfig = IntegrationConfig()
 
+    def __post_init__(self) -> None:
+        if self.record_history and self.retention.age_s is not None:
+            raise ValueError(
+                "record_history and retention.age_s exclude each other: a history does not tell "
+                "of promises that were removed"
+            )
+
 
 def load_config(
     flags: Mapping[str, Any],

@@ -137,7 +137,7 @@ class Caller:
         self.given = []
 
     def get(self, id, *, type=Any) -> Any:
-        raise NotImplementedError
+        raise AssertionError("nobody looks at a promise here")
 
     def start_here(self, id, registered, args, kwargs, given) -> Any:
         self.given.append(given)
