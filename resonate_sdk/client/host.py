@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 try:
@@ -13,7 +13,7 @@ except ImportError:  # there is none for Windows
 
 from resonate_sdk import clock
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
-from resonate_sdk.worker.threads import DaemonThreads
+from resonate_sdk.worker.threads import DaemonThreads, Threads
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Host(Protocol):
         """Wait for its end."""
         ...
 
-    def executor(self, count: int) -> Executor:
+    def threads(self, count: int) -> Threads:
         """Threads for code of the user's, `count` at most."""
         ...
 
@@ -87,7 +87,7 @@ class ThreadHost:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def executor(self, count: int) -> Executor:
+    def threads(self, count: int) -> Threads:
         """Threads that the end of the program does not wait for."""
         return DaemonThreads(count, "resonate-worker")
 

@@ -83,7 +83,7 @@ class Runtime:
             self._leases,
             pid=pid,
             lease_ms=lease_ms,
-            threads=host.executor(threads),
+            threads=host.threads(threads),
             coroutines=self._coroutines,
             overlap=overlap,
             poison_attempts=poison_attempts,

@@ -4,16 +4,16 @@ import asyncio
 import selectors
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from math import inf
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from resonate_sdk.client.host import Main
 from resonate_sdk.errors import UsageError
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
+from resonate_sdk.worker.threads import Threads, fail, succeed
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -62,27 +62,43 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.elapsed_ms / 1000
 
 
-class OneAfterTheOther(Executor):
+class OneAfterTheOther:
     """Calls functions on a thread of their own, and waits for each: so the order is always the same.
 
     On a thread of their own, because code of the user's may do there what it may not do in an
     event loop.
     """
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Be called from this loop."""
+        self._loop = loop
+
+    def call(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """Call a function to its end."""
-        future = Future[T]()
+        future: asyncio.Future[T] = self._loop.create_future()
 
-        def call() -> None:
+        def run() -> None:
             try:
-                future.set_result(fn(*args, **kwargs))
+                result = function(*args)
             except BaseException as error:  # noqa: BLE001  # it belongs to who waits for it
-                future.set_exception(error)
+                self.tell(fail, future, error)
+            else:
+                self.tell(succeed, future, result)
 
-        thread = threading.Thread(target=call, name="resonate-test", daemon=True)
+        thread = threading.Thread(target=run, name="resonate-test", daemon=True)
         thread.start()
         thread.join()
         return future
+
+    def tell(self, callback: Callable[..., None], *args: Any) -> None:
+        """Have something called in the loop."""
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            pass  # the loop was closed: nobody waits for anything
+
+    def shutdown(self) -> None:
+        """Nothing waits here."""
 
 
 class Time:
@@ -183,9 +199,9 @@ class VirtualHost:
         """What ends on the loop has ended when nothing happens any more."""
         self._time.drive(self._is_over, timeout_s)
 
-    def executor(self, count: int) -> Executor:
+    def threads(self, count: int) -> Threads:
         """Runs one function at a time, however many are allowed."""
-        return OneAfterTheOther()
+        return OneAfterTheOther(self._time.loop)
 
     def coroutines(self) -> CoroutineLoop:
         """On the same loop as everything else."""

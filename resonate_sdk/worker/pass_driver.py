@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Executor
 from typing import Any
 
 from msgspec import Struct
@@ -35,6 +34,7 @@ from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.coroutines import CoroutineRunner
 from resonate_sdk.worker.holder import Holder, LeaseLostError
 from resonate_sdk.worker.tasks import Tasks
+from resonate_sdk.worker.threads import Threads
 
 CLOSE_TIMEOUT_S = 1.0  # then a coroutine that does not let itself be cancelled is left alone
 UNSENT_S = 0.01  # a function that takes longer than this is seen on the server while it runs
@@ -64,7 +64,7 @@ class PassDriver:
         self,
         holder: Holder,
         tasks: Tasks,
-        threads: Executor,
+        threads: Threads,
         coroutines: CoroutineLoop,
         at_once: AtOnce | None,
         *,
@@ -258,7 +258,7 @@ class PassDriver:
                     self._coroutines.close(self._runners.pop(number))
 
     def _carry_out_from_thread(self, effect: Effect) -> None:
-        self._call_in_loop(self._carry_out_now, effect)
+        self._threads.tell(self._carry_out_now, effect)
 
     def _carry_out_now(self, effect: Effect) -> None:
         if self._failure is None and not self._is_stopping:
@@ -285,13 +285,7 @@ class PassDriver:
         self._push(FunctionCalled(effect.number, outcome))
 
     def _push_from_thread(self, event: Event) -> None:
-        self._call_in_loop(self._push, event)
-
-    def _call_in_loop(self, call: Callable[[Any], None], argument: Event | Effect) -> None:
-        try:
-            self._loop.call_soon_threadsafe(call, argument)
-        except RuntimeError:
-            pass  # the client has been stopped
+        self._threads.tell(self._push, event)
 
     def _fire(self, event: TimerFired) -> None:
         self._timers -= 1
@@ -345,7 +339,7 @@ class PassDriver:
         if self._looking is None:
             self._looking = self._loop.call_later(UNSENT_S, self._look_at_unsent)
         try:
-            return await self._loop.run_in_executor(self._threads, call, *args)
+            return await self._threads.call(call, *args)
         finally:
             self._in_threads -= 1
 

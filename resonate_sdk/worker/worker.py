@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 
@@ -31,6 +30,7 @@ from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
 from resonate_sdk.worker.overlap import StartedTasks, may_overlap
 from resonate_sdk.worker.pass_driver import PassDriver, StoppingError
 from resonate_sdk.worker.tasks import Tasks
+from resonate_sdk.worker.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Worker:
         *,
         pid: str,
         lease_ms: int,
-        threads: Executor,
+        threads: Threads,
         coroutines: CoroutineLoop,
         overlap: bool = True,
         poison_attempts: int = 10,
@@ -137,7 +137,7 @@ class Worker:
             for driver in self._drivers:
                 driver.abandon(StoppingError("the worker stops"))
             await self._is_idle_within(GIVE_BACK_S)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
         self._own_tasks.cancel_all()
 
     async def _is_idle_within(self, timeout_s: float) -> bool:

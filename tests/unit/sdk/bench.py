@@ -34,7 +34,6 @@ from resonate_sdk.transport import Arrival
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.tasks import Tasks
-from resonate_sdk.worker.threads import DaemonThreads
 from resonate_sdk.worker.worker import Worker
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.wire import Wire, fenced, granted, make_record, promise, refusal
@@ -149,7 +148,7 @@ class Bench:
             self.leases,
             pid="me",
             lease_ms=round(LEASE_S * 1000),
-            threads=DaemonThreads(2, "test"),
+            threads=virtual_time.TimelessThreads(2, "test"),
             coroutines=CoroutineLoop(),
             overlap=overlap,
             on_settled=self.settled.append,
@@ -199,7 +198,7 @@ async def make_bench(
         bench = Bench(wire(server), Tasks(group), registry, overlap, on_nondeterminism)
         yield bench
         await virtual_time.turn()
-        bench.worker._threads.shutdown(wait=False)
+        bench.worker._threads.shutdown()
 
 
 def in_virtual_time(test):

@@ -5,6 +5,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from resonate_sdk.worker.threads import DaemonThreads
+
 T = TypeVar("T")
 
 STUCK_S = 30.0  # a thread that works for longer is stuck
@@ -39,13 +41,24 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._waiting.now_s
 
     def run_in_executor(self, executor, func, *args):
-        future = super().run_in_executor(executor, func, *args)
+        return self.works(super().run_in_executor(executor, func, *args))
+
+    def works(self, future: "asyncio.Future[T]") -> "asyncio.Future[T]":
+        """Let no time pass before a thread has done what it was given."""
         self._waiting.working += 1
         future.add_done_callback(self._worked)
         return future
 
     def _worked(self, _: Any) -> None:
         self._waiting.working -= 1
+
+
+class TimelessThreads(DaemonThreads):
+    """Threads whose work takes no virtual time."""
+
+    def call(self, function, *args):
+        future, loop = super().call(function, *args), asyncio.get_running_loop()
+        return loop.works(future) if isinstance(loop, VirtualTimeLoop) else future
 
 
 async def elapse(seconds: float) -> None:
