@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import random
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -11,10 +12,21 @@ from resonate_sdk.errors import TransportError
 from resonate_sdk.protocol import envelope
 from resonate_sdk.protocol.coalescing import Ready
 from resonate_sdk.protocol.envelope import ReceivedResponse
-from resonate_sdk.protocol.requests import Request
+from resonate_sdk.protocol.requests import (
+    Request,
+    ScheduleCreate,
+    ScheduleDelete,
+    TaskContinue,
+    TaskHalt,
+)
 from resonate_sdk.protocol.responses import Answer
 
 logger = logging.getLogger(__name__)
+
+ASK_AGAIN_S = 30.0  # without an answer, then after twice as long, and so on
+ASK_AGAIN_S_MAX = 240.0
+# Without a version they may do harm when they come late.
+_ASKED_ONCE = (TaskHalt.kind, TaskContinue.kind, ScheduleCreate.kind, ScheduleDelete.kind)
 
 
 class Ticket:
@@ -24,15 +36,19 @@ class Ticket:
         deadline_s: when to give up, on the clock of the loop; None for never.
         was_published: whether the broker may have it.
         is_sent_once: whether it is of no use in another session.
+        asked_at_s: when it was published last, on the clock of the loop.
+        patience_s: how long to wait for an answer before it is asked again.
     """
 
     __slots__ = (
         "answer",
+        "asked_at_s",
         "deadline_s",
         "id",
         "is_sent_once",
         "kind",
         "origin",
+        "patience_s",
         "was_published",
     )
 
@@ -52,6 +68,8 @@ class Ticket:
         self.deadline_s = deadline_s
         self.was_published = False
         self.is_sent_once = False
+        self.asked_at_s = 0.0
+        self.patience_s = ASK_AGAIN_S
 
 
 class Waiting(Struct, frozen=True):
@@ -106,6 +124,7 @@ class Requests:
     def take_ready(self) -> list[Ready[Ticket]]:
         """Take what is to be sent, in order; what nobody waits for any more is left out."""
         ready, self._ready = self._ready, []
+        now_s = asyncio.get_running_loop().time()
         taken: list[Ready[Ticket]] = []
         broken = set[str]()
         for waiting in ready:
@@ -118,6 +137,7 @@ class Requests:
                     broken.add(chain)
                 continue
             waiting.ticket.was_published = True
+            waiting.ticket.asked_at_s = now_s
             taken.append(Ready(waiting.encoded, waiting.chain, waiting.ticket))
         return taken
 
@@ -136,6 +156,22 @@ class Requests:
     def send_all_again(self) -> None:
         """The connection was lost, and with it every answer that was under way."""
         self._ready = [w for w in self._open.values() if not w.ticket.is_sent_once]
+
+    def ask_again(self, now_s: float) -> None:
+        """What has not been answered for long is to be sent again, in order.
+
+        Answers are lost when a machine dies after its acknowledgement, or while a broker in need
+        takes no messages. Who does not ask again waits for ever.
+        """
+        for waiting in self._open.values():
+            ticket = waiting.ticket
+            if not ticket.was_published or ticket.is_sent_once or ticket.kind in _ASKED_ONCE:
+                continue
+            if now_s - ticket.asked_at_s >= ticket.patience_s:
+                longer_s = min(2 * ticket.patience_s, ASK_AGAIN_S_MAX)
+                ticket.patience_s = longer_s * random.SystemRandom().uniform(0.75, 1.0)
+                ticket.asked_at_s = now_s
+                self._ready.append(waiting)
 
     def answered(self, responses: Sequence[ReceivedResponse]) -> None:
         """Answers have arrived; those nobody waits for are dropped."""

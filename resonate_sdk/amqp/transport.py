@@ -36,7 +36,7 @@ BACKOFF_S_MAX = 3.0  # below the time for which a server listens before leases r
 HELLO_RETRY_S = 1.0
 HELLO_RETRY_S_MAX = 5.0
 REFUSED_RETRY_S = 0.2
-EXPIRY_INTERVAL_S = 0.5
+LOOK_INTERVAL_S = 0.5
 
 
 class AmqpTransport:
@@ -74,7 +74,7 @@ class AmqpTransport:
         self._receiver = receiver
         backoff_s = BACKOFF_S_MIN
         async with asyncio.TaskGroup() as tasks:
-            expiry = tasks.create_task(self._expire_requests())
+            looking = tasks.create_task(self._look_at_requests())
             while not self._is_stopped.is_set():
                 welcomes = self._welcomes
                 try:
@@ -93,7 +93,7 @@ class AmqpTransport:
                     backoff_s = BACKOFF_S_MIN
                 await self._pause(random.SystemRandom().uniform(0.5, 1.0) * backoff_s)
                 backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
-            expiry.cancel()
+            looking.cancel()
         self._requests.fail_all("the client was stopped")
 
     async def subscribe(self, slots: int) -> None:
@@ -305,10 +305,14 @@ class AmqpTransport:
                 ahead_ms,
             )
 
-    async def _expire_requests(self) -> None:
+    async def _look_at_requests(self) -> None:
         while True:
-            await asyncio.sleep(EXPIRY_INTERVAL_S)
-            self._requests.expire(asyncio.get_running_loop().time(), self._trouble)
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            now_s = asyncio.get_running_loop().time()
+            self._requests.expire(now_s, self._trouble)
+            if self._session is not None:
+                self._requests.ask_again(now_s)
+                self._flush()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not when we are stopped."""

@@ -235,7 +235,8 @@ class Holder:
         Raises:
             ResonateError: no answer came, or it is over already.
         """
-        answer = await self._ask(TaskHalt(id=self.id))
+        # Asked once: it has no version, and must not come after somebody has continued the task.
+        answer = await ask(self._transport, TaskHalt(id=self.id), origin=self._origin)
         if not answer.is_ok:
             raise refusal(answer)
 

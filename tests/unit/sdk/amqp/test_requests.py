@@ -1,12 +1,14 @@
 """Requests on their way: what is sent, what is sent again, and what must not be."""
 
+import asyncio
+
 import pytest
 
-from resonate_sdk.amqp.requests import Requests
+from resonate_sdk.amqp.requests import ASK_AGAIN_S, Requests
 from resonate_sdk.errors import TransportError
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.envelope import decode_responses, encode_answer
-from resonate_sdk.protocol.requests import TaskAcquire, TaskRelease
+from resonate_sdk.protocol.requests import TaskAcquire, TaskContinue, TaskHalt, TaskRelease
 from resonate_sdk.protocol.responses import Answer
 from tests.unit.sdk.wire import granted, make_record
 
@@ -85,3 +87,42 @@ async def test_what_follows_an_item_that_was_answered_is_sent_again_if_that_was_
     requests.answered(decode_responses(encoded))
 
     assert sent(requests) == again
+
+
+async def test_what_is_not_answered_is_asked_again_after_a_while_and_then_less_often():
+    requests = Requests()
+    asked_at_s = asyncio.get_running_loop().time()
+    add_chain(requests)
+    assert sent(requests) == ["task.acquire", "task.release"]
+
+    requests.ask_again(asked_at_s + ASK_AGAIN_S - 1)
+    assert sent(requests) == []
+    requests.ask_again(asked_at_s + ASK_AGAIN_S + 1)
+    assert sent(requests) == ["task.acquire", "task.release"]
+    requests.ask_again(asked_at_s + ASK_AGAIN_S)
+    assert sent(requests) == []
+
+
+async def test_the_first_answer_counts_however_often_was_asked():
+    requests = Requests()
+    answer = requests.add(FIRST, "x", None, None)
+    (item,) = requests.take_ready()
+    requests.ask_again(float("inf"))
+    encoded = encode_answer("task.acquire", item.ticket.id, Answer(responses.OK, GRANTED))
+
+    requests.answered(decode_responses(encoded))
+    requests.answered(decode_responses(encoded))
+
+    assert answer.result().is_ok
+    assert sent(requests) == []
+
+
+@pytest.mark.parametrize("request_", [TaskHalt(id="x"), TaskContinue(id="x")])
+async def test_what_may_do_harm_when_it_comes_late_is_asked_once(request_):
+    requests = Requests()
+    requests.add(request_, "x", None, None)
+    sent(requests)
+
+    requests.ask_again(float("inf"))
+
+    assert sent(requests) == []
