@@ -52,9 +52,10 @@ class Driver:
             self._api.feed()
             now_ms = monotonic_ms()
             idle = self._steps.send(now_ms)
-            self._api.flush(self._loop.time())
+            # After the next transaction has been begun: the database works while we encode.
+            self._loop.call_soon(self._flush)
         except StopIteration:
-            self._api.flush(self._loop.time())
+            self._flush()
             self._ended.set_result(None)
             return
         except BaseException as error:
@@ -64,6 +65,11 @@ class Driver:
             self.wake()
         delay_s = max(0, idle.until_at_ms - now_ms) / 1000
         self._timer = self._loop.call_later(delay_s, self.wake)
+
+    def _flush(self) -> None:
+        assert self._loop is not None, "the driver was started"
+        assert self._api is not None, "the driver was started"
+        self._api.flush(self._loop.time())
 
 
 def monotonic_ms() -> int:

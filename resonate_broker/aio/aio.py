@@ -58,10 +58,10 @@ class EventLoopAIO:
         return True
 
     def flush(self) -> None:
-        """Begin with what was submitted."""
+        """Begin with what was submitted: first what the next batch waits for."""
         assert self._tasks is not None, "the AIO was started"
         submitted, self._submitted = self._submitted, []
-        for sqe in submitted:
+        for sqe in sorted(submitted, key=_is_beside_batches):
             task = self._tasks.create_task(self._carry_out(sqe))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
@@ -105,3 +105,7 @@ class EventLoopAIO:
             others = [message for message in outgoing if not message.is_call]
             published = await self._messages.publish(others)
         return Published(published.told + calling.result())
+
+
+def _is_beside_batches(sqe: AioSQE) -> bool:
+    return not isinstance(sqe.submission, Begin | Write)

@@ -67,6 +67,7 @@ class SubmissionApi:
         self._session: Session | None = None
         self._beats = deque[Incoming]()  # bounded by the prefetch, like the next
         self._waiting = deque[Incoming]()
+        self._done: list[Incoming] = []  # answered, and not acknowledged yet
         self._solitary = 0
 
     def use(self, session: Session | None) -> None:
@@ -110,8 +111,11 @@ class SubmissionApi:
                 waiting.popleft()
 
     def flush(self, now_s: float) -> None:
-        """Send the answers to what is done."""
+        """Send the answers to what is done, and then acknowledge it."""
         self._replies.flush(self._session, now_s)
+        done, self._done = self._done, []
+        for incoming in done:
+            incoming.consumer.ack(incoming.delivery.tag)
 
     def _take_all(self, incoming: Incoming) -> bool:
         """Hand over the rest of a message; False if the kernel has no room for all of it."""
@@ -220,7 +224,7 @@ class SubmissionApi:
     def _done_one(self, incoming: Incoming) -> None:
         incoming.open -= 1
         if incoming.open == 0:
-            incoming.consumer.ack(incoming.delivery.tag)
+            self._done.append(incoming)
 
     def _reply_to(self, delivery: Delivery) -> str | None:
         """Where somebody waits for answers; we publish to no queue but those of clients."""
