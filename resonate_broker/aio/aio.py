@@ -36,6 +36,7 @@ class EventLoopAIO:
         self._store = store
         self._messages = messages
         self._submitted: list[AioSQE] = []
+        self._behind: list[AioSQE] = []  # what follows the answers
         self._completed = deque[AioCQE]()
         self._under_way = set[asyncio.Task[None]]()
         self._tasks: asyncio.TaskGroup | None = None
@@ -51,23 +52,42 @@ class EventLoopAIO:
 
         The steps of the one transaction always have room, however many messages wait.
         """
-        is_full = len(self._under_way) + len(self._submitted) >= EFFECTS_MAX
+        count = len(self._under_way) + len(self._submitted) + len(self._behind)
+        is_full = count >= EFFECTS_MAX
         if is_full and not isinstance(sqe.submission, Begin | Write):
             return False
         self._submitted.append(sqe)
         return True
 
     def flush(self) -> None:
-        """Begin with what was submitted: first what the next batch waits for."""
-        assert self._tasks is not None, "the AIO was started"
+        """Begin with what was submitted.
+
+        What the next batch waits for is begun at once; messages follow a turn of the loop later,
+        behind the answers: a hint without an exchange closes the channel for all that comes after.
+        """
         submitted, self._submitted = self._submitted, []
-        for sqe in sorted(submitted, key=_is_beside_batches):
-            task = self._tasks.create_task(self._carry_out(sqe))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+        for sqe in submitted:
+            if isinstance(sqe.submission, Begin | Write):
+                self._begin(sqe)
+            else:
+                self._behind.append(sqe)
+        if self._behind:
+            asyncio.get_running_loop().call_soon(self._begin_behind)
+
+    def _begin_behind(self) -> None:
+        behind, self._behind = self._behind, []
+        for sqe in behind:
+            self._begin(sqe)
+
+    def _begin(self, sqe: AioSQE) -> None:
+        assert self._tasks is not None, "the AIO was started"
+        task = self._tasks.create_task(self._carry_out(sqe))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     def cancel(self) -> None:
         """Give up what is under way."""
+        self._behind.clear()
         for task in tuple(self._under_way):
             task.cancel()
 
@@ -105,7 +125,3 @@ class EventLoopAIO:
             others = [message for message in outgoing if not message.is_call]
             published = await self._messages.publish(others)
         return Published(published.told + calling.result())
-
-
-def _is_beside_batches(sqe: AioSQE) -> bool:
-    return not isinstance(sqe.submission, Begin | Write)
