@@ -10,6 +10,7 @@ from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import Session
 from resonate_sdk.protocol import envelope
 from resonate_sdk.protocol.coalescing import Ready, into_messages
+from resonate_sdk.protocol.requests import KINDS
 from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.protocol.topology import NOW_HEADER
 
@@ -87,12 +88,17 @@ def _publication(reply: Reply, body: bytes, correlation_id: str | None) -> Publi
         exchange="",
         routing_key=reply.reply_to,
         body=body,
-        kind=reply.kind,
+        kind=_kind(reply),
         correlation_id=correlation_id,
         headers={NOW_HEADER: reply.now_ms} if reply.now_ms else None,
         is_mandatory=False,
         is_persistent=False,
     )
+
+
+def _kind(reply: Reply) -> str:
+    """The property `type`; whoever asks for what nobody knows may call it as long as he likes."""
+    return reply.kind if reply.kind in KINDS else envelope.UNKNOWN_KIND
 
 
 def _encode(reply: Reply) -> bytes:

@@ -86,6 +86,8 @@ BEATS = [{"id": f"t{number}", "version": 1} for number in range(limits.TASKS_PER
 WRONG: dict[str, tuple[bytes, str]] = {
     "unknown kind": (named("promise.eat", {}), "promise.eat"),
     "empty kind": (named("", {}), "kind"),
+    "long kind": (named("k" * 256, {}), "Unknown operation"),
+    "long kind of long characters": (named("é" * 200, {}), "Unknown operation"),
     "data is null": (named("promise.get", None), "data"),
     "data is an array": (named("promise.get", []), "data"),
     "unknown version": (
