@@ -6,7 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
-from pamqp import decode, encode
+from pamqp import encode
+
+from resonate_sdk.amqp.field_table import read_table
 
 METHOD = 1
 HEADER = 2
@@ -144,8 +146,7 @@ def read_properties(header: bytes) -> Properties:
     if flags & _HAS_CONTENT_ENCODING:
         at += 1 + header[at]
     if flags & _HAS_HEADERS:
-        consumed, headers = decode.field_table(header[at:])
-        at += consumed
+        headers, at = read_table(header, at)
     if flags & _HAS_DELIVERY_MODE:
         at += 1
     if flags & _HAS_PRIORITY:
