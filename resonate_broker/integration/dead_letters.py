@@ -19,7 +19,7 @@ MESSAGE_ID_HEADER = "resonate-message-id"
 USER_ID_HEADER = "resonate-user-id"
 REASON_CHARS_MAX = 1_000
 ID_CHARS = 12
-KEPT_CHARS_MAX = 32_000  # of the headers that it had; the broker limits those of a message
+KEPT_BYTES_MAX = 32_000  # of the headers that it had; the broker limits those of a message
 
 _OF_A_LETTER = frozenset(
     {
@@ -48,7 +48,7 @@ def headers(
 ) -> Mapping[str, Any]:
     """The headers of a dead letter: those that the message had, and what became of it."""
     kept = {name: text for name, text in had.items() if isinstance(text, str | int | bool)}
-    if sum(len(name) + len(str(text)) for name, text in kept.items()) > KEPT_CHARS_MAX:
+    if sum(len(f"{name}{text}".encode()) for name, text in kept.items()) > KEPT_BYTES_MAX:
         kept = {}
     ours = {
         REASON_HEADER: reason[:REASON_CHARS_MAX],

@@ -59,8 +59,9 @@ def test_a_letter_has_one_name_and_another_letter_another():
     assert read(died({}), body=b"lid").id != letter.id
 
 
-def test_large_headers_are_left_out_since_the_broker_limits_them():
-    had = died({"x-large": "x" * dead_letters.KEPT_CHARS_MAX})
+@pytest.mark.parametrize("letter", ["x", "é", "😀"])
+def test_large_headers_are_left_out_since_the_broker_limits_them(letter: str):
+    had = died({"x-large": letter * (dead_letters.KEPT_BYTES_MAX // len(letter.encode()))})
 
     assert "x-large" not in had
     assert had["resonate-reason"] == "the body is not JSON"
