@@ -12,6 +12,7 @@ from resonate_sdk.errors import TransportError
 from resonate_sdk.protocol import envelope
 from resonate_sdk.protocol.coalescing import Ready
 from resonate_sdk.protocol.envelope import ReceivedResponse
+from resonate_sdk.protocol.faults import UNREADABLE
 from resonate_sdk.protocol.requests import (
     Request,
     ScheduleCreate,
@@ -179,7 +180,10 @@ class Requests:
             waiting = self._open.pop(response.head.correlation_id, None)
             if waiting is None or waiting.ticket.answer.done():
                 continue
-            waiting.ticket.answer.set_result(envelope.decode_answer(response))
+            try:
+                waiting.ticket.answer.set_result(envelope.decode_answer(response))
+            except UNREADABLE as error:
+                self._fail(waiting.ticket, f"what came as its answer cannot be read: {error}")
 
     def expire(self, now_s: float, why: str) -> None:
         """Give up what has waited too long.

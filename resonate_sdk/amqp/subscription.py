@@ -4,8 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from resonate_sdk.amqp.capacity import (
     Ack,
     Action,
@@ -20,6 +18,7 @@ from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.session import AMQP_ERRORS, Session, SessionLostError, describe
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol import messages, topology
+from resonate_sdk.protocol.faults import UNREADABLE
 from resonate_sdk.protocol.messages import Hint, Notify
 from resonate_sdk.protocol.topology import Names
 from resonate_sdk.transport import Arrival, Receiver
@@ -235,7 +234,7 @@ class _Slot:
 def _decode(delivery: Delivery) -> Hint | None:
     try:
         message = messages.decode(delivery.body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         logger.warning("a message was no hint queue_key=%s reason=%s", delivery.routing_key, error)
         return None
     if isinstance(message, Notify):

@@ -7,8 +7,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
@@ -21,6 +19,7 @@ from resonate_sdk.clock import now_ms
 from resonate_sdk.errors import TransportError
 from resonate_sdk.protocol import envelope, limits, messages, topology
 from resonate_sdk.protocol.coalescing import Ready, into_messages
+from resonate_sdk.protocol.faults import UNREADABLE
 from resonate_sdk.protocol.messages import Invoke, Notify, Resume
 from resonate_sdk.protocol.requests import Hello, Request, TaskHeartbeat
 from resonate_sdk.protocol.responses import Answer, Welcome
@@ -277,7 +276,7 @@ class AmqpTransport:
             else:
                 self._requests.answered(envelope.decode_responses(delivery.body))
                 self._compare_clocks(delivery.headers.get(NOW_HEADER))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             logger.warning("a message could not be read kind=%s reason=%s", delivery.kind, error)
 
     def _take_message(self, message: messages.Message, delivery: Delivery) -> None:

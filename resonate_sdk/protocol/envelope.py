@@ -343,7 +343,7 @@ def decode_responses(body: bytes) -> list[ReceivedResponse]:
     """Read the answers of one message.
 
     Raises:
-        msgspec.DecodeError: it is not an answer nor an array of answers.
+        UNREADABLE: it is not an answer nor an array of answers.
     """
     if body.lstrip()[:1] == b"[":
         return _responses_decoder.decode(body)
@@ -354,7 +354,7 @@ def decode_answer(response: ReceivedResponse) -> Answer:
     """Read the data of an answer, which depends on its kind and status.
 
     Raises:
-        msgspec.DecodeError: the data is not what the kind and the status promise.
+        UNREADABLE: the data is not what the kind and the status promise.
     """
     status = response.head.status
     if status == responses.OK:

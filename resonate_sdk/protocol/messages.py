@@ -1,7 +1,8 @@
 """What the server sends unasked: hints for workers and news for listeners.
 
 A hint is never the truth: it says that a task may be acquired at a version. Losing or repeating
-one is harmless. What goes to the queue of one process may come as an array.
+one is harmless. What goes to the queue of one process may come as an array. What a decoder raises is
+`faults.UNREADABLE`: more than one kind of error.
 """
 
 import msgspec
@@ -70,7 +71,7 @@ def decode(body: bytes) -> Message:
     """Read a message.
 
     Raises:
-        msgspec.DecodeError: it is not JSON, or has no known form.
+        UNREADABLE: it is not JSON, or has no known form.
     """
     return _decoder.decode(body)
 
@@ -79,7 +80,7 @@ def decode_several(body: bytes) -> list[Message]:
     """Read a message, or an array of them.
 
     Raises:
-        msgspec.DecodeError: as `decode`.
+        UNREADABLE: as `decode`.
     """
     if body.lstrip()[:1] == b"[":
         return _array_decoder.decode(body)

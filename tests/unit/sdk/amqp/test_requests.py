@@ -41,6 +41,26 @@ async def test_after_a_lost_connection_a_chain_is_sent_again_as_a_whole():
     assert [item.ticket.kind for item in ready] == ["task.acquire", "task.release"]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b'{"task":7}', b'"a reason"', b'{"task":{"id":"\xff"}}'],
+    ids=["other data", "a reason", "no UTF-8"],
+)
+async def test_an_answer_that_cannot_be_read_fails_its_request_and_no_other(data: bytes):
+    requests = Requests()
+    first = requests.add(FIRST, "x", None, None)
+    second = requests.add(SECOND, "x", None, None)
+    sent(requests)
+    good = encode_answer("task.release", "2", Answer(responses.OK, responses.Nothing()))
+    head = b'{"corrId":"1","status":200,"version":"2026-04-01"}'
+    bad = b'{"kind":"task.acquire","head":' + head + b',"data":' + data + b"}"
+
+    requests.answered(decode_responses(b"[" + bad + b"," + good + b"]"))
+
+    assert_failed(first)
+    assert (await second).is_ok
+
+
 async def test_what_relies_on_an_item_that_is_not_sent_is_not_sent_either():
     """C9: at a version that was guessed nothing may travel alone."""
     requests = Requests()
