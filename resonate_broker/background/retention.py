@@ -6,6 +6,7 @@ promises are settled, nobody waits for one of them or is still to be told, and n
 another tree uses one.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 from resonate_broker.kernel.coroutine import Body
@@ -31,23 +32,26 @@ class Retention:
         self._age_ms = age_ms
         self._now_ms = now_ms
         self._position = 0
+        self._left = deque[str]()  # trees that were found and not looked at yet
 
     def run(self) -> Body:
-        """Look at the next rows; run again at once if something was removed."""
+        """Look at the next trees; run again at once if more are left, or something was removed."""
         settled_before_ms = self._now_ms() - self._age_ms
-        found: Retired | Failed = yield FindRetired(self._position, settled_before_ms)
-        if isinstance(found, Failed):
-            return None
-        removed_count, parts = 0, 0
-        for tree in found.trees:
-            while parts < PARTS_PER_RUN:
-                parts += 1
-                removed: int | Failed = yield RemoveTree(tree, settled_before_ms, ROWS_PER_PART)
-                if isinstance(removed, Failed):
-                    return None
-                removed_count += removed
-                if removed < ROWS_PER_PART:
-                    break
-        if parts < PARTS_PER_RUN:  # else these rows are not done with
+        if not self._left:
+            found: Retired | Failed = yield FindRetired(self._position, settled_before_ms)
+            if isinstance(found, Failed):
+                return None
+            self._left.extend(found.trees)
             self._position = found.next_position
-        return self._now_ms() if removed_count else None
+        removed_count, parts = 0, 0
+        while self._left and parts < PARTS_PER_RUN:
+            parts += 1
+            tree = self._left[0]
+            removed: int | Failed = yield RemoveTree(tree, settled_before_ms, ROWS_PER_PART)
+            if isinstance(removed, Failed):
+                self._left.popleft()  # it is found again when the walk comes around
+                return None
+            removed_count += removed
+            if removed < ROWS_PER_PART:
+                self._left.popleft()
+        return self._now_ms() if removed_count or self._left else None
