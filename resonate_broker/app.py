@@ -119,7 +119,7 @@ class Server:
             api=self._api,
             messages=self._messages,
             guard=guard,
-            store_now_ms=self._store_now_ms,
+            store_now_ms=self._known_now_ms,
             on_connected=self._connected,
             wake=self._driver.wake,
         )
@@ -208,6 +208,9 @@ class Server:
 
     def _store_now_ms(self) -> int:
         return self._system.store_now_ms
+
+    def _known_now_ms(self) -> int | None:
+        return self._system.known_now_ms
 
 
 def _recorder(config: Config) -> HistoryRecorder | None:

@@ -41,7 +41,7 @@ class Link:
         api: SubmissionApi,
         messages: MessageSubsystem,
         guard: LeaseGuard,
-        store_now_ms: Callable[[], int],
+        store_now_ms: Callable[[], int | None],
         on_connected: Callable[[], None],
         wake: Callable[[], None],
     ) -> None:
@@ -55,7 +55,7 @@ class Link:
             api: takes what arrives.
             messages: sends.
             guard: told whether heartbeats can be heard.
-            store_now_ms: the clock of the store.
+            store_now_ms: the clock of the store, as soon as that is known.
             on_connected: called when messages can be sent again.
             wake: asks for a tick of the kernel.
         """
@@ -165,8 +165,8 @@ class Link:
                 return
             if not is_taking or count is None or count.ready > 0 or self._api.has_beats:
                 self._guard.heard_since_ms = None
-            elif self._guard.heard_since_ms is None:
-                self._guard.heard_since_ms = self._store_now_ms()
+            else:
+                self._guard.hears(self._store_now_ms())
             await asyncio.sleep(LISTEN_INTERVAL_S)
 
     def _put_down(self) -> None:

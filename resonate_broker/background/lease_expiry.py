@@ -27,6 +27,11 @@ class LeaseGuard:
         """Begin deaf, or with an instant since which all was heard."""
         self.heard_since_ms = heard_since_ms
 
+    def hears(self, now_ms: int | None) -> None:
+        """Heartbeats are heard at this instant; None while the clock of the store is not known."""
+        if self.heard_since_ms is None:
+            self.heard_since_ms = now_ms
+
     def may_expire(self, lease_ms: int, now_ms: int) -> bool:
         """Whether a lease of this length that seems to have run out really has."""
         if self.heard_since_ms is None:

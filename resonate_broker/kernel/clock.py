@@ -13,6 +13,11 @@ class StoreClock:
         self._ahead_ms = 0
         self.last_ms = 0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the store has been heard; before that its instants are a guess."""
+        return self.last_ms > 0
+
     def observe(self, tick_ms: int, store_ms: int) -> None:
         """Note an instant of the store; `last_ms` never runs backwards."""
         self._ahead_ms = store_ms - tick_ms

@@ -230,6 +230,11 @@ class System:
         return self.clock.to_store(self._now_ms)
 
     @property
+    def known_now_ms(self) -> int | None:
+        """The same; None before anything has been heard of the store."""
+        return self.store_now_ms if self.clock.is_known else None
+
+    @property
     def room(self) -> int:
         """How many requests `submit` would still take."""
         return 0 if self._is_shutting_down else self._submissions.room

@@ -25,6 +25,18 @@ def expire(guard: LeaseGuard = HEARD_ALL, now_ms: int = NOW, **task: Any) -> Tas
     return task_of(state)
 
 
+def test_a_server_that_does_not_know_the_clock_of_the_store_has_not_heard_anything():
+    guard = LeaseGuard()
+
+    guard.hears(None)
+    assert not guard.may_expire(1, NOW)
+
+    guard.hears(NOW)
+    guard.hears(NOW + HEARD_MS_MIN)  # it has been heard since the first time
+    assert not guard.may_expire(1, NOW + HEARD_MS_MIN - 1)
+    assert guard.may_expire(1, NOW + HEARD_MS_MIN)
+
+
 @pytest.mark.parametrize("late_ms", [0, 1, 60_000])
 def test_a_lease_runs_out_at_its_end_and_the_task_is_pending_at_the_same_version(late_ms: int):
     task = expire(now_ms=NOW + late_ms, resumes=("a",), is_resumed=True, attempts=3)

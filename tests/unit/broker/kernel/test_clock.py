@@ -5,6 +5,9 @@ def test_both_clocks_agree_until_the_store_was_heard():
     clock = StoreClock()
 
     assert (clock.to_tick(5_000), clock.to_store(5_000)) == (5_000, 5_000)
+    assert not clock.is_known
+    clock.observe(100, 5_000)
+    assert clock.is_known
 
 
 def test_the_last_instant_never_runs_backwards():
