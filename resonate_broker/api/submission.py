@@ -10,12 +10,13 @@ from msgspec.structs import replace
 
 from resonate_broker.aio.messages import is_congested
 from resonate_broker.aio.plain import plain_publication
-from resonate_broker.api import strict
+from resonate_broker.api import repeats, strict
 from resonate_broker.api.deliveries import Asker, Incoming
 from resonate_broker.api.plain import PlainDoor, answer_to
 from resonate_broker.api.replies import Replies, Reply
 from resonate_broker.integration import dead_letters
 from resonate_broker.integration.invocation import is_invocation
+from resonate_broker.kernel.batch import Link
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.recording import Caller
 from resonate_broker.kernel.system import Completed, Submitted, System
@@ -143,20 +144,28 @@ class SubmissionApi:
                 return True
             case Decoded(request=request, head=head):
                 link = incoming.link(head.chain)
+                if repeats.is_too_late(request, incoming.delivery, self._system.known_now_ms):
+                    return self._decline(incoming, item, link, repeats.REDELIVERED)
                 solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
                 callback = partial(self._completed, incoming, item)
                 caller = self._caller(incoming, item)
                 if self._is_strict:
                     request = strict.request(request)
                     if request is None:
-                        if link is not None:
-                            link.fail()
-                        callback(Completed(strict.NOT_SERVED, 0))
-                        return True
+                        return self._decline(incoming, item, link, strict.NOT_SERVED)
                 sqe = SQE(Submitted(request, link, solitary, item.now_ms, caller=caller), callback)
                 # In a chain it may need the version that the item before it is granted.
                 is_urgent = isinstance(request, TaskHeartbeat) and link is None
                 return self._system.submit(sqe, urgent=is_urgent)
+
+    def _decline(
+        self, incoming: Incoming, item: Decoded, link: Link | None, answer: Answer
+    ) -> bool:
+        """Answer what is not given to the kernel; its chain ends here."""
+        if link is not None:
+            link.fail()
+        self._completed(incoming, item, Completed(answer, 0))
+        return True
 
     def _caller(self, incoming: Incoming, item: Decoded) -> Caller | None:
         if not self._is_recorded or incoming.asker is not None:

@@ -32,6 +32,7 @@ HEARTBEAT_FRAME = FRAME_HEAD.pack(HEARTBEAT, 0, 0) + FRAME_END
 
 _ACK = struct.Struct(">HHQB")
 _HEADER_HEAD = struct.Struct(">HHQH")  # class, weight, bytes of the body, which properties
+_INSTANT = struct.Struct(">Q")
 _MANDATORY = 1
 _MULTIPLE = 1
 _REQUEUE = 1
@@ -64,6 +65,7 @@ class Properties(Struct, frozen=True, kw_only=True):
     Attributes:
         content_type: of the body; what we write is always JSON.
         kind: what the message is, in the property `type`.
+        sent_at_s: when it was published, by the clock of who did that; epoch seconds.
         user_id: who published it, verified by the broker.
     """
 
@@ -72,6 +74,7 @@ class Properties(Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     reply_to: str | None = None
     message_id: str | None = None
+    sent_at_s: int | None = None
     user_id: str | None = None
     app_id: str | None = None
     headers: Mapping[str, Any] = {}
@@ -141,6 +144,7 @@ def read_properties(header: bytes) -> Properties:
     at = _HEADER_HEAD.size
     headers: Mapping[str, Any] = {}
     content_type = kind = correlation_id = reply_to = message_id = user_id = app_id = None
+    sent_at_s = None
     if flags & _HAS_CONTENT_TYPE:
         content_type, at = _read_text(header, at)
     if flags & _HAS_CONTENT_ENCODING:
@@ -160,7 +164,8 @@ def read_properties(header: bytes) -> Properties:
     if flags & _HAS_MESSAGE_ID:
         message_id, at = _read_text(header, at)
     if flags & _HAS_TIMESTAMP:
-        at += 8
+        (sent_at_s,) = _INSTANT.unpack_from(header, at)
+        at += _INSTANT.size
     if flags & _HAS_KIND:
         kind, at = _read_text(header, at)
     if flags & _HAS_USER_ID:
@@ -173,6 +178,7 @@ def read_properties(header: bytes) -> Properties:
         correlation_id=correlation_id,
         reply_to=reply_to,
         message_id=message_id,
+        sent_at_s=sent_at_s,
         user_id=user_id,
         app_id=app_id,
         headers=headers,
@@ -216,6 +222,9 @@ def _header(properties: Properties, is_persistent: bool, size: int) -> bytes:
     if properties.message_id:
         flags |= _HAS_MESSAGE_ID
         parts.append(_text(properties.message_id))
+    if properties.sent_at_s is not None:
+        flags |= _HAS_TIMESTAMP
+        parts.append(_INSTANT.pack(properties.sent_at_s))
     if properties.kind:
         flags |= _HAS_KIND
         parts.append(_text(properties.kind))

@@ -33,6 +33,7 @@ class Publication(Struct, frozen=True, kw_only=True):
         kind: what the message is, in the property `type`.
         is_mandatory: whether it comes back when no queue is there for it.
         is_persistent: whether it survives a restart of the broker.
+        sent_at_s: now, if who gets it should know how old it is; epoch seconds.
     """
 
     exchange: str
@@ -45,6 +46,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, Any] | None = None
     is_mandatory: bool = True
     is_persistent: bool = True
+    sent_at_s: int | None = None
 
 
 class _Unconfirmed(Struct, frozen=True):
@@ -146,6 +148,7 @@ class Publisher:
             correlation_id=publication.correlation_id,
             reply_to=publication.reply_to,
             message_id=message_id,
+            sent_at_s=publication.sent_at_s,
             app_id=publication.app_id,
             headers=publication.headers or {},
         )

@@ -13,21 +13,13 @@ from resonate_sdk.protocol import envelope
 from resonate_sdk.protocol.coalescing import Ready
 from resonate_sdk.protocol.envelope import ReceivedResponse
 from resonate_sdk.protocol.faults import UNREADABLE
-from resonate_sdk.protocol.requests import (
-    Request,
-    ScheduleCreate,
-    ScheduleDelete,
-    TaskContinue,
-    TaskHalt,
-)
+from resonate_sdk.protocol.requests import UNVERSIONED, Request
 from resonate_sdk.protocol.responses import Answer
 
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 30.0  # without an answer, then after twice as long, and so on
 ASK_AGAIN_S_MAX = 240.0
-# Without a version they may do harm when they come late.
-_ASKED_ONCE = (TaskHalt.kind, TaskContinue.kind, ScheduleCreate.kind, ScheduleDelete.kind)
 
 
 class Ticket:
@@ -155,7 +147,16 @@ class Requests:
                 self._ready.append(waiting)
 
     def send_all_again(self) -> None:
-        """The connection was lost, and with it every answer that was under way."""
+        """The connection was lost, and with it every answer that was under way.
+
+        What may have been carried out, and has no version, is for its sender to look after: to
+        carry it out again would undo what others have done since.
+        """
+        for waiting in tuple(self._open.values()):
+            ticket = waiting.ticket
+            if ticket.was_published and ticket.kind in UNVERSIONED:
+                del self._open[ticket.id]
+                self._fail(ticket, "the connection was lost")
         self._ready = [w for w in self._open.values() if not w.ticket.is_sent_once]
 
     def ask_again(self, now_s: float) -> None:
@@ -166,7 +167,7 @@ class Requests:
         """
         for waiting in self._open.values():
             ticket = waiting.ticket
-            if not ticket.was_published or ticket.is_sent_once or ticket.kind in _ASKED_ONCE:
+            if not ticket.was_published or ticket.is_sent_once or ticket.kind in UNVERSIONED:
                 continue
             if now_s - ticket.asked_at_s >= ticket.patience_s:
                 longer_s = min(2 * ticket.patience_s, ASK_AGAIN_S_MAX)

@@ -48,6 +48,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
         tag: names it on its channel.
         is_redelivered: whether it has, perhaps, arrived before.
         routing_key: what it was published with.
+        sent_at_s: when it was published, by the clock of who did that; epoch seconds.
         user_id: who published it, verified by the broker.
     """
 
@@ -63,6 +64,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     user_id: str | None
     headers: Mapping[str, Any]
     content_type: str | None = None
+    sent_at_s: int | None = None
 
 
 class Return(Struct, frozen=True, kw_only=True):
@@ -220,6 +222,7 @@ def _event(
                 correlation_id=properties.correlation_id,
                 reply_to=properties.reply_to,
                 message_id=properties.message_id,
+                sent_at_s=properties.sent_at_s,
                 user_id=properties.user_id,
                 headers=properties.headers,
             )

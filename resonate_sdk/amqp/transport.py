@@ -239,11 +239,16 @@ class AmqpTransport:
             kind=message[0].ticket.kind,
             reply_to=self._names.reply_queue(self._pid),
             app_id=self._group,
+            sent_at_s=self._server_now_s(),
         )
         confirmed = session.publisher.publish(publication)
         confirmed.add_done_callback(
             partial(self._published, session, [ready.ticket for ready in message])
         )
+
+    def _server_now_s(self) -> int:
+        server_now_ms = self._server_clock.now_ms(_loop_ms())
+        return (now_ms() if server_now_ms is None else server_now_ms) // 1000
 
     def _published(
         self, session: Session, tickets: list[Ticket], confirmed: "asyncio.Future[None]"

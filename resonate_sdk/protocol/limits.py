@@ -47,6 +47,7 @@ DISPATCH_WINDOW = 1_000  # hints of one group on the broker at a time
 STICKY_TTL_MS = 1_000  # how long a hint waits for the process that ran the execution last
 
 ANSWER_TIMEOUT_MS = 10_000
+REPEAT_MS_MAX = 30_000  # so long a request without a version may be carried out a second time
 HELLO_TIMEOUT_MS = 5_000
 HELLO_INTERVAL_MS = 30_000
 PUBLISH_CONFIRM_TIMEOUT_MS = 5_000

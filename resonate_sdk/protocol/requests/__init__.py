@@ -80,8 +80,14 @@ KINDS: Mapping[str, type[Request]] = {
     )
 }
 
+# Those that are neither absorbed when they are repeated, nor refused for the version they name.
+UNVERSIONED: frozenset[str] = frozenset(
+    kind.kind for kind in (TaskHalt, TaskContinue, ScheduleCreate, ScheduleDelete)
+)
+
 __all__ = [
     "KINDS",
+    "UNVERSIONED",
     "ActionHead",
     "CallbackAction",
     "CreateAction",

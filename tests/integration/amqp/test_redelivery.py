@@ -3,11 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from resonate_broker.config import Config
+from resonate_sdk.clock import now_ms
+from resonate_sdk.protocol import limits
 from tests.acceptance.recovery.deployment import Deployment
 from tests.integration.amqp.foreign import (
     OK,
@@ -75,6 +78,14 @@ REFUSED: dict[str, tuple[list[tuple[str, Json]], Json]] = {
             "action": action("promise.create", create("t", tags=task_for("group"))),
         },
     ),
+}
+
+
+EVERY_YEAR: Json = {
+    "id": "s",
+    "cron": "0 0 1 1 *",
+    "promiseId": "s.{{.timestamp}}",
+    "promiseTimeout": 1,
 }
 
 
@@ -160,6 +171,41 @@ async def test_what_a_server_committed_before_it_died_is_answered_by_the_next_on
         assert answers[1]["data"]["promise"]["value"] == {"data": "2"}
         assert await rows.all() == committed
         assert client.answers.is_empty
+
+
+# By kind: what was sent before, and a request without a version: a repetition undoes what came after.
+UNVERSIONED: dict[str, tuple[list[tuple[str, Json]], Json]] = {
+    "task.halt": ([T], {"id": "t"}),
+    "task.continue": ([T, ("task.halt", {"id": "t"})], {"id": "t"}),
+    "schedule.create": ([], EVERY_YEAR),
+    "schedule.delete": ([("schedule.create", EVERY_YEAR)], {"id": "s"}),
+}
+
+
+@pytest.mark.parametrize("is_old", [True, False], ids=["old", "young"])
+async def test_what_has_no_version_is_not_carried_out_again_after_a_while(
+    config: Config, start_server: StartServer, rows: Rows, is_old: bool
+):
+    """C13."""
+    dying = start_server()
+    async with foreign_client(config.url, config.namespace) as client:
+        for before, _ in UNVERSIONED.values():
+            await prepare(client, before)
+        lose_answers_and_acknowledgements(dying)
+        age_s = limits.REPEAT_MS_MAX // 1000 + 5 if is_old else 0
+        sent_at = datetime.fromtimestamp(now_ms() / 1000 - age_s, UTC)
+        bodies = [request(kind, data, corr_id=kind) for kind, (_, data) in UNVERSIONED.items()]
+        await client.send([*bodies, request("promise.create", create("last"))], timestamp=sent_at)
+        await rows.until_exists("last")
+
+        dying.stop()
+        start_server()
+        answers = {a["head"]["corrId"]: a for a in await client.take_answers(len(bodies) + 1)}
+
+        found = {kind: answers[kind]["head"]["status"] for kind in UNVERSIONED}
+        assert found == dict.fromkeys(UNVERSIONED, CONFLICT if is_old else OK)
+        texts = [str(answers[kind]["data"]) for kind in UNVERSIONED]
+        assert is_old == all("redelivered" in text for text in texts)
 
 
 async def test_a_task_acquired_from_a_server_that_died_is_found_by_its_holder(

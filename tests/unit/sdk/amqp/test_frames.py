@@ -14,6 +14,7 @@ from resonate_sdk.amqp import frames
 from resonate_sdk.amqp.frames import Properties
 
 FRAME_BYTES_MAX = 4096
+SENT_AT_S = 1_767_312_000
 texts = st.text(min_size=1, max_size=60)
 names = st.text("abc-", min_size=1, max_size=60)  # of headers, which AMQP bounds to 128 bytes
 
@@ -53,6 +54,7 @@ def header_payload(properties: commands.Basic.Properties) -> bytes:
         correlation_id=st.none() | texts,
         reply_to=st.none() | texts,
         message_id=st.none() | texts,
+        sent_at_s=st.none() | st.just(SENT_AT_S),
         user_id=st.none() | texts,
         app_id=st.none() | texts,
         headers=st.dictionaries(names, st.integers(0, 2**62) | texts, max_size=3),
@@ -70,6 +72,7 @@ def test_a_library_reads_what_we_write(properties: Properties) -> None:
     assert found.correlation_id == properties.correlation_id
     assert found.reply_to == properties.reply_to
     assert found.message_id == properties.message_id
+    assert (found.timestamp and found.timestamp.timestamp()) == properties.sent_at_s
     assert found.user_id == properties.user_id
     assert found.app_id == properties.app_id
     assert (found.headers or {}) == properties.headers
@@ -106,7 +109,7 @@ def test_we_read_what_a_library_writes(has: set[str]) -> None:
     if "priority" in has:
         values["priority"] = 3
     if "timestamp" in has:
-        values["timestamp"] = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+        values["timestamp"] = datetime.datetime.fromtimestamp(SENT_AT_S, datetime.UTC)
 
     found = frames.read_properties(header_payload(commands.Basic.Properties(**values)))
 
@@ -116,6 +119,7 @@ def test_we_read_what_a_library_writes(has: set[str]) -> None:
         correlation_id=values.get("correlation_id"),
         reply_to=values.get("reply_to"),
         message_id=values.get("message_id"),
+        sent_at_s=SENT_AT_S if "timestamp" in has else None,
         user_id=values.get("user_id"),
         app_id=values.get("app_id"),
         headers=values.get("headers", {}),

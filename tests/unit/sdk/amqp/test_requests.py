@@ -61,6 +61,22 @@ async def test_an_answer_that_cannot_be_read_fails_its_request_and_no_other(data
     assert (await second).is_ok
 
 
+async def test_what_has_no_version_is_not_sent_again_unasked():
+    """C13."""
+    requests = Requests()
+    sent_before = requests.add(TaskHalt(id="x"), "x", None, None)
+    requests.take_ready()
+    not_sent = requests.add(TaskHalt(id="y"), "y", None, None)
+
+    requests.send_all_again()
+
+    assert [ready.ticket.origin for ready in requests.take_ready()] == ["y"]
+    error = sent_before.exception()
+    assert isinstance(error, TransportError)
+    assert error.may_be_carried_out
+    assert not not_sent.done()
+
+
 async def test_what_relies_on_an_item_that_is_not_sent_is_not_sent_either():
     """C9: at a version that was guessed nothing may travel alone."""
     requests = Requests()
