@@ -47,7 +47,10 @@ def find(search: Search | SearchTasks) -> Generator[Any, Any, Page | Answer]:
         return page
     seen: dict[str, Promise | None] = {}
     yield Spawn(tuple(partial(_store_verdict, id, seen) for id in due))
-    # What could not be looked at under its lock is left out: it is neither, as far as we know.
+    if len(seen) < len(due):
+        return rules.refused(
+            responses.UNAVAILABLE, "cannot search now: a deadline that has passed was not stored"
+        )
     found = (seen.get(promise.id) if promise.id in due else promise for promise in page.promises)
     return replace(page, promises=tuple(promise for promise in found if promise is not None))
 

@@ -127,6 +127,19 @@ def test_a_page_of_which_nothing_is_left_keeps_its_cursor():
     assert (answer.data.promises, answer.data.cursor) == ((), "a")
 
 
+def test_a_search_whose_verdicts_could_not_be_stored_is_answered_503_and_not_in_part():
+    body = promise_search(PromiseSearch())
+    body.send(None)
+    body.send(make_state())
+    body.send(None)
+    body.send(page(make_promise("a"), make_promise("late", timeout_at_ms=NOW)))
+
+    answer = end(body, None)
+
+    assert answer.status == 503
+    assert "not stored" in answer.data
+
+
 def test_a_search_that_cannot_be_made_is_answered_503():
     _, answer = run(PromiseSearch(), Failed("no connection"))
 
