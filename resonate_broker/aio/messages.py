@@ -106,6 +106,8 @@ class MessageSubsystem:
     async def _ensure_declared(self, session: Session, group: str) -> None:
         if group not in self._declared:
             await session.declare(topology.group_topology(self._names, group))
+            if len(self._declared) >= limits.GROUPS_MAX:
+                self._declared.clear()  # declaring a queue that is there costs a moment
             self._declared.add(group)
 
     def _publish(self, session: Session, parcel: Parcel) -> "asyncio.Future[None]":
@@ -120,6 +122,8 @@ class MessageSubsystem:
     def _confirmed(self, session: Session, group: str) -> None:
         if session is self._session:
             self._unconfirmed[group] -= 1
+            if not self._unconfirmed[group]:
+                del self._unconfirmed[group]
 
     def _is_done_with(self, outgoing: Outgoing, confirmed: "asyncio.Future[None]") -> bool:
         """Whether a message need not be sent again."""

@@ -1,5 +1,6 @@
 """What is known of the hints that the broker holds, group by group."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from heapq import nsmallest
 from itertools import islice
@@ -79,7 +80,7 @@ class Window:
 
 
 class Windows:
-    """The windows of all groups that this server has met."""
+    """The windows of the groups that this server has met lately."""
 
     def __init__(
         self, size: int = limits.DISPATCH_WINDOW, is_open: Callable[[], bool] = lambda: True
@@ -92,12 +93,23 @@ class Windows:
         """
         self.size = size
         self.is_open = is_open
-        self._windows: dict[str, Window] = {}
+        self._windows = OrderedDict[str, Window]()  # used least recently first
         self._wanted: dict[str, None] = {}
 
     def of(self, group: str) -> Window:
-        """The window of a group."""
-        return self._windows.setdefault(group, Window())
+        """The window of a group.
+
+        When there are too many, the one that was used least recently is forgotten: what waits in
+        its group is soon found again.
+        """
+        window = self._windows.get(group)
+        if window is None:
+            window = self._windows[group] = Window()
+            if len(self._windows) > limits.GROUPS_MAX:
+                self._windows.popitem(last=False)
+        else:
+            self._windows.move_to_end(group)
+        return window
 
     def want(self, group: str) -> None:
         """Something about a group waits for a look at its queue."""

@@ -68,7 +68,7 @@ class Outlets:
         self._url = URL(url).update_query(heartbeat=heartbeat_s)
         self._name = name
         self._outlets = OrderedDict[str, _Outlet]()  # by exchange, used least recently first
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = tuple(asyncio.Lock() for _ in range(OUTLETS_MAX))
 
     async def publish(self, publication: Publication) -> None:
         """Publish a message; returns when the broker has put it into a queue.
@@ -93,7 +93,8 @@ class Outlets:
             await self._drop(exchange)
 
     async def _outlet(self, exchange: str) -> _Outlet:
-        async with self._locks.setdefault(exchange, asyncio.Lock()):
+        # Exchanges may share a lock; a lock for each would have to be forgotten at some time.
+        async with self._locks[hash(exchange) % len(self._locks)]:
             outlet = self._outlets.get(exchange)
             if outlet is None or not outlet.is_open:
                 await self._drop(exchange)
@@ -119,8 +120,6 @@ class Outlets:
         if outlet is None:
             return
         outlet.publisher.fail(SessionLostError("the connection was closed"))
-        if not self._locks.get(exchange, asyncio.Lock()).locked():
-            self._locks.pop(exchange, None)
         await _close(outlet.connection)
 
 

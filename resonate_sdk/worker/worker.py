@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +24,7 @@ from resonate_sdk.protocol.records import PromiseRecord, TaskRef
 from resonate_sdk.transport import ImmediateTransport, Slot, Transport
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
+from resonate_sdk.worker.failures import Failures
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
 from resonate_sdk.worker.overlap import StartedTasks, may_overlap
@@ -94,7 +94,7 @@ class Worker:
         self._drivers = set[PassDriver]()
         self._started = StartedTasks()
         self._departure: Departure | None = None
-        self._failures = Counter[str]()  # consecutive ones, by task
+        self._failures = Failures()
         self._under_way = 0  # hints and executions that the stop waits for
         self._is_stopping = False
         self._is_idle = asyncio.Event()
@@ -264,7 +264,7 @@ class Worker:
     ) -> None:
         try:
             await self._run_passes(granted, holder, driver, early)
-            self._failures.pop(holder.id, None)
+            self._failures.forget(holder.id)
             return
         except LeaseLostError as error:
             self._lost(holder, error)
@@ -349,7 +349,9 @@ class Worker:
     async def _is_halted(self, holder: Holder, error: Exception) -> bool:
         """Halt a task that cannot go on, however often it is tried; False if it may still."""
         is_of_server = isinstance(error, StoreError | TransportError)
-        is_poison = not is_of_server and self._failures[holder.id] + 1 >= self._poison_attempts
+        is_poison = (
+            not is_of_server and self._failures.count(holder.id) + 1 >= self._poison_attempts
+        )
         if not is_poison and not isinstance(error, NondeterminismError):
             return False
         try:
@@ -357,7 +359,7 @@ class Worker:
         except ResonateError as refused:
             logger.warning("task was not halted task_id=%s reason=%s", holder.id, refused)
             return False
-        self._failures.pop(holder.id, None)
+        self._failures.forget(holder.id)
         logger.error(
             "task was halted: mend what is wrong, then continue it task_id=%s reason=%s",
             holder.id,
@@ -372,8 +374,7 @@ class Worker:
         Raises:
             LeaseLostError: the lease was lost meanwhile.
         """
-        self._failures[holder.id] += 1
-        attempts = self._failures[holder.id]
+        attempts = self._failures.add(holder.id)
         exc_info = None if isinstance(error, ResonateError) else error
         logger.log(
             logging.WARNING if exc_info is None else logging.ERROR,

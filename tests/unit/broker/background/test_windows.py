@@ -1,5 +1,8 @@
+import pytest
+
 from resonate_broker.background.windows import Window, Windows
 from resonate_broker.kernel.submissions import Probed
+from resonate_sdk.protocol import limits
 from tests.unit.broker.builders import NOW
 
 
@@ -33,6 +36,20 @@ def test_a_window_has_never_less_than_no_room():
     window.end_probe(Probed(ready=50, consumers=1, unconfirmed=0), NOW)
 
     assert window.room(10) == 0
+
+
+def test_of_too_many_groups_those_are_forgotten_that_were_not_used_for_longest(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(limits, "GROUPS_MAX", 2)
+    windows = Windows(size=1)
+    windows.of("a").hand_over()
+    windows.of("b").hand_over()
+
+    windows.of("a")
+    windows.of("c")
+
+    assert [windows.of(group).room(1) for group in "ab"] == [0, 1]
 
 
 def test_groups_are_looked_at_in_the_order_in_which_they_were_wanted():
