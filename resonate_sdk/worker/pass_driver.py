@@ -81,7 +81,7 @@ class PassDriver:
             replays_always: whether to begin a pass anew after everything that it has written.
         """
         self._replays_always = replays_always
-        self._timers = 0
+        self._timers: dict[int, asyncio.TimerHandle] = {}  # of the pass, by number
         self._at_once = at_once
         self._holder = holder
         self._tasks = tasks
@@ -130,6 +130,7 @@ class PassDriver:
         while True:
             self._check_or_stop()
             self._under_way = 0
+            self._stop_timers()
             self._events.clear()
             started = await self._in_thread(self._start, prepare, known)
             if isinstance(started, Done):
@@ -246,8 +247,7 @@ class PassDriver:
             case CallFunction():
                 self._begin(self._call(effect))
             case StartTimer(number=number, delay_s=delay_s):
-                self._timers += 1
-                self._loop.call_later(delay_s, self._fire, TimerFired(number))
+                self._timers[number] = self._loop.call_later(delay_s, self._fire, number)
             case RunCoroutine(body=body):
                 self._runners[body.number] = self._coroutines.run(effect, self._push_from_thread)
             case SendOutcome(number=number):
@@ -287,9 +287,15 @@ class PassDriver:
     def _push_from_thread(self, event: Event) -> None:
         self._threads.tell(self._push, event)
 
-    def _fire(self, event: TimerFired) -> None:
-        self._timers -= 1
-        self._push(event)
+    def _fire(self, number: int) -> None:
+        del self._timers[number]
+        self._push(TimerFired(number))
+
+    def _stop_timers(self) -> None:
+        """The numbers of timers mean something to their pass alone, which may end before them."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     def _push(self, event: Event) -> None:
         if isinstance(event, CoroutineMoved) and isinstance(event.now, Returned | Raised):

@@ -191,6 +191,34 @@ async def test_a_redirect_brings_all_that_has_settled_not_only_what_was_awaited(
     assert len(bench.wire.of(TaskSuspend)) == 1
 
 
+@in_virtual_time
+async def test_a_grace_that_ends_after_its_pass_does_not_disturb_the_next_one():
+    pauses_s = [0.005, 0.1]
+
+    async def inner(ctx):
+        return await (await ctx.promise(id="answer"))
+
+    async def main(ctx):
+        begun = await ctx.begin_run(inner)
+        await asyncio.sleep(pauses_s.pop(0))  # meanwhile the inner one waits: a grace begins
+        return await begun
+
+    server = Server(make_root())
+    done = make_record("answer", "resolved", value=CODEC.encode(7))
+    server.overrules[TaskSuspend] = Answer(responses.REDIRECT, Redirected(preload=(done,)))
+    async with make_bench(server, main, inner) as bench:
+        bench.worker._coroutines.adopt_running_loop()
+        bench.hint()
+        await virtual_time.elapse(10)
+        bench.worker._coroutines.stop()
+
+    kinds = bench.kinds()
+    assert kinds.count("task.suspend") == 1
+    assert "task.release" not in kinds
+    assert kinds[-1] == "task.fulfill"
+    assert CODEC.decode(bench.wire.sent[-1].action.data.value) == 7
+
+
 @pytest.mark.parametrize(("is_more_begun", "preload"), [(True, True), (False, False)])
 @in_virtual_time
 async def test_only_a_suspension_that_leaves_something_out_asks_for_a_preload(
