@@ -2,12 +2,11 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import copy_context
 from typing import Any
 
-from resonate_sdk.encoding.failures import encode_failure
-from resonate_sdk.errors import CanceledError, EncodeError, FunctionNotFoundError
+from resonate_sdk.errors import CanceledError, FunctionNotFoundError
 from resonate_sdk.execution import mistakes
 from resonate_sdk.execution.attempts import retry_delay_s
 from resonate_sdk.execution.bodies import (
@@ -26,8 +25,6 @@ from resonate_sdk.execution.effects import (
     CallFunction,
     ChildChanged,
     CoroutineMoved,
-    Done,
-    Effect,
     Event,
     Failed,
     FunctionCalled,
@@ -40,23 +37,16 @@ from resonate_sdk.execution.effects import (
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.family import Family
 from resonate_sdk.execution.frontier import frontier, stuck
-from resonate_sdk.execution.nodes import Activation, Again, Node, Wait, Wanted
+from resonate_sdk.execution.nodes import Activation, Again, Node, Wait
+from resonate_sdk.execution.operations import Operations
+from resonate_sdk.execution.outbox import Outbox
+from resonate_sdk.execution.outcomes import encoded
+from resonate_sdk.execution.patience import Patience
 from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.execution.warnings import warn_of_fewer_steps, warn_of_unused
 from resonate_sdk.functions.callee import Callee
 from resonate_sdk.functions.context import Context
-from resonate_sdk.functions.ops import (
-    Begin,
-    Blocked,
-    Call,
-    Cancel,
-    Detach,
-    FirstOf,
-    Invocation,
-    Op,
-    Pending,
-    Promise,
-)
+from resonate_sdk.functions.ops import Blocked
 from resonate_sdk.functions.scope import Pass, Scope
 from resonate_sdk.options import Options
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord
@@ -65,8 +55,6 @@ logger = logging.getLogger(__name__)
 
 GENERATOR_TICKET = 0  # a generator waits for one thing at a time
 JOIN_TICKET = -1
-SUSPEND_GRACE_S = 0.02
-CREATIONS_MAX = 200  # that may be under way while bodies go on
 
 
 class Execution:
@@ -74,8 +62,7 @@ class Execution:
 
     Attributes:
         family: its promises.
-        begin_at_once: takes an effect while `advance` goes on, from its thread; without it, bodies
-            wait for what they begin.
+        outbox: what it has asked for.
     """
 
     def __init__(
@@ -104,20 +91,14 @@ class Execution:
             version: under which it was registered.
             is_preload_complete: whether the preload is all that there is of this pass.
         """
-        self.begin_at_once: Callable[[Effect], None] | None = None
         self._environment = environment
+        self.outbox = Outbox()
+        self._patience = Patience(self.outbox)
         self._ready = deque[tuple[Activation, Returned | Raised | Again | None]]()
         self._activations: list[Activation] = []
-        self._in_flight = 0
         self._calls: dict[int, Activation] = {}
         self._timers: dict[int, Activation] = {}
-        self._coroutines = Coroutines(self._tell_driver)
-        self._numbers = 0
-        self._effects: list[Effect] = []
-        self._has_begun_call = False
-        self._moves = 0  # events, and how many there were when the grace began
-        self._grace = 0
-        self._moves_at_grace = -1
+        self._coroutines = Coroutines(self.outbox.tell)
         self._outcome: Outcome | None = None
 
         self._waiting = Waiting(self._over)
@@ -127,9 +108,12 @@ class Execution:
             preload,
             self._waiting,
             is_complete=is_preload_complete,
-            ask=self._ask,
+            ask=self.outbox.ask,
             run_here=self._run_here,
             fail=self._fail,
+        )
+        self._operations = Operations(
+            self.family, self._waiting, self.outbox, answer=self._answer, cancel=self._cancel
         )
         self._pass = Pass(self.family.knows)
         node = self.family.node(root.id)
@@ -149,28 +133,15 @@ class Execution:
             self._take(event)
         while self._outcome is None:
             if self._ready:
-                if self._has_begun_call:
+                if self.outbox.has_call:
                     break
                 self._resume(*self._ready.popleft())
             elif not self._call_alone():
-                if self._in_flight or self._coroutines.running or not self._may_stand_still():
+                if self.outbox.in_flight or self._coroutines.running or not self._may_stand_still():
                     break
                 self._stand_still()
-        effects, self._effects = tuple(self._effects), []
-        self._has_begun_call = False
-        return Progress(effects, self._outcome, self._outcome is None and bool(self._ready))
-
-    def remember(self, records: Iterable[PromiseRecord]) -> None:
-        """Know promises as if they had been preloaded; before the first `advance`."""
-        self.family.remember(records)
-
-    def records(self) -> dict[str, PromiseRecord]:
-        """Every promise that is known by now, for another pass."""
-        return self.family.records()
-
-    def met(self) -> frozenset[str]:
-        """The promises that functions of this pass have called for."""
-        return self.family.met()
+        is_ready = self._outcome is None and bool(self._ready)
+        return Progress(self.outbox.take(), self._outcome, is_ready)
 
     def give_up(self) -> None:
         """Tell functions that still run that nobody wants their results; any thread may call."""
@@ -194,19 +165,17 @@ class Execution:
     # Events
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, TimerFired) and event.number == self._grace:
-            self._grace = 0
+        if self._patience.ends_by(event):
             return
-        self._moves += 1
         match event:
             case ChildChanged(record=record):
-                self._in_flight -= 1
+                self.outbox.answered()
                 self.family.learn(self.family.node(record.id), record)
             case FunctionCalled(number=number, outcome=outcome):
-                self._in_flight -= 1
+                self.outbox.answered()
                 self._called(self._calls.pop(number), outcome)
             case TimerFired(number=number):
-                self._in_flight -= 1
+                self.outbox.answered()
                 activation = self._timers.pop(number)
                 if not activation.is_given_up:
                     self._begin(activation)
@@ -220,11 +189,9 @@ class Execution:
         for move in event.moves:
             match move:
                 case Begun(op=op):
-                    made = self.family.child(activation, op)
-                    if isinstance(made, Raised):
-                        activation.refused[op.command.id] = made
+                    self._operations.begin(activation, op)
                 case Awaited(ticket=ticket, op=op):
-                    self._wait_for(activation, ticket, op)
+                    self._operations.wait_for(activation, ticket, op)
         if isinstance(event.now, Returned | Raised):
             self._coroutines.forget(event.number)
             self._ended(activation, event.now)
@@ -233,23 +200,11 @@ class Execution:
 
     def _call_alone(self) -> bool:
         """Call a function right here if nothing else of this pass is under way."""
-        if self._in_flight != 1 or len(self._effects) != 1 or self._coroutines:
+        effect = None if self._coroutines else self.outbox.take_lone_call()
+        if effect is None:
             return False
-        effect = self._effects[0]
-        if not isinstance(effect, CallFunction):
-            return False
-        self._effects.clear()
-        self._has_begun_call = False
         self._take(FunctionCalled(effect.number, call_function(effect.call)))
         return True
-
-    def _ask(self, effect: Effect) -> None:
-        self._in_flight += 1
-        self._effects.append(effect)
-
-    def _tell_driver(self, effect: Effect) -> None:
-        """An effect that is not waited for by counting."""
-        self._effects.append(effect)
 
     # Functions: begun, resumed, ended
 
@@ -260,10 +215,9 @@ class Execution:
         if activation.callee.kind != "plain":
             self._called(activation, call_function(call))  # it runs none of the user's lines yet
             return
-        self._numbers += 1
-        self._calls[self._numbers] = activation
-        self._ask(CallFunction(self._numbers, call))
-        self._has_begun_call = True
+        number = self.outbox.number()
+        self._calls[number] = activation
+        self.outbox.ask(CallFunction(number, call))
 
     def _scope(self, activation: Activation) -> Scope:
         lineage, environment = self.family.lineage(activation.node.id), self._environment
@@ -296,14 +250,14 @@ class Execution:
             return
         if isinstance(outcome, Again):
             if activation.body is not None:
-                self._wait_for(activation, outcome.ticket, outcome.op)
+                self._operations.wait_for(activation, outcome.ticket, outcome.op)
             return
         body = activation.body
         assert isinstance(body, GeneratorBody), "only a generator is resumed here"
         step = body.resume(outcome)
         if isinstance(step, Yielded):
             self.family.send(activation.node)
-            self._wait_for(activation, GENERATOR_TICKET, step.op)
+            self._operations.wait_for(activation, GENERATOR_TICKET, step.op)
         else:
             self._ended(activation, step)
 
@@ -355,9 +309,9 @@ class Execution:
         )
         self._close(activation)
         self.family.send(activation.node)
-        self._numbers += 1
-        self._timers[self._numbers] = activation
-        self._ask(StartTimer(self._numbers, delay_s))
+        number = self.outbox.number()
+        self._timers[number] = activation
+        self.outbox.ask(StartTimer(number, delay_s))
         return True
 
     def _block(self, activation: Activation, id: str) -> None:
@@ -387,27 +341,17 @@ class Execution:
         if child is not None:
             self._waiting.wait(activation, JOIN_TICKET, [child], "join")
             return
-        node, outcome = activation.node, activation.outcome
+        node, outcome, codec = activation.node, activation.outcome, self._environment.codec
         assert outcome is not None, "only a function that ended has an outcome"
         if activation is self._root:
             warn_of_fewer_steps(activation)
-            self._outcome = self._done(activation, outcome)
+            self._outcome = encoded(codec, outcome, activation.callee.name)
         elif not node.is_durable:
             self.family.end(node, outcome)
         else:
-            done = self._done(activation, outcome)
+            done = encoded(codec, outcome, activation.callee.name)
             self.family.send(node)
-            self._ask(SettleChild(node.id, done.state, done.value))
-
-    def _done(self, activation: Activation, outcome: Returned | Raised) -> Done:
-        codec = self._environment.codec
-        if isinstance(outcome, Raised):
-            return Done("rejected", encode_failure(codec, outcome.error))
-        try:
-            return Done("resolved", codec.encode(outcome.value))
-        except EncodeError as error:
-            of_result = error.of("the result", activation.callee.name)
-            return Done("rejected", encode_failure(codec, of_result))
+            self.outbox.ask(SettleChild(node.id, done.state, done.value))
 
     # Promises: run here, canceled
 
@@ -450,7 +394,7 @@ class Execution:
                     self._cancel(child)
         if node.is_durable:
             self.family.send(node)
-            self._ask(SettleChild(node.id, "rejected_canceled", EMPTY))
+            self.outbox.ask(SettleChild(node.id, "rejected_canceled", EMPTY))
         else:
             self.family.end(node, Raised(CanceledError(node.id)))
 
@@ -458,90 +402,6 @@ class Execution:
         self._outcome = Failed(cause)
 
     # Waiting
-
-    def _wait_for(self, activation: Activation, ticket: int, op: Any) -> None:
-        """A body waits for what it has yielded or awaited."""
-        found = op
-        match op:
-            case Call():
-                self._begin_all(activation, ticket, [found], "result")
-            case Invocation() if self._goes_on(found):
-                self._begin_one(activation, ticket, found)
-            case Invocation():
-                self._begin_all(activation, ticket, [found], "creation")
-            case Begin(ops=ops):
-                self._begin_all(activation, ticket, ops, "creations")
-            case Promise():
-                self._waiting.wait(activation, ticket, self._named([found]), "result")
-            case FirstOf(promises=promises, until=until):
-                self._waiting.wait(activation, ticket, self._named(promises), until)
-            case Cancel(promises=promises):
-                nodes = self._named(promises)
-                if not all(node.is_created for node in nodes):
-                    self._waiting.wait(activation, ticket, nodes, "creations", then=found)
-                    return
-                for node in nodes:
-                    self._cancel(node)
-                self._waiting.wait(activation, ticket, nodes, "all")
-            case Detach(promises=promises):
-                nodes = self._named(promises)
-                for node in nodes:
-                    node.is_joined = False
-                # Nobody waits for them at the end: they must exist before that.
-                self._waiting.wait(activation, ticket, nodes, "creations")
-            case list() | tuple():
-                self._wait_for_all(activation, ticket, list(op))  # pyright: ignore[reportUnknownArgumentType]  # anything may be yielded
-            case _:
-                self._answer(activation, ticket, Raised(mistakes.cannot_wait_for(op)))
-
-    def _named(self, promises: Iterable[Promise[Any]]) -> list[Node]:
-        return [self.family.promise(promise.id) for promise in promises]
-
-    def _goes_on(self, op: Invocation[Any]) -> bool:
-        """Whether a body goes on while a promise that it has begun is being created.
-
-        What it does then relies on nothing that is not durable: it gets no result, the end of its
-        function waits for the promise, and another attempt begins the same one. So the promises
-        of a loop travel together.
-        """
-        is_elsewhere = op.command.kind == "rpc"  # what runs here must be started by us
-        return is_elsewhere and self.begin_at_once is not None and self._in_flight < CREATIONS_MAX
-
-    def _begin_one(self, activation: Activation, ticket: int, op: Invocation[Any]) -> None:
-        asked = len(self._effects)
-        node = self.family.child(activation, op)
-        if isinstance(node, Raised):
-            self._answer(activation, ticket, node)
-            return
-        if len(self._effects) > asked:
-            assert self.begin_at_once is not None, "else the body waits"
-            self.begin_at_once(self._effects.pop())
-        self._answer(activation, ticket, Returned(self.family.made([node])[0]))
-
-    def _begin_all(
-        self, activation: Activation, ticket: int, ops: Iterable[Op[Any]], wanted: Wanted
-    ) -> None:
-        nodes: list[Node] = []
-        for op in ops:
-            is_call = isinstance(op, Pending)
-            if is_call:
-                node = self.family.child(activation, op, may_wait=wanted == "result")
-            else:
-                node = self.family.promise(op.id)
-            if isinstance(node, Raised):
-                self._answer(activation, ticket, node)
-                return
-            nodes.append(node)
-        self._waiting.wait(activation, ticket, nodes, wanted)
-
-    def _wait_for_all(self, activation: Activation, ticket: int, ops: list[Op[Any]]) -> None:
-        assert activation.scope is not None, "a body that runs has a context"
-        try:
-            call = Context(activation.scope).all(ops)
-        except Exception as error:  # noqa: BLE001  # it belongs to who has written this
-            self._answer(activation, ticket, Raised(error))
-            return
-        self._wait_for(activation, ticket, call)
 
     def _over(self, wait: Wait, node: Node | None) -> None:
         """What an activation has waited for is there."""
@@ -570,17 +430,10 @@ class Execution:
 
     def _may_stand_still(self) -> bool:
         """Whether nothing will move by itself: what only an event loop knows is given a grace."""
-        if not self._coroutines.foreign:
+        if not self._coroutines.foreign or self._patience.is_over:
             return True
-        if self._grace:
-            return False
-        if self._moves_at_grace == self._moves:
-            return True
-        if frontier(self._activations) is not None:
-            self._moves_at_grace = self._moves
-            self._numbers += 1
-            self._grace = self._numbers
-            self._effects.append(StartTimer(self._grace, SUSPEND_GRACE_S))
+        if not self._patience.is_asked and frontier(self._activations) is not None:
+            self._patience.ask()
         return False
 
     def _stand_still(self) -> None:

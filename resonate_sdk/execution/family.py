@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from resonate_sdk.encoding.failures import decode_failure
 from resonate_sdk.errors import EncodeError, NondeterminismError
 from resonate_sdk.execution import mistakes
 from resonate_sdk.execution.bodies import Raised, Returned
@@ -20,6 +19,7 @@ from resonate_sdk.execution.children import (
 from resonate_sdk.execution.effects import CreateChild, Effect
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.nodes import Activation, Node
+from resonate_sdk.execution.outcomes import decoded
 from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.functions.ops import Blocked, Pending, Promise
 from resonate_sdk.functions.scope import Info
@@ -222,17 +222,7 @@ class Family:
 
     def result(self, node: Node) -> Returned | Raised:
         """What a settled promise gives to those who wait for it."""
-        record = node.record
-        if record is None:
-            assert node.live is not None, "only a settled promise has a result"
-            return node.live
-        codec = self._environment.codec
-        if record.state != "resolved":
-            return Raised(decode_failure(codec, record))
-        try:
-            return Returned(codec.decode(record.value, node.result_type))
-        except Exception as error:  # noqa: BLE001  # data that does not fit is the body's to see
-            return Raised(error)
+        return decoded(self._environment.codec, node)
 
     def _request(self, op: Pending[Any], lineage: Lineage) -> PromiseCreate:
         environment = self._environment

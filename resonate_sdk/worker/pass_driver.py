@@ -184,7 +184,7 @@ class PassDriver:
             execution.family.remember(known.values())
         self._execution = execution
         if self._at_once is None:
-            execution.begin_at_once = self._carry_out_from_thread
+            execution.outbox.at_once = self._carry_out_from_thread
         if self._is_stopping or self._replays_always:
             execution.family.put_nothing_off()
         try:

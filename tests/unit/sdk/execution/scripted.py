@@ -31,7 +31,8 @@ from resonate_sdk.execution.effects import (
     TimerFired,
 )
 from resonate_sdk.execution.environment import Environment
-from resonate_sdk.execution.execution import SUSPEND_GRACE_S, Execution
+from resonate_sdk.execution.execution import Execution
+from resonate_sdk.execution.patience import SUSPEND_GRACE_S
 from resonate_sdk.functions.callee import describe
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import NO_OPTIONS, Options

@@ -6,7 +6,7 @@ import pytest
 
 from resonate_sdk import Never, UsageError
 from resonate_sdk.execution.effects import CallFunction, Done, Suspended
-from resonate_sdk.execution.execution import CREATIONS_MAX
+from resonate_sdk.execution.outbox import CREATIONS_MAX
 from resonate_sdk.functions.ops import Detach
 from resonate_sdk.protocol import limits
 
@@ -357,7 +357,7 @@ def test_result_of_a_pending_promise_ends_the_pass_and_gives_the_value_later(wor
 
 def begun_at_once(execution):
     effects = []
-    execution.begin_at_once = effects.append
+    execution.outbox.at_once = effects.append
     return effects
 
 
