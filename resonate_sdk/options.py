@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from msgspec import Struct, structs
@@ -55,6 +55,48 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 NO_OPTIONS = Options()
+
+
+class ContextOptions(TypedDict, total=False):
+    """What `ctx.options` takes; see `Call.options`."""
+
+    timeout: Seconds | None
+    target: str | None
+    send_to: str | None
+    tags: Mapping[str, str] | None
+    version: int | None
+    retry_policy: RetryPolicy | None
+    non_retryable_exceptions: tuple[type[Exception], ...] | None
+    idempotency_key: str | None
+
+
+class ClientOptions(ContextOptions, total=False):
+    """What `resonate.options` and `function.options` take."""
+
+
+class CommandOptions(ContextOptions, total=False):
+    """What `ctx.run(...).options` and its like take, beside `type`."""
+
+    id: str | None
+    durable: bool | None
+
+
+class TypedCommandOptions(CommandOptions, total=False):
+    """What `ctx.run(...).options` and its like take."""
+
+    type: Any
+
+
+def check_known(method: str, given: Mapping[str, object], known: type[ContextOptions]) -> None:
+    """Refuse options that are none.
+
+    Raises:
+        UsageError: one is not known.
+    """
+    for name in given:
+        if name not in known.__optional_keys__:
+            options = ", ".join(sorted(known.__optional_keys__))
+            raise UsageError(f"{method} knows no {name}=, it takes {options}")
 
 
 def make_options(

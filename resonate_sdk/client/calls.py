@@ -220,10 +220,9 @@ class Calls(ABC):
     def _registered(self, func: Any) -> Registered:
         if isinstance(func, str):
             return self._find(func)
-        raw: Any = func.func if isinstance(func, Function) else func
-        registered = self._find_func(raw)
+        registered = self._find_func(func)
         if registered is None:
-            name = getattr(raw, "__name__", repr(raw))
+            name = getattr(func, "__name__", repr(func))
             raise FunctionNotFoundError(
                 f"function {name} is not registered here: put @resonate.register above it"
             )
@@ -245,7 +244,7 @@ class Calls(ABC):
     def _find(self, name: str) -> Registered: ...
 
     @abstractmethod
-    def _find_func(self, func: Callable[..., Any]) -> Registered | None: ...
+    def _find_func(self, func: Any) -> Registered | None: ...
 
     @abstractmethod
     def _start_by_name(self, id: str, name: str, args: Any, kwargs: Any) -> Handle[Any]: ...

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.client.aio import AsyncResonate
@@ -27,10 +27,18 @@ from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
 from resonate_sdk.errors import TransportError, UsageError
 from resonate_sdk.execution.environment import Environment, OnNondeterminism
-from resonate_sdk.functions.function import Function
+from resonate_sdk.functions.function import Function, registered_as
 from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.local import LocalServer, LocalTransport
-from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options, seconds
+from resonate_sdk.options import (
+    NO_OPTIONS,
+    ClientOptions,
+    Options,
+    Seconds,
+    check_known,
+    make_options,
+    seconds,
+)
 from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.addresses import Address
 from resonate_sdk.protocol.requests import PromiseGet, Request
@@ -266,7 +274,7 @@ class Resonate(Registration, Calls, Lifetime):
         """
         if isinstance(func, str):
             name, given = func, self._given
-            version = given.version or self._registry.latest(func) or 1
+            version = self._registry.version_for(func, given.version)
         else:
             registered = self._registered(func)
             registered.callee.check_arguments(args, kwargs)
@@ -307,31 +315,24 @@ class Resonate(Registration, Calls, Lifetime):
         """The same client for coroutines: `await resonate.aio.run(...)`."""
         return AsyncResonate(self)
 
-    def options(
-        self,
-        *,
-        target: str | None = None,
-        send_to: str | None = None,
-        timeout: Seconds | None = None,
-        tags: Mapping[str, str] | None = None,
-        version: int | None = None,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
-        idempotency_key: str | None = None,
-    ) -> Self:
-        """A view of this client whose calls begin with these options."""
-        given = make_options(
-            target=target,
-            send_to=send_to,
-            timeout=timeout,
-            tags=tags,
-            version=version,
-            retry_policy=retry_policy,
-            non_retryable_exceptions=non_retryable_exceptions,
-            idempotency_key=idempotency_key,
-        )
+    def options(self, **given: Unpack[ClientOptions]) -> Self:
+        """A view of this client whose calls begin with these options.
+
+        Args:
+            given: target, or send_to: group or address that runs the function;
+                timeout: seconds until the deadline;
+                tags: further tags of the promise;
+                version: of functions that are called by name, 0 for the latest known here;
+                retry_policy: when a failed attempt is repeated;
+                non_retryable_exceptions: exceptions after which none is;
+                idempotency_key: informative, the id makes a call idempotent.
+
+        Raises:
+            UsageError: options contradict each other, or one is not known.
+        """
+        check_known("resonate.options", given, ClientOptions)
         view = copy.copy(self)
-        view._given = self._given.merged(given)
+        view._given = self._given.merged(make_options(**given))
         return view
 
     def set_dependency(self, key: str, obj: Any) -> None:
@@ -484,11 +485,11 @@ class Resonate(Registration, Calls, Lifetime):
     def _find(self, name: str) -> Registered:
         return self._registry.by_name(name, self._given.version or 0)
 
-    def _find_func(self, func: Callable[..., Any]) -> Registered | None:
-        return self._registry.by_func(func)
+    def _find_func(self, func: Any) -> Registered | None:
+        return registered_as(self._registry, func, "resonate.run")
 
     def _start_by_name(self, id: str, name: str, args: Any, kwargs: Any) -> Handle[Any]:
-        version = self._given.version or self._registry.latest(name) or 1
+        version = self._registry.version_for(name, self._given.version)
         return self._start(id, name, version, args, kwargs, self._given, Any, here=False)
 
     def _add(self, func: Callable[..., Any], **how: Any) -> Any:

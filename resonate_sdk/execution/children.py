@@ -104,7 +104,7 @@ def child_request(
     param, own = EMPTY, _tags(command, given, lineage, id, default_target)
     match command.kind:
         case "rpc" | "detached":
-            version = _version(command, given, registry)
+            version = command.version or registry.version_for(command.name, given.version)
             param = encode_call(codec, command.name, version, command.args, command.kwargs)
             own[tags.FUNCTION] = tags.function(command.name, version)
         case "promise":
@@ -166,14 +166,6 @@ def _after_ms(now_ms: int, seconds: float | None) -> int | None:
     if seconds is None:
         return None
     return now_ms + round(min(seconds * 1000, limits.INSTANT_MS_MAX - now_ms))
-
-
-def _version(command: Command, given: Options, registry: Registry) -> int:
-    if command.version:
-        return command.version
-    if given.version:
-        return given.version
-    return registry.latest(command.name) or 1
 
 
 def settles_here(record: PromiseRecord) -> bool:

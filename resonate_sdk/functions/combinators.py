@@ -4,19 +4,29 @@ Each is a generator that works for the function that called it. Which of several
 first is recorded, since at a replay it cannot be seen any more.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from msgspec import Struct
 
 from resonate_sdk.errors import UsageError
+from resonate_sdk.functions.callee import instant
+from resonate_sdk.functions.commands import Commands
 from resonate_sdk.functions.ops import Begin, Call, Cancel, Detach, FirstOf, Op, Promise
+from resonate_sdk.options import NO_OPTIONS, Options
+from resonate_sdk.retry import Never
 
 T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
 
 Losers = Literal["cancel", "detach", "join"]
 Choose = Callable[[int], Call[int]]
 Steps = Generator[Op[Any], Any, T]
+
+_UNRECORDED = Options(durable=False, retry_policy=Never())
 
 
 class Settled(Struct, Generic[T], frozen=True, kw_only=True):
@@ -49,7 +59,97 @@ class Won(Struct, Generic[T], frozen=True, kw_only=True):
     value: T
 
 
-def check_ops(method: str, ops: Sequence[Any], *, is_empty_allowed: bool = True) -> None:
+class Combinators:
+    """What a context does with several calls."""
+
+    _commands: Commands
+
+    @overload
+    def all(self, op1: Op[T1], /) -> Call[tuple[T1]]: ...
+    @overload
+    def all(self, op1: Op[T1], op2: Op[T2], /) -> Call[tuple[T1, T2]]: ...
+    @overload
+    def all(self, op1: Op[T1], op2: Op[T2], op3: Op[T3], /) -> Call[tuple[T1, T2, T3]]: ...
+    @overload
+    def all(
+        self, op1: Op[T1], op2: Op[T2], op3: Op[T3], op4: Op[T4], /
+    ) -> Call[tuple[T1, T2, T3, T4]]: ...
+    @overload
+    def all(self, ops: Iterable[Op[T]], /) -> Call[list[T]]: ...
+    @overload
+    def all(self, *ops: Op[T]) -> Call[tuple[T, ...]]: ...
+    def all(self, *ops: Any) -> Call[Any]:
+        """Wait for several calls and promises; the first rejection is raised at once.
+
+        Args:
+            ops: calls and promises, or one iterable of them.
+
+        Returns:
+            Their values in this order, as a tuple; as a list, if an iterable was given.
+        """
+        is_iterable = len(ops) == 1 and not isinstance(ops[0], Op)
+        found: tuple[Any, ...] = (*ops[0],) if is_iterable else ops
+        _check_ops("all", found)
+
+        def steps() -> Steps[Any]:
+            values = yield from _all_of(found, choose)
+            return values if is_iterable else tuple(values)
+
+        call, choose = self._combined("all", steps)
+        return call
+
+    def all_settled(self, ops: Iterable[Op[T]]) -> Call[list[Settled[T]]]:
+        """Wait until several calls and promises have ended, well or not; raises none of their errors.
+
+        Args:
+            ops: calls and promises.
+        """
+        found = tuple(ops)
+        _check_ops("all_settled", found)
+        call, _ = self._combined("all_settled", lambda: _all_settled(found))
+        return call
+
+    def race(self, ops: Iterable[Op[T]], *, losers: Losers = "cancel") -> Call[Won[T]]:
+        """Wait for the first of several calls and promises to end; its rejection is raised.
+
+        Args:
+            ops: calls and promises.
+            losers: the others are canceled; or go on and are not waited for (`detach`); or are
+                waited for at the end of this function (`join`).
+        """
+        found = tuple(ops)
+        _check_ops("race", found, is_empty_allowed=False)
+        call, choose = self._combined("race", lambda: _race(found, losers, choose))
+        return call
+
+    def any(self, ops: Iterable[Op[T]], *, losers: Losers = "cancel") -> Call[Won[T]]:
+        """Wait for the first of several calls and promises that has a value.
+
+        Args:
+            ops: calls and promises.
+            losers: as of `race`.
+
+        Raises:
+            ExceptionGroup: when it is yielded: none has a value; these are their errors.
+        """
+        found = tuple(ops)
+        _check_ops("any", found, is_empty_allowed=False)
+        call, choose = self._combined("any", lambda: _any_of(found, losers, choose))
+        return call
+
+    def _combined(self, method: str, steps: Callable[[], Steps[Any]]) -> tuple[Call[Any], Choose]:
+        """A call that waits for others, and the choice that it may record under its id."""
+        commands, callee = self._commands, instant(method, steps)
+        command = commands.command("run", name=method, callee=callee, is_for_caller=True)
+
+        def choose(index: int) -> Call[int]:
+            chosen = instant("choice", lambda: index, int)
+            return Call(commands.command("choice", callee=chosen, id=command.id), NO_OPTIONS)
+
+        return commands.made(Call(command, _UNRECORDED)), choose
+
+
+def _check_ops(method: str, ops: Sequence[Any], *, is_empty_allowed: bool = True) -> None:
     """Refuse what cannot be waited for.
 
     Raises:
@@ -65,7 +165,7 @@ def check_ops(method: str, ops: Sequence[Any], *, is_empty_allowed: bool = True)
         raise UsageError(f"ctx.{method} of nothing would never end: give it a call or a promise")
 
 
-def all_of(ops: Sequence[Op[Any]], choose: Choose) -> Steps[list[Any]]:
+def _all_of(ops: Sequence[Op[Any]], choose: Choose) -> Steps[list[Any]]:
     """The values of all; the first rejection is raised at once."""
     promises: Sequence[Promise[Any]] = yield Begin(ops)
     failed: int | None = yield FirstOf(promises, "first_failed")
@@ -76,14 +176,14 @@ def all_of(ops: Sequence[Op[Any]], choose: Choose) -> Steps[list[Any]]:
     return [promise.result() for promise in promises]
 
 
-def all_settled(ops: Sequence[Op[Any]]) -> Steps[list[Settled[Any]]]:
+def _all_settled(ops: Sequence[Op[Any]]) -> Steps[list[Settled[Any]]]:
     """How each ended."""
     promises: Sequence[Promise[Any]] = yield Begin(ops)
     yield FirstOf(promises, "all")
     return [_settled(promise) for promise in promises]
 
 
-def race(ops: Sequence[Op[Any]], losers: Losers, choose: Choose) -> Steps[Won[Any]]:
+def _race(ops: Sequence[Op[Any]], losers: Losers, choose: Choose) -> Steps[Won[Any]]:
     """The first that is settled."""
     promises: Sequence[Promise[Any]] = yield Begin(ops)
     winner: int = yield choose((yield FirstOf(promises, "first")))
@@ -91,7 +191,7 @@ def race(ops: Sequence[Op[Any]], losers: Losers, choose: Choose) -> Steps[Won[An
     return Won(index=winner, value=promises[winner].result())
 
 
-def any_of(ops: Sequence[Op[Any]], losers: Losers, choose: Choose) -> Steps[Won[Any]]:
+def _any_of(ops: Sequence[Op[Any]], losers: Losers, choose: Choose) -> Steps[Won[Any]]:
     """The first that has a value; if none has, all their errors as a group."""
     promises: Sequence[Promise[Any]] = yield Begin(ops)
     first: int | None = yield FirstOf(promises, "first_resolved")

@@ -1,12 +1,12 @@
 """What `register` gives back: the function, callable as before and with durable ways to call it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
-from resonate_sdk.functions.registry import Registered
-from resonate_sdk.options import NO_OPTIONS, Options, Seconds, make_options
-from resonate_sdk.retry import RetryPolicy
+from resonate_sdk.errors import UsageError
+from resonate_sdk.functions.registry import Registered, Registry
+from resonate_sdk.options import NO_OPTIONS, ClientOptions, Options, check_known, make_options
 
 if TYPE_CHECKING:  # so that the core, which knows functions, knows no event loop
     from resonate_sdk.client.handle import Handle
@@ -106,28 +106,14 @@ class Function(Generic[P, T]):
         """Wait for an execution that exists; its result has the type of this function's."""
         return self._caller.get(id, type=self._registered.callee.result_type)
 
-    def options(
-        self,
-        *,
-        timeout: Seconds | None = None,
-        target: str | None = None,
-        send_to: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
-        idempotency_key: str | None = None,
-    ) -> "Function[P, T]":
-        """A copy whose calls begin with these options."""
-        given = make_options(
-            timeout=timeout,
-            target=target,
-            send_to=send_to,
-            tags=tags,
-            retry_policy=retry_policy,
-            non_retryable_exceptions=non_retryable_exceptions,
-            idempotency_key=idempotency_key,
-        )
-        return Function(self._caller, self._registered, self.given.merged(given))
+    def options(self, **given: Unpack[ClientOptions]) -> "Function[P, T]":
+        """A copy whose calls begin with these options.
+
+        Args:
+            given: as of `Resonate.options`; its version is the one it is registered under.
+        """
+        check_known(f"{self.name}.options", given, ClientOptions)
+        return Function(self._caller, self._registered, self.given.merged(make_options(**given)))
 
     def __eq__(self, other: object) -> bool:
         """Whether both stand for the same function object."""
@@ -136,3 +122,30 @@ class Function(Generic[P, T]):
     def __hash__(self) -> int:
         """As the function object."""
         return hash(self.func)
+
+
+def raw(func: Any, method: str) -> Callable[..., Any]:
+    """The function as it was written.
+
+    Args:
+        func: wrapped or not.
+        method: what it was given to, for the message.
+
+    Raises:
+        UsageError: it is no function.
+    """
+    found: Any = func.func if isinstance(func, Function) else func
+    if not callable(found):
+        raise UsageError(
+            f"{func!r} is not a function: write {method}(f, x), not {method}(f(ctx, x))"
+        )
+    return found
+
+
+def registered_as(registry: Registry, func: Any, method: str) -> Registered | None:
+    """Find what a function is registered as, whether wrapped or as it was written.
+
+    Raises:
+        UsageError: it is no function.
+    """
+    return registry.by_func(raw(func, method))

@@ -4,16 +4,22 @@ They do nothing by themselves: the execution that they belong to carries them ou
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, Unpack, overload
 
 from msgspec import Struct
 
 from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.callee import Callee
 from resonate_sdk.functions.running import RUNNING
-from resonate_sdk.options import Options, Seconds, make_options
-from resonate_sdk.retry import RetryPolicy
+from resonate_sdk.options import (
+    CommandOptions,
+    Options,
+    TypedCommandOptions,
+    check_known,
+    make_options,
+)
 
+S = TypeVar("S")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -159,35 +165,8 @@ class Pending(Op[T]):
         """The id its promise will have."""
         return self.given.id or self.command.id
 
-    def options(
-        self,
-        *,
-        id: str | None = None,
-        timeout: Seconds | None = None,
-        tags: Mapping[str, str] | None = None,
-        target: str | None = None,
-        send_to: str | None = None,
-        version: int | None = None,
-        retry_policy: RetryPolicy | None = None,
-        non_retryable_exceptions: tuple[type[Exception], ...] | None = None,
-        durable: bool | None = None,
-        type: Any = None,
-        idempotency_key: str | None = None,
-    ) -> Self:
-        """Complete the command before it is yielded, or on the line that makes it.
-
-        Args:
-            id: of its promise, verbatim, instead of the one its place gives it.
-            timeout: seconds until its deadline; never later than the caller's own.
-            tags: further tags of its promise.
-            target: group or address that runs it.
-            send_to: the same as `target`.
-            version: of the function; 0 for the latest known here.
-            retry_policy: when a failed attempt is repeated.
-            non_retryable_exceptions: exceptions after which none is.
-            durable: False: nothing is recorded, and it is run again at every replay; for `run`.
-            type: what the result is decoded into.
-            idempotency_key: informative; the id makes a call idempotent.
+    def _complete(self, given: Mapping[str, Any]) -> None:
+        """Add options.
 
         Raises:
             UsageError: it has begun, or options contradict each other.
@@ -196,23 +175,10 @@ class Pending(Op[T]):
             raise UsageError(
                 f"{self!r} has begun: write .options(...) on the line that makes the call"
             )
-        given = make_options(
-            id=id,
-            timeout=timeout,
-            tags=tags,
-            target=target,
-            send_to=send_to,
-            version=version,
-            retry_policy=retry_policy,
-            non_retryable_exceptions=non_retryable_exceptions,
-            durable=durable,
-            type=type,
-            idempotency_key=idempotency_key,
-        )
-        if durable is False and self.command.kind != "run":
+        check_known(f"{self!r}.options", given, TypedCommandOptions)
+        if given.get("durable") is False and self.command.kind != "run":
             raise UsageError(f"durable=False is for ctx.run and ctx.begin_run, found {self!r}")
-        self.given = self.given.merged(given)
-        return self
+        self.given = self.given.merged(make_options(**given))
 
     def __repr__(self) -> str:
         """Show what it would do."""
@@ -222,9 +188,51 @@ class Pending(Op[T]):
 class Call(Pending[T]):
     """Carry out a command and wait: gives the value, or raises the rejection."""
 
+    @overload
+    def options(self, *, type: type[S], **given: Unpack[CommandOptions]) -> "Call[S]": ...
+    @overload
+    def options(self, *, type: Any = ..., **given: Unpack[CommandOptions]) -> Self: ...
+    def options(self, **given: Any) -> Any:
+        """Complete the command before it is yielded, or on the line that makes it.
+
+        Args:
+            given: id: of its promise, verbatim, instead of the one its place gives it;
+                timeout: seconds until its deadline, never later than the caller's own;
+                tags: further tags of its promise;
+                target, or send_to: group or address that runs it;
+                version: of the function, 0 for the latest known here;
+                retry_policy: when a failed attempt is repeated;
+                non_retryable_exceptions: exceptions after which none is;
+                durable: False: nothing is recorded, and it is run again at every replay; for `run`;
+                type: what the result is decoded into;
+                idempotency_key: informative, the id makes a call idempotent.
+
+        Raises:
+            UsageError: it has begun, or options contradict each other.
+
+        Example:
+            >>> def order(ctx, item):
+            ...     price = yield ctx.rpc("price", item).options(target="shop", type=float)
+            ...     return f"{item} for {price:.2f}"
+            >>> from resonate_sdk.testing import inline
+            >>> inline(order, "tea", answers={"price": 3})
+            'tea for 3.00'
+        """
+        self._complete(given)
+        return self
+
 
 class Invocation(Pending[Promise[T]]):
     """Carry out a command: gives its promise, to be yielded when the value is needed."""
+
+    @overload
+    def options(self, *, type: type[S], **given: Unpack[CommandOptions]) -> "Invocation[S]": ...
+    @overload
+    def options(self, *, type: Any = ..., **given: Unpack[CommandOptions]) -> Self: ...
+    def options(self, **given: Any) -> Any:
+        """Complete the command; args and errors are those of `Call.options`."""
+        self._complete(given)
+        return self
 
 
 class Begin(Op[Sequence[Promise[Any]]]):

@@ -98,9 +98,9 @@ class Registry:
             )
         return found
 
-    def latest(self, name: str) -> int | None:
-        """The highest version that is registered here under a name."""
-        return max(self._by_name.get(name, ()), default=None)
+    def version_for(self, name: str, wanted: int | None) -> int:
+        """The version that a call by name means: the wanted one, the latest here, or the first."""
+        return wanted or max(self._by_name.get(name, ()), default=1)
 
     def versions(self, name: str) -> tuple[int, ...]:
         """The versions that are registered here under a name."""

@@ -146,3 +146,18 @@ def yields(ctx: Context) -> Workflow[int]:
     yield 1  # pyright: ignore[reportReturnType]
     yield ctx.run(plain)  # pyright: ignore[reportCallIssue]
     return "x"  # pyright: ignore[reportReturnType]
+
+
+def typed_promises(ctx: Context) -> Workflow[None]:
+    assert_type(ctx.promise(), Invocation[Any])
+    assert_type(ctx.promise(id="x", type=Order), Invocation[Order])
+    assert_type((yield from (yield from ctx.promise(type=list[int], timeout=5))), list[int])
+    assert_type(ctx.rpc("by_name", 1).options(type=Order), Call[Order])
+    assert_type(ctx.rpc("by_name", 1).options(target="g"), Call[Any])
+    assert_type(ctx.begin_rpc("by_name").options(target="g", type=bytes), Invocation[bytes])
+    assert_type((yield from ctx.rpc("by_name").options(type=Order, timeout=1)), Order)
+
+    ctx.run(plain, 1).options(timeouts=5)  # pyright: ignore[reportCallIssue]
+    ctx.options(durable=False)  # pyright: ignore[reportCallIssue]
+    resonate.options(timeout="5")  # pyright: ignore[reportArgumentType]
+    plain.options(id="x")  # pyright: ignore[reportCallIssue]

@@ -213,3 +213,23 @@ def test_options_of_a_command_may_be_given_in_steps(world):
     assert request.tags["resonate:target"] == "amqp://any@g"
     assert request.tags["a"] == "b"
     assert request.timeout_at_ms == world.clock.now_ms + 5_000
+
+
+def test_an_option_that_is_none_is_refused_by_a_sentence(world):
+    def parent(ctx):
+        yield ctx.run(parent).options(timeouts=5)
+
+    with pytest.raises(UsageError, match=r"<run parent>.options knows no timeouts=, it takes dura"):
+        world.result(parent)
+
+
+def test_each_place_takes_options_of_its_own(world):
+    def parent(ctx):
+        yield ctx.options(durable=False).run(parent)
+
+    with pytest.raises(UsageError, match=r"ctx.options knows no durable=, it takes idempotency_"):
+        world.result(parent)
+    caller: Any = None
+    function: Any = Function(caller, Registry().add(parent))
+    with pytest.raises(UsageError, match=r"parent.options knows no id="):
+        function.options(id="x")

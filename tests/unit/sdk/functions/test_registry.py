@@ -48,8 +48,8 @@ def test_versions_of_a_name_live_beside_each_other(registry):
     assert registry.by_name("foo", 1).callee.func is foo
     assert registry.by_name("foo", 4).callee.func is other
     assert registry.by_name("foo").version == registry.by_name("foo", 0).version == 4
-    assert registry.latest("foo") == 4
-    assert registry.latest("bar") is None
+    assert registry.version_for("foo", None) == 4
+    assert registry.version_for("bar", None) == 1
 
 
 @pytest.mark.parametrize("func", [Callable(), Callable().__call__, lambda ctx: 1])
@@ -110,7 +110,7 @@ def test_a_refused_registration_leaves_nothing_behind(registry):
 
     with pytest.raises(FunctionNotFoundError, match="no function is"):
         registry.by_name("nullary")
-    assert registry.latest("nullary") is None
+    assert not registry.versions("nullary")
 
 
 def test_a_registration_error_is_a_value_error(registry):
