@@ -33,8 +33,8 @@ from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, cli
 from resonate_broker.durations import parse_duration
 from resonate_sdk.client.roots import root_request
 from resonate_sdk.clock import now_ms
-from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.options import Options
 from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.records import PromiseRecord

@@ -22,11 +22,11 @@ from resonate_sdk.client.result import Result
 from resonate_sdk.client.roots import root_request
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
 from resonate_sdk.client.schedules import Schedule, Schedules, scheduled_call
-from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
 from resonate_sdk.errors import TransportError, UsageError
 from resonate_sdk.execution.environment import Environment, OnNondeterminism
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.functions.function import Function, registered_as
 from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.local import LocalServer, LocalTransport

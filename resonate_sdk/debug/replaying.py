@@ -8,12 +8,12 @@ from msgspec.structs import replace as changed
 
 from resonate_sdk.client.resonate import Resonate
 from resonate_sdk.debug.histories import History, history as fetched
-from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import DecodeError, NondeterminismError, ResonateError, UsageError
 from resonate_sdk.execution.effects import Done, Failed, SettleChild, Suspended
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
+from resonate_sdk.functions.call_envelope import decode_call
 from resonate_sdk.functions.callee import Callee, describe
 from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registered, Registry

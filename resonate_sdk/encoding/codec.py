@@ -271,9 +271,9 @@ def _replace_infinities(value: Any) -> Any:
         if math.isnan(value):
             raise ValueError("NaN has no JSON form")
         return INFINITY if value > 0 else NEGATIVE_INFINITY
-    if _is_object(value):
+    if is_object(value):
         return {key: _replace_infinities(item) for key, item in value.items()}
-    if _is_array(value):
+    if is_array(value):
         return [_replace_infinities(item) for item in value]
     return value
 
@@ -283,18 +283,20 @@ def _restore_infinities(value: Any) -> Any:
         return math.inf
     if value == NEGATIVE_INFINITY:
         return -math.inf
-    if _is_object(value):
+    if is_object(value):
         return {key: _restore_infinities(item) for key, item in value.items()}
-    if _is_array(value):
+    if is_array(value):
         return [_restore_infinities(item) for item in value]
     return value
 
 
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether JSON calls it an object."""
     return isinstance(value, dict)
 
 
-def _is_array(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+def is_array(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether JSON calls it an array."""
     return isinstance(value, list | tuple)
 
 

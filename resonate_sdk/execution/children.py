@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.functions.ops import Command
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.options import Options

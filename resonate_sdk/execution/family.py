@@ -288,6 +288,13 @@ class _View:
         self._node = node
 
     @property
+    def is_run_here(self) -> bool:
+        command, record = self._node.command, self._node.record
+        if record is not None:
+            return settles_here(record)
+        return command is not None and command.kind in ("run", "choice")
+
+    @property
     def is_settled(self) -> bool:
         return self._node.is_settled
 

@@ -98,6 +98,11 @@ class View(Protocol):
     """What an execution knows of a promise."""
 
     @property
+    def is_run_here(self) -> bool:
+        """Whether this execution is to settle it, so that nobody else can wait for it."""
+        ...
+
+    @property
     def is_settled(self) -> bool:
         """Whether it is settled."""
         ...
@@ -132,6 +137,11 @@ class Promise(Op[T]):
     def done(self) -> bool:
         """Whether it is settled, as far as this execution has heard."""
         return self._seen.is_settled
+
+    @property
+    def is_run_here(self) -> bool:
+        """Whether its own execution runs it, so that it cannot be passed on to a remote call."""
+        return self._view is not None and self._view.is_run_here
 
     def cancel(self) -> "Op[None]":
         """Cancel it, when this is yielded or awaited: whoever waits gets `CanceledError`.

@@ -6,13 +6,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from resonate_sdk.clock import now_ms
-from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import FunctionNotFoundError, UsageError
 from resonate_sdk.execution.effects import Done, Failed, SettleChild
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
+from resonate_sdk.functions.call_envelope import decode_call
 from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.protocol import limits, tags

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
-from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.failures import encode_failure
 from resonate_sdk.errors import (
     DecodeError,
@@ -18,6 +17,7 @@ from resonate_sdk.errors import (
 from resonate_sdk.execution.effects import Done, Failed, Suspended
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
+from resonate_sdk.functions.call_envelope import decode_call
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef

@@ -12,8 +12,8 @@ import pytest
 
 from resonate_sdk import Resonate
 from resonate_sdk.clock import now_ms
-from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.protocol import messages
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef

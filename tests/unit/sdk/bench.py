@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import TransportError
 from resonate_sdk.execution.environment import Environment
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.protocol import responses, tags as tag
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead

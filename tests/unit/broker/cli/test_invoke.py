@@ -12,8 +12,8 @@ from resonate_broker.cli.invoke import (
     read_wait_s,
 )
 from resonate_sdk import Resonate
-from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.call_envelope import decode_call
 from resonate_sdk.protocol import tags as tag
 
 NOW = 1_700_000_000_000

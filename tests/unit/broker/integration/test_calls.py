@@ -8,9 +8,9 @@ from resonate_broker import rules
 from resonate_broker.integration import calls
 from resonate_broker.integration.plain import NotPlainError
 from resonate_broker.integration.tokens import Tokens
-from resonate_sdk.encoding.call_envelope import encode_call
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.failures import decode_failure
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.protocol import addresses, limits
 from resonate_sdk.protocol.addresses import AddressError, ExchangeAddress
 from resonate_sdk.protocol.records import PromiseRecord, Value

@@ -12,8 +12,8 @@ from resonate_broker.integration.invocation import (
     wants_acknowledgement,
 )
 from resonate_broker.integration.plain import NotPlainError
-from resonate_sdk.encoding.call_envelope import decode_call
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.call_envelope import decode_call
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.addresses import ReplyAddress
 

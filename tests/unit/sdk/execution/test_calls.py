@@ -7,6 +7,7 @@ import pytest
 from resonate_sdk import (
     CanceledError,
     Context,
+    EncodeError,
     FunctionNotFoundError,
     Never,
     Promise,
@@ -358,3 +359,35 @@ def test_an_unknown_name_may_be_called_elsewhere(world):
         yield ctx.rpc("somebody-elses", 1)
 
     assert isinstance(world.run(parent), Suspended)
+
+
+def test_a_promise_that_somebody_else_settles_is_an_argument_of_a_remote_call(world):
+    def parent(ctx):
+        price = yield ctx.begin_rpc("price")
+        approval = yield ctx.promise()
+        pause = yield ctx.begin_run(add, 1)
+        yield ctx.begin_rpc("order", price, wait_for=[approval])
+        yield ctx.begin_run(takes_live, pause)
+
+    def takes_live(ctx, promise):
+        return (yield promise)
+
+    world.run(parent)
+
+    call = world.server.call("x.4")
+    assert call["args"] == [{"__type": "promise", "id": "x.1"}]
+    assert call["kwargs"] == {"wait_for": [{"__type": "promise", "id": "x.2"}]}
+    assert world.server.value("x.5") == world.server.value("x.3")
+
+
+def test_a_promise_of_a_local_call_cannot_be_passed_to_a_remote_one(world):
+    def parent(ctx):
+        local = yield ctx.begin_run(add, 1)
+        yield ctx.rpc("bar", 1, {"it": local})
+
+    with pytest.raises(
+        EncodeError,
+        match=r"^argument 2 of bar: nobody else can wait for Promise\('x.1'\), which this execution "
+        r"runs itself: begin it with ctx.begin_rpc, or pass on its value",
+    ):
+        world.result(parent)
