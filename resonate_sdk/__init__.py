@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from resonate_sdk.functions.registry import Registry as Registry
     from resonate_sdk.functions.scope import Info as Info
+    from resonate_sdk.hooks import Happening as Happening
     from resonate_sdk.local import LocalServer as LocalServer
     from resonate_sdk.retry import (
         Constant as Constant,
@@ -96,6 +97,7 @@ _HOMES = {
     "resonate_sdk.encoding.exceptions": ("exception",),
     "resonate_sdk.functions.function": ("Function",),
     "resonate_sdk.client.handle": ("Handle",),
+    "resonate_sdk.hooks": ("Happening",),
     "resonate_sdk.local": ("LocalServer",),
     "resonate_sdk.functions.ops": ("Call", "Invocation", "Op", "Promise", "Workflow", "Yieldable"),
     "resonate_sdk.functions.registry": ("Registry",),

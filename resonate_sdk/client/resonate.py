@@ -29,6 +29,7 @@ from resonate_sdk.execution.environment import Environment, OnNondeterminism
 from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.functions.function import Function, registered_as
 from resonate_sdk.functions.registry import Registered, Registry
+from resonate_sdk.hooks import Hook, Hooks, Occasion
 from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.options import (
     NO_OPTIONS,
@@ -164,6 +165,7 @@ class Resonate(Registration, Calls, Lifetime):
         self._dependencies: dict[str | type, Any] = dict((dependencies or {}).items())
         self._autostart = autostart
         self._given = NO_OPTIONS
+        self._hooks = Hooks()
         self._host = host or ThreadHost()
         environment = Environment(
             registry=self._registry,
@@ -173,6 +175,7 @@ class Resonate(Registration, Calls, Lifetime):
             retry_policy=retry_policy,
             now_ms=self._host.now_ms,
             on_nondeterminism=on_nondeterminism,
+            hooks=self._hooks,
         )
         if log_level is not None:
             logging.getLogger("resonate_sdk").setLevel(log_level)
@@ -375,6 +378,31 @@ class Resonate(Registration, Calls, Lifetime):
             >>> resonate.stop()
         """
         self._codec.exceptions.add(ExceptionAdapter(cls, encode, decode))
+
+    def on(self, occasion: Occasion, hook: Hook) -> None:
+        """Be told what executions do in this process, for metrics, traces and alarms.
+
+        Args:
+            occasion: `pass_start`, `pass_end`, `suspend`, `child_create`, `child_settle`, `retry`,
+                `fence_lost` or `poison`; see `Happening`.
+            hook: called with a `Happening`, on the thread that runs the execution: be short. What
+                it raises is logged and changes nothing.
+
+        Raises:
+            UsageError: there is no such occasion.
+
+        Example:
+            >>> resonate = Resonate.local()
+            >>> created = []
+            >>> resonate.on("child_create", lambda happening: created.append(happening.id))
+            >>> @resonate.register
+            ... def twice(ctx, n):
+            ...     return (yield ctx.run(lambda ctx: 2 * n))
+            >>> twice.run("four", 2), created
+            (4, ['four.1'])
+            >>> resonate.stop()
+        """
+        self._hooks.add(occasion, hook)
 
     @property
     def is_busy(self) -> bool:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.functions.registry import Registry
+from resonate_sdk.hooks import Hooks
 from resonate_sdk.retry import RetryPolicy
 
 OnNondeterminism = Literal["halt", "reject", "warn"]
@@ -20,6 +21,7 @@ class Environment(Struct, frozen=True, kw_only=True):
         retry_policy: for functions that were given none; None: by their kind.
         now_ms: the clock, epoch ms.
         on_nondeterminism: what follows when a function does not do what is recorded of it.
+        hooks: are told what passes do.
     """
 
     registry: Registry
@@ -29,3 +31,4 @@ class Environment(Struct, frozen=True, kw_only=True):
     retry_policy: RetryPolicy | None
     now_ms: Callable[[], int]
     on_nondeterminism: OnNondeterminism = "halt"
+    hooks: Hooks = field(default_factory=Hooks)

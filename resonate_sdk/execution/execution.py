@@ -42,6 +42,7 @@ from resonate_sdk.execution.operations import Operations
 from resonate_sdk.execution.outbox import Outbox
 from resonate_sdk.execution.outcomes import encoded
 from resonate_sdk.execution.patience import Patience
+from resonate_sdk.execution.story import Story
 from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.execution.warnings import warn_of_fewer_steps, warn_of_unused
 from resonate_sdk.functions.callee import Callee
@@ -94,6 +95,7 @@ class Execution:
         self._environment = environment
         self.outbox = Outbox()
         self._patience = Patience(self.outbox)
+        self._story = Story(environment, root, callee.name)
         self._ready = deque[tuple[Activation, Returned | Raised | Again | None]]()
         self._activations: list[Activation] = []
         self._calls: dict[int, Activation] = {}
@@ -111,6 +113,7 @@ class Execution:
             ask=self.outbox.ask,
             run_here=self._run_here,
             fail=self._fail,
+            story=self._story,
         )
         self._operations = Operations(
             self.family, self._waiting, self.outbox, answer=self._answer, cancel=self._cancel
@@ -119,6 +122,7 @@ class Execution:
         node = self.family.node(root.id)
         self._root = Activation(node, callee, args, kwargs, given, version, copy_context())
         node.activation = self._root
+        self._story.begins()
         self._begin(self._root)
 
     # What the driver calls
@@ -140,6 +144,8 @@ class Execution:
                 if self.outbox.in_flight or self._coroutines.running or not self._may_stand_still():
                     break
                 self._stand_still()
+        if self._outcome is not None:
+            self._story.ends(self._outcome)
         is_ready = self._outcome is None and bool(self._ready)
         return Progress(self.outbox.take(), self._outcome, is_ready)
 
@@ -153,6 +159,7 @@ class Execution:
         Generators are closed here, coroutines by who runs them.
         """
         self.give_up()
+        self._story.ends(self._outcome)
         for activation in self._activations:
             if activation.scope is not None:
                 activation.scope.is_closed = True
@@ -307,6 +314,7 @@ class Execution:
             delay_s,
             error,
         )
+        self._story.tries_again(activation, error, delay_s)
         self._close(activation)
         self.family.send(activation.node)
         number = self.outbox.number()
@@ -351,6 +359,7 @@ class Execution:
         else:
             done = encoded(codec, outcome, activation.callee.name)
             self.family.send(node)
+            self._story.settles(node, done.state)
             self.outbox.ask(SettleChild(node.id, done.state, done.value))
 
     # Promises: run here, canceled
@@ -394,6 +403,7 @@ class Execution:
                     self._cancel(child)
         if node.is_durable:
             self.family.send(node)
+            self._story.settles(node, "rejected_canceled")
             self.outbox.ask(SettleChild(node.id, "rejected_canceled", EMPTY))
         else:
             self.family.end(node, Raised(CanceledError(node.id)))

@@ -20,6 +20,7 @@ from resonate_sdk.execution.effects import CreateChild, Effect
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.nodes import Activation, Node
 from resonate_sdk.execution.outcomes import decoded
+from resonate_sdk.execution.story import Story
 from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.functions.ops import Blocked, Pending, Promise
 from resonate_sdk.functions.scope import Info
@@ -44,6 +45,7 @@ class Family:
         ask: Callable[[Effect], None],
         run_here: Callable[[Node], None],
         fail: Callable[[BaseException], None],
+        story: Story,
     ) -> None:
         """Know the root, and what was told with it.
 
@@ -56,12 +58,14 @@ class Family:
             ask: takes effects.
             run_here: runs the function of a promise in this pass.
             fail: ends the pass.
+            story: is told of promises that are made.
         """
         self._environment = environment
         self._waiting = waiting
         self._ask = ask
         self._run_here = run_here
         self._fail = fail
+        self._story = story
         self._cache = {record.id: record for record in preload}
         self._is_complete = is_complete
         self._unsent: dict[str, PromiseCreate] = {}
@@ -166,6 +170,7 @@ class Family:
                 request = self._request(op, self._lineages[owner.node.id])
             except (EncodeError, ValueError) as error:
                 return Raised(error)
+            self._story.creates(id, command, owner.node.id)
             if may_wait and self._may_wait(op, request):
                 self._unsent[id] = request
                 record = _expected(request, self._environment.now_ms())

@@ -91,7 +91,7 @@ class Holder:
         self._refusal: ResonateError | None = None
         self._fulfilling: asyncio.Future[Answer] | None = None
         self._transport = transport
-        self._origin = origin
+        self.origin = origin
         self._pid = pid
 
     @staticmethod
@@ -259,7 +259,7 @@ class Holder:
         Outside of a chain that would settle the promise also when somebody else has acquired it.
         """
         acquiring, fulfilling = (
-            self._transport.request(request, origin=self._origin, chain=self.id, timeout_s=None)
+            self._transport.request(request, origin=self.origin, chain=self.id, timeout_s=None)
             for request in (acquire, fulfill)
         )
         fulfilling.add_done_callback(_retrieve)
@@ -289,7 +289,7 @@ class Holder:
 
     async def _ask(self, request: Request) -> Answer:
         # However long the server is away: the lease does not run out while it cannot hear us.
-        return await ask(self._transport, request, origin=self._origin, timeout_s=None)
+        return await ask(self._transport, request, origin=self.origin, timeout_s=None)
 
 
 def _ignore() -> None:

@@ -18,6 +18,7 @@ from resonate_sdk.execution.effects import Done, Failed, Suspended
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
 from resonate_sdk.functions.call_envelope import decode_call
+from resonate_sdk.hooks import Happening, Occasion
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
@@ -286,6 +287,7 @@ class Worker:
         logger.info(
             "lease was lost task_id=%s version=%d reason=%s", holder.id, holder.version, error
         )
+        self._tell_hooks("fence_lost", holder, error)
         self._on_suspended(holder.id)
 
     async def _run_passes(
@@ -365,8 +367,23 @@ class Worker:
             holder.id,
             error,
         )
+        self._tell_hooks("poison", holder, error)
         self._on_suspended(holder.id)
         return True
+
+    def _tell_hooks(self, occasion: Occasion, holder: Holder, error: Exception) -> None:
+        """Tell the program; on a thread, since that runs code of the user's."""
+        hooks = self._environment.hooks
+        if not hooks:
+            return
+        happening = Happening(
+            occasion=occasion,
+            id=holder.id,
+            origin_id=holder.origin,
+            at_ms=self._environment.now_ms(),
+            error=error,
+        )
+        self._threads.call(hooks.tell, happening)  # whose end nobody waits for
 
     async def _delay_release(self, holder: Holder, error: Exception, driver: PassDriver) -> None:
         """Keep the lease a while: a task that is given back is dispatched again at once.
