@@ -59,7 +59,7 @@ def read_json_or_text(text: str) -> Any:
         return text
 
 
-def read_tag(text: str) -> tuple[str, str]:
+def read_any_tag(text: str) -> tuple[str, str]:
     """Read a tag written as `key=value`."""
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -67,8 +67,17 @@ def read_tag(text: str) -> tuple[str, str]:
     try:
         text.encode()  # the shell may pass bytes that are no text
         requests.check_tags({key: value})
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return key, value
+
+
+def read_tag(text: str) -> tuple[str, str]:
+    """Read a tag written as `key=value` that a user may set."""
+    key, value = read_any_tag(text)
+    try:
         make_options(tags={key: value})
-    except (UsageError, ValueError) as error:
+    except UsageError as error:
         raise typer.BadParameter(str(error)) from error
     return key, value
 
@@ -76,3 +85,23 @@ def read_tag(text: str) -> tuple[str, str]:
 PromiseId = Annotated[
     str, typer.Argument(metavar="ID", help="Id of the promise.", parser=read_id, show_default=False)
 ]
+LimitOption = Annotated[
+    int,
+    typer.Option(
+        "--limit",
+        metavar="COUNT",
+        help="No more than so many.",
+        min=1,
+        max=limits.SEARCH_PAGE_MAX,
+    ),
+]
+CursorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cursor",
+        metavar="CURSOR",
+        help="Go on where a search has ended.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]

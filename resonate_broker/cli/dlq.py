@@ -7,6 +7,7 @@ import msgspec
 import typer
 from rich.text import Text
 
+from resonate_broker.cli.arguments import DryRun
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.exits import CommandError, ExitCode
@@ -38,7 +39,6 @@ LetterIds = Annotated[
     typer.Argument(metavar="[ID]...", help="Letters, as `list` names them.", show_default=False),
 ]
 All = Annotated[bool, typer.Option("--all", help="All letters that are there now.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 class Found(msgspec.Struct, frozen=True):

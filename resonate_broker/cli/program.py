@@ -17,6 +17,7 @@ from resonate_broker.cli import (
     promises,
     schedules,
     serve,
+    tasks,
     tree,
 )
 from resonate_broker.cli.exits import CommandError, ExitCode, failure_of
@@ -104,6 +105,8 @@ app.add_typer(history.app, name="history")
 app.add_typer(promises.app, name="promise", hidden=True)
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(schedules.app, name="schedule", hidden=True)
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(tasks.app, name="task", hidden=True)
 
 
 def main() -> None:

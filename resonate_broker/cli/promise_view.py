@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.output import has_symbols, plain
+from resonate_broker.cli.tables import table_lines
 from resonate_sdk.protocol import addresses, tags as tag
 from resonate_sdk.protocol.records import PromiseRecord, PromiseState, Value
 from resonate_sdk.protocol.requests import PromiseCreate
@@ -33,6 +34,7 @@ WORDS: Mapping[PromiseState, str] = {
 SYMBOLS = {"yellow": "🟡", "green": "🟢", "red": "🔴"}
 CREATED = "created"
 EXISTED = "exists already"
+HEADS = ("ID", "STATE", "AGE", "TARGET", "FUNCTION")
 LABEL_CHARS = 10
 SUMMARY_CHARS_MAX = 100
 
@@ -118,8 +120,8 @@ def promise_lines(record: PromiseRecord, now_ms: int, remark: str = "") -> Itera
     call = call_of(record)
     param = decoded(record.param)
     if call is not None:
-        yield field("call", _call_text(call))
-        yield field("target", _target_text(record.tags[tag.TARGET]))
+        yield field("call", call_text(call))
+        yield field("target", target_text(record.tags[tag.TARGET]))
     elif param is not None:
         yield field("param", _value_text(param))
     if record.state not in ("pending", "resolved") and (reason := failure_text(record)):
@@ -135,6 +137,20 @@ def promise_lines(record: PromiseRecord, now_ms: int, remark: str = "") -> Itera
     else:
         took = format_duration(record.settled_at_ms - record.created_at_ms)
         yield field("settled", f"{_clock_text(record.settled_at_ms)}  (after {took})")
+
+
+def page_lines(page: Sequence[PromiseRecord], cursor: str | None, now_ms: int) -> Iterator[Text]:
+    """Promises, a line for each, and how to go on."""
+    yield from table_lines(HEADS, [_row(record, now_ms) for record in page])
+    yield from end_of_page(len(page), cursor)
+
+
+def end_of_page(count: int, cursor: str | None) -> Iterator[Text]:
+    """What follows the lines of a search: that there are none, and how to go on."""
+    if not count:
+        yield Text("none found")
+    if cursor is not None:
+        yield Text(plain(f"go on with --cursor {cursor}"), style="dim")
 
 
 def created_remark(request: PromiseCreate, record: PromiseRecord) -> str:
@@ -154,14 +170,28 @@ def field(label: str, text: str) -> Text:
     return Text.assemble("  ", (label.ljust(LABEL_CHARS), "dim"), plain(text))
 
 
-def _call_text(call: Call) -> str:
+def _row(record: PromiseRecord, now_ms: int) -> tuple[Text | str, ...]:
+    call = call_of(record)
+    target = record.tags.get(tag.TARGET)
+    return (
+        record.id,
+        state_of(record.state, symbols=False),
+        format_duration(now_ms - record.created_at_ms),
+        "" if target is None else target_text(target).removeprefix("group "),
+        "" if call is None else call.func,
+    )
+
+
+def call_text(call: Call) -> str:
+    """A call as it is written in Python."""
     arguments = [_value_text(argument) for argument in call.args]
     arguments += [f"{name}={_value_text(argument)}" for name, argument in call.kwargs.items()]
     version = "" if call.version == 1 else f"  version {call.version}"
     return f"{call.func}({', '.join(arguments)}){version}"
 
 
-def _target_text(address: str) -> str:
+def target_text(address: str) -> str:
+    """Who runs a call."""
     try:
         target = addresses.parse(address)
     except addresses.AddressError:

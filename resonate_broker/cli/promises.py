@@ -5,28 +5,40 @@ from typing import Annotated, Any
 import typer
 
 from resonate_broker.cli.arguments import (
+    CursorOption,
+    LimitOption,
     PromiseId,
+    read_any_tag,
     read_duration_ms,
     read_json,
     read_tag,
 )
-from resonate_broker.cli.client import talk
+from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.output import Output
 from resonate_broker.cli.promise_view import (
     CREATED,
     WORDS,
     created_remark,
+    page_lines,
     promise_document,
     promise_lines,
 )
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.config import Config
+from resonate_sdk.ask import refusal
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.protocol import tags as tag
-from resonate_sdk.protocol.records import PromiseRecord, SettleState
-from resonate_sdk.protocol.requests import PromiseCreate, PromiseGet, PromiseSettle, Request
+from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol.records import PromiseRecord, PromiseState, SettleState
+from resonate_sdk.protocol.requests import (
+    PromiseCreate,
+    PromiseGet,
+    PromiseSearch,
+    PromiseSettle,
+    Request,
+)
+from resonate_sdk.protocol.responses import PromisePage
 
 ParamOption = Annotated[
     Any,
@@ -66,6 +78,21 @@ TagsOption = Annotated[
         metavar="KEY=VALUE",
         help="A tag to find it by; may be repeated.",
         parser=read_tag,
+        show_default=False,
+    ),
+]
+
+StateOption = Annotated[
+    PromiseState | None,
+    typer.Option("--state", help="Only promises in this state.", show_default=False),
+]
+SearchTagsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--tags",
+        metavar="KEY=VALUE",
+        help="A tag that they have, those of the system too; may be repeated.",
+        parser=read_any_tag,
         show_default=False,
     ),
 ]
@@ -116,6 +143,34 @@ def create(
     remark = created_remark(request, record)
     document = {**promise_document(record), "created": remark == CREATED}
     Output(as_json=as_json).show(document, promise_lines(record, now_ms(), remark))
+
+
+@app.command(epilog="Example: resonate promises search --state pending --tags team=sales")
+def search(
+    state: StateOption = None,
+    tags: SearchTagsOption = None,
+    limit: LimitOption = limits.SEARCH_PAGE_DEFAULT,
+    cursor: CursorOption = None,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List promises, by their ids."""
+    request = PromiseSearch(state=state, tags=dict(tags or ()), limit=limit, cursor=cursor)
+
+    async def page_of(client: Client) -> PromisePage:
+        answer = await client.ask(request)
+        if not isinstance(answer.data, PromisePage):
+            raise refusal(answer)
+        return answer.data
+
+    page = talk(client_settings(config, url, namespace), page_of)
+    document = {
+        "promises": [promise_document(record) for record in page.promises],
+        "cursor": page.cursor,
+    }
+    Output(as_json=as_json).show(document, page_lines(page.promises, page.cursor, now_ms()))
 
 
 @app.command(epilog="Example: resonate promises resolve approval-17 --value true")

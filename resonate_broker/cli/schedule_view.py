@@ -8,7 +8,8 @@ from rich.text import Text
 
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.output import plain
-from resonate_broker.cli.promise_view import decoded, field, instant_text
+from resonate_broker.cli.promise_view import decoded, end_of_page, field, instant_text
+from resonate_broker.cli.tables import table_lines
 from resonate_sdk.protocol.records import ScheduleRecord
 from resonate_sdk.protocol.requests import ScheduleCreate
 from resonate_sdk.protocol.responses import SchedulePage
@@ -40,13 +41,11 @@ def schedule_lines(record: ScheduleRecord, now_ms: int, remark: str = "") -> Ite
 
 def page_lines(page: SchedulePage, now_ms: int) -> Iterator[Text]:
     """Schedules, a line for each, and how to go on."""
-    for record in page.schedules:
-        due = instant_text(record.next_run_at_ms, now_ms)
-        yield Text(plain(f"{record.id}  {record.cron}  {record.timezone}  next {due}"))
-    if not page.schedules:
-        yield Text("none found")
-    if page.cursor is not None:
-        yield Text(plain(f"go on with --cursor {page.cursor}"), style="dim")
+    rows = [
+        (r.id, r.cron, r.timezone, instant_text(r.next_run_at_ms, now_ms)) for r in page.schedules
+    ]
+    yield from table_lines(("ID", "CRON", "ZONE", "NEXT"), rows)
+    yield from end_of_page(len(page.schedules), page.cursor)
 
 
 def is_same(request: ScheduleCreate, record: ScheduleRecord) -> bool:

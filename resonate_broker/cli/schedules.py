@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from resonate_broker.cli.arguments import (
+    CursorOption,
+    LimitOption,
     read_duration_ms,
     read_id,
     read_json,
@@ -122,15 +124,6 @@ TagsOption = Annotated[
         show_default=False,
     ),
 ]
-LimitOption = Annotated[
-    int,
-    typer.Option("--limit", help="No more than so many.", min=1, max=limits.SEARCH_PAGE_MAX),
-]
-CursorOption = Annotated[
-    str | None,
-    typer.Option("--cursor", help="Go on where a search has ended.", show_default=False),
-]
-
 app = typer.Typer()
 
 

@@ -120,3 +120,25 @@ def test_what_the_server_refuses_is_refused(resonate, id):
 
     assert result.code == 2
     assert result.err == "Error: 65 tags, the limit is 64\n"
+
+
+def test_promises_are_found_by_state_and_tags(resonate, id):
+    for number in (1, 2, 3):
+        resonate("promises", "create", f"{id}-{number}", "-t", "1h", "--tags", f"of={id}")
+    resonate("promises", "resolve", f"{id}-2")
+
+    pending = resonate("promises", "search", "--tags", f"of={id}", "--state", "pending")
+    first = resonate("promises", "search", "--tags", f"of={id}", "--limit", "2", "--json")
+    rest = resonate(
+        "promises", "search", "--tags", f"of={id}", "--cursor", first.document["cursor"]
+    )
+    none = resonate("promises", "search", "--tags", f"of={id}x")
+
+    assert [line.split()[:2] for line in pending.out.splitlines()] == [
+        ["ID", "STATE"],
+        [f"{id}-1", "pending"],
+        [f"{id}-3", "pending"],
+    ]
+    assert [found["id"] for found in first.document["promises"]] == [f"{id}-1", f"{id}-2"]
+    assert [line.split()[0] for line in rest.out.splitlines()] == ["ID", f"{id}-3"]
+    assert none.out == "none found\n"

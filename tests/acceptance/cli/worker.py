@@ -1,6 +1,7 @@
 """A worker for the tests of the command line; its argument is the group."""
 
 import sys
+from pathlib import Path
 
 from resonate_sdk import Never, Resonate
 
@@ -15,6 +16,11 @@ def greet(ctx, name, greeting="Hello"):
 @resonate.register(retry_policy=Never())
 def fail(ctx, reason):
     raise ValueError(reason)
+
+
+@resonate.register(retry_policy=Never())
+def read(ctx, pipe):
+    return Path(pipe).read_text()
 
 
 @resonate.register

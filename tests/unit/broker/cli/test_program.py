@@ -18,7 +18,13 @@ COMMANDS = [
     ("schedules", "get"),
     ("schedules", "delete"),
     ("schedules", "search"),
+    ("tasks", "get"),
+    ("tasks", "search"),
+    ("tasks", "halt"),
+    ("tasks", "continue"),
+    ("tasks", "release"),
     ("promises", "get"),
+    ("promises", "search"),
     ("promises", "create"),
     ("promises", "resolve"),
     ("promises", "reject"),
@@ -40,9 +46,7 @@ def run(*arguments):
     return CliRunner().invoke(app, list(arguments), prog_name="resonate")
 
 
-@pytest.mark.parametrize(
-    "command", [(), ("promises",), ("schedules",)], ids=["resonate", "promises", "schedules"]
-)
+@pytest.mark.parametrize("command", [(), ("promises",), ("schedules",), ("tasks",)], ids=" ".join)
 def test_without_a_command_the_help_is_shown(command):
     result = run(*command)
 

@@ -1,0 +1,118 @@
+"""`resonate tasks`, against a server and a worker."""
+
+import os
+
+import pytest
+
+from tests.processes import wait_until
+
+
+@pytest.fixture
+def waiting(resonate, id):
+    """The id of a call that nobody takes."""
+    resonate("invoke", id, "-f", "greet", "--arg", "Ada", "--target", "nobody")
+    return id
+
+
+@pytest.fixture
+def held(resonate, group, id, tmp_path):
+    """The id of a call that a worker carries out until the end of the test."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    resonate("invoke", id, "-f", "read", "--arg", str(pipe), "--target", group)
+    assert wait_until(lambda: state_of(resonate, id) == "acquired", seconds=30)
+    yield id
+    resonate("promises", "cancel", id)
+    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+
+
+def state_of(resonate, id):
+    return resonate("tasks", "get", id, "--json").document["state"]
+
+
+def test_a_task_is_shown_with_what_it_runs(resonate, waiting):
+    shown = resonate("tasks", "get", waiting)
+    document = resonate("task", "get", waiting, "--json").document
+
+    assert shown.code == 0
+    assert shown.out.startswith(
+        f'{waiting}  task pending\n  call      greet("Ada")\n  target    group nobody\n'
+        "  version   0  (acquired never)\n"
+    )
+    assert (document["state"], document["function"], document["pid"]) == ("pending", "greet", None)
+    assert document["target"] == "amqp://any@nobody"
+
+
+def test_a_halted_task_is_found_and_continued(resonate, waiting):
+    halted = resonate("tasks", "halt", waiting)
+    again = resonate("tasks", "halt", waiting)
+    found = resonate("tasks", "search", "--state", "halted")
+    continued = resonate("tasks", "continue", waiting, "--json")
+
+    assert (halted.code, again.code, found.code, continued.code) == (0, 0, 0, 0)
+    assert halted.out.startswith(f"{waiting}  task halted\n")
+    (head, *rows) = found.out.splitlines()
+    assert head.split() == ["ID", "STATE", "VERSION", "TARGET", "FUNCTION", "AGE"]
+    (row,) = [row.split() for row in rows if row.startswith(f"{waiting} ")]
+    assert row[:5] == [waiting, "halted", "0", "nobody", "greet"]
+    assert continued.document["state"] == "pending"
+
+
+def test_a_search_goes_on_where_it_ended(resonate, waiting):
+    first = resonate("tasks", "search", "--limit", "1", "--json").document
+    ids = [task["id"] for task in first["tasks"]]
+    while first["cursor"] is not None:
+        arguments = ("tasks", "search", "--cursor", first["cursor"], "--json")
+        first = resonate(*arguments).document
+        ids += [task["id"] for task in first["tasks"]]
+
+    assert waiting in ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_task_is_taken_from_its_holder(resonate, held):
+    before = resonate("tasks", "get", held, "--json").document
+
+    released = resonate("tasks", "release", held, "--version", str(before["version"]))
+
+    assert released.code == 0
+    assert before["pid"] is not None
+    assert before["lease_ms"] == 15_000
+
+    def is_acquired_anew():
+        after = resonate("tasks", "get", held, "--json").document
+        return after["state"] == "acquired" and after["version"] == before["version"] + 1
+
+    assert wait_until(is_acquired_anew, seconds=30)
+
+
+@pytest.mark.parametrize("verb", ["halt", "continue", "release"])
+def test_a_dry_run_foretells_what_happens_and_changes_nothing(resonate, waiting, verb):
+    before = resonate("tasks", "get", waiting, "--json").document
+
+    foretold = resonate("tasks", verb, waiting, "--dry-run", "--json")
+    after = resonate("tasks", "get", waiting, "--json").document
+    done = resonate("tasks", verb, waiting)
+
+    assert foretold.code == done.code == (0 if verb == "halt" else 5)
+    assert foretold.document == {**before, "is_possible": verb == "halt"}
+    assert after == before
+
+
+def test_what_is_settled_has_nothing_to_halt(resonate, waiting):
+    resonate("promises", "resolve", waiting, "--value", "1")
+
+    foretold = resonate("tasks", "halt", waiting, "--dry-run")
+    refused = resonate("tasks", "halt", waiting)
+
+    assert foretold.code == refused.code == 5
+    assert "(could not be halted)" in foretold.out
+    assert refused.err == f"Error: task '{waiting}' is fulfilled\n"
+
+
+@pytest.mark.parametrize("verb", ["get", "halt", "continue", "release"])
+def test_a_task_that_is_not_there_is_not_found(resonate, id, verb):
+    missing = resonate("tasks", verb, id, "--json")
+
+    assert missing.code == 4
+    assert missing.error == {"error": f"no task '{id}'", "exit_code": 4}
