@@ -12,7 +12,13 @@ from resonate_broker.kernel.submissions import Outgoing
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import addresses, limits, responses, tags
 from resonate_sdk.protocol.messages import MessageHead, Notify, NotifyData
-from resonate_sdk.protocol.records import PromiseRecord, SettledState, TaskRecord, Value
+from resonate_sdk.protocol.records import (
+    PromiseRecord,
+    SettledState,
+    TaskDetails,
+    TaskRecord,
+    Value,
+)
 from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.protocol.responses import Answer, TaskGranted
 from resonate_store.state import Listener, Promise, Task, Timer
@@ -375,8 +381,8 @@ def record(promise: Promise) -> PromiseRecord:
     )
 
 
-def task_record(promise: Promise) -> TaskRecord:
-    """The task of a promise as it is shown."""
+def task_record(promise: Promise, *, details: bool = False) -> TaskRecord:
+    """The task of a promise as it is shown; its details are for operators alone."""
     task = promise.task
     assert task is not None, f"{promise.id!r} has no task"
     return TaskRecord(
@@ -386,6 +392,21 @@ def task_record(promise: Promise) -> TaskRecord:
         resumes=len(task.resumes),
         lease_ms=task.lease_ms,
         pid=task.pid,
+        details=_task_details(task) if details else None,
+    )
+
+
+def _task_details(task: Task) -> TaskDetails:
+    is_pending = task.state == "pending"
+    return TaskDetails(
+        group=task.group,
+        last_pid=task.last_pid,
+        expires_at_ms=task.expires_at_ms,
+        retry_at_ms=task.retry_at_ms,
+        queued_at_ms=task.queued_at_ms,
+        hint_at_ms=task.hint_at_ms,
+        hints=task.attempts if is_pending else 0,
+        lease_losses=task.lease_losses,
     )
 
 

@@ -9,6 +9,7 @@ from resonate_sdk.protocol.requests import (
     TaskAcquire,
     TaskCreate,
     TaskFence,
+    TaskGet,
     TaskSearch,
     TaskSuspend,
 )
@@ -29,6 +30,8 @@ def request(asked: Request) -> Request | None:
     match asked:
         case PromiseSearch() | TaskSearch() | ScheduleSearch():
             return None
+        case TaskGet():
+            return replace(asked, details=False) if asked.details else asked
         case TaskCreate() | TaskAcquire() | TaskFence() | TaskSuspend():
             return asked if asked.preload else replace(asked, preload=True)
         case _:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from rich.text import Text
 
@@ -18,7 +19,7 @@ from resonate_broker.cli.promise_view import (
 )
 from resonate_broker.cli.tables import table_lines
 from resonate_sdk.protocol import tags as tag
-from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, TaskState
+from resonate_sdk.protocol.records import PromiseRecord, TaskDetails, TaskRecord, TaskState
 
 COLOURS: Mapping[TaskState, str] = {
     "pending": "yellow",
@@ -63,6 +64,7 @@ def task_document(work: Work) -> dict[str, Any]:
         "resumes": task.resumes,
         "lease_ms": task.lease_ms,
         "pid": task.pid,
+        "details": None if task.details is None else msgspec.structs.asdict(task.details),
         "target": work.target,
         "function": work.function,
         "created_at_ms": None if promise is None else promise.created_at_ms,
@@ -87,9 +89,10 @@ def task_lines(work: Work, now_ms: int, remark: str = "") -> Iterator[Text]:
     if work.target is not None:
         yield field("target", target_text(work.target))
     if task.pid is not None:
-        lease = "" if task.lease_ms is None else f"  lease of {format_duration(task.lease_ms)}"
-        yield field("held by", f"{task.pid}{lease}")
-    yield field("version", f"{task.version}  (acquired {_times(task.version)})")
+        yield field("held by", task.pid)
+    yield field("version", f"{task.version}  (acquired {times(task.version)})")
+    if task.details is not None:
+        yield from _detail_lines(task.details, now_ms)
     if promise is not None:
         yield field("created", instant_text(promise.created_at_ms, now_ms))
         if promise.state == "pending":
@@ -115,7 +118,23 @@ def _row(work: Work, now_ms: int) -> tuple[Text | str, ...]:
     )
 
 
-def _times(count: int) -> str:
+def _detail_lines(details: TaskDetails, now_ms: int) -> Iterator[Text]:
+    if details.expires_at_ms is not None:
+        yield field("lease", f"until {instant_text(details.expires_at_ms, now_ms)}")
+    if details.queued_at_ms is not None:
+        yield field("queued", instant_text(details.queued_at_ms, now_ms))
+    if details.hint_at_ms is not None:
+        sent = instant_text(details.hint_at_ms, now_ms)
+        yield field("sent", f"{times(details.hints)}, last {sent}")
+    if details.retry_at_ms is not None and details.retry_at_ms > now_ms:
+        again = "again " if details.hint_at_ms is not None else ""
+        yield field("to send", again + instant_text(details.retry_at_ms, now_ms))
+    if details.lease_losses:
+        yield field("lost", f"by its holders {times(details.lease_losses)} in a row")
+
+
+def times(count: int) -> str:
+    """How often, in words."""
     match count:
         case 0:
             return "never"

@@ -89,7 +89,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """List tasks, by their ids."""
-    request = TaskSearch(state=state, limit=limit, cursor=cursor)
+    request = TaskSearch(state=state, details=True, limit=limit, cursor=cursor)
 
     async def found(client: Client) -> tuple[list[Work], str | None]:
         answer = await client.ask(request)
@@ -167,7 +167,7 @@ def release(
 
 
 async def _task(client: Client, id: str) -> TaskRecord:
-    answer = await client.ask(TaskGet(id=id))
+    answer = await client.ask(TaskGet(id=id, details=True))
     if not isinstance(answer.data, TaskData):
         raise refusal(answer)
     return answer.data.task

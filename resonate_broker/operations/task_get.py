@@ -15,4 +15,5 @@ def task_get(request: TaskGet) -> Operation:
     promise = rules.observe(state, request.id)
     if promise is None or promise.task is None:
         return (yield Commit(rules.refused(responses.NOT_FOUND, f"no task {request.id!r}")))
-    return (yield Commit(Answer(responses.OK, TaskData(task=rules.task_record(promise)))))
+    record = rules.task_record(promise, details=request.details)
+    return (yield Commit(Answer(responses.OK, TaskData(task=record))))

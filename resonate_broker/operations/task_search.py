@@ -17,6 +17,6 @@ def task_search(request: TaskSearch) -> Operation:
     page: Page | Answer = yield from find(SearchTasks(stored_as, request.cursor, request.limit))
     if isinstance(page, Answer):
         return page
-    tasks = tuple(rules.task_record(promise) for promise in page.promises)
+    tasks = tuple(rules.task_record(promise, details=request.details) for promise in page.promises)
     found = tuple(task for task in tasks if request.state in (None, task.state))
     return Answer(responses.OK, TaskPage(tasks=found, cursor=page.scanned_to))

@@ -54,6 +54,30 @@ class PromiseRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     settled_at_ms: int | None = field(name="settledAt", default=None)
 
 
+class TaskDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the server knows of a task beyond the protocol, for operators.
+
+    Attributes:
+        group: the worker group of its target.
+        last_pid: the process that held it last.
+        expires_at_ms: the end of the lease; only while acquired.
+        retry_at_ms: it is not dispatched, or not again, before this instant; only while pending.
+        queued_at_ms: since when it waits for room among its group's hints; only while pending.
+        hint_at_ms: when it was last dispatched in this wait; only while pending.
+        hints: how often it was dispatched in this wait.
+        lease_losses: leases lost in a row, without a sign of progress in between.
+    """
+
+    group: str
+    last_pid: str | None = field(name="lastPid", default=None)
+    expires_at_ms: int | None = field(name="expiresAt", default=None)
+    retry_at_ms: int | None = field(name="retryAt", default=None)
+    queued_at_ms: int | None = field(name="queuedAt", default=None)
+    hint_at_ms: int | None = field(name="hintAt", default=None)
+    hints: int = 0
+    lease_losses: int = field(name="leaseLosses", default=0)
+
+
 class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task as the server shows it.
 
@@ -62,6 +86,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
         resumes: how many awaited promises settled since the last acquire or suspend.
         lease_ms: length of the lease; only while acquired.
         pid: the process that holds the lease; only while acquired.
+        details: only if they were asked for.
     """
 
     id: str
@@ -70,6 +95,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resumes: int
     lease_ms: int | None = field(name="ttl", default=None)
     pid: str | None = None
+    details: TaskDetails | None = None
 
 
 class ScheduleRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):

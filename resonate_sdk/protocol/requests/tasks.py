@@ -52,10 +52,15 @@ class NoAction(Struct, frozen=True, kw_only=True, tag_field="kind", tag="-"):
 
 
 class TaskGet(Request, frozen=True, kw_only=True):
-    """Read one task."""
+    """Read one task.
+
+    Attributes:
+        details: whether the answer carries what the server knows beyond the protocol.
+    """
 
     kind: ClassVar[str] = "task.get"
     id: Id
+    details: bool = False
 
     def __post_init__(self) -> None:
         check_id("id", self.id)
@@ -258,10 +263,15 @@ class TaskContinue(Request, frozen=True, kw_only=True):
 
 
 class TaskSearch(Request, frozen=True, kw_only=True):
-    """List tasks, by ascending id."""
+    """List tasks, by ascending id.
+
+    Attributes:
+        details: as in `TaskGet`.
+    """
 
     kind: ClassVar[str] = "task.search"
     state: TaskState | None = None
+    details: bool = False
     limit: PageSize = limits.SEARCH_PAGE_DEFAULT
     cursor: str | None = None
 

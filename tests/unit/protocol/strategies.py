@@ -3,7 +3,14 @@
 from hypothesis import strategies as st
 
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead, Notify, NotifyData, Resume
-from resonate_sdk.protocol.records import PromiseRecord, ScheduleRecord, TaskRecord, TaskRef, Value
+from resonate_sdk.protocol.records import (
+    PromiseRecord,
+    ScheduleRecord,
+    TaskDetails,
+    TaskRecord,
+    TaskRef,
+    Value,
+)
 from resonate_sdk.protocol.requests import (
     ActionHead,
     CallbackAction,
@@ -125,7 +132,7 @@ requests = st.one_of(
         limit=st.integers(1, 1_000),
         cursor=st.none() | ids,
     ),
-    st.builds(TaskGet, id=ids),
+    st.builds(TaskGet, id=ids, details=st.booleans()),
     st.builds(TaskCreate, pid=names, lease_ms=leases, action=create_actions, preload=st.booleans()),
     st.builds(
         TaskAcquire, id=ids, version=versions, pid=names, lease_ms=leases, preload=st.booleans()
@@ -152,6 +159,7 @@ requests = st.one_of(
     st.builds(
         TaskSearch,
         state=st.none() | task_states,
+        details=st.booleans(),
         limit=st.integers(1, 1_000),
         cursor=st.none() | ids,
     ),
@@ -193,6 +201,18 @@ promise_records = st.builds(
     created_at_ms=integers,
     settled_at_ms=st.none() | integers,
 )
+instants = st.none() | integers
+task_details = st.builds(
+    TaskDetails,
+    group=names,
+    last_pid=st.none() | names,
+    expires_at_ms=instants,
+    retry_at_ms=instants,
+    queued_at_ms=instants,
+    hint_at_ms=instants,
+    hints=st.integers(0, 9),
+    lease_losses=st.integers(0, 9),
+)
 task_records = st.builds(
     TaskRecord,
     id=ids,
@@ -201,6 +221,7 @@ task_records = st.builds(
     resumes=st.integers(0, 9),
     lease_ms=st.none() | leases,
     pid=st.none() | names,
+    details=st.none() | task_details,
 )
 preloads = st.lists(promise_records, max_size=2).map(tuple)
 promise_data = st.builds(PromiseData, promise=promise_records)

@@ -169,6 +169,12 @@ def test_a_task_is_shown_with_the_names_of_the_protocol(record: Any):
     shown = shape("task.get", Answer(200, responses.TaskData(task=record)))["task"]
 
     optional = {
-        name for name, value in (("ttl", record.lease_ms), ("pid", record.pid)) if value is not None
+        name
+        for name, value in (
+            ("ttl", record.lease_ms),
+            ("pid", record.pid),
+            ("details", record.details),
+        )
+        if value is not None
     }
     assert set(shown) == {"id", "state", "version", "resumes"} | optional

@@ -10,6 +10,7 @@ from resonate_sdk.protocol.requests import (
     Request,
     ScheduleSearch,
     TaskAcquire,
+    TaskGet,
     TaskSearch,
 )
 from resonate_sdk.protocol.responses import OK, Answer, Beaten, Nothing, TaskGranted
@@ -29,6 +30,10 @@ def test_nobody_goes_without_a_preload():
 
     assert strict.request(acquire) == replace(acquire, preload=True)
     assert strict.request(PromiseGet(id="t")) == PromiseGet(id="t")
+
+
+def test_nobody_gets_details_of_a_task():
+    assert strict.request(TaskGet(id="t", details=True)) == TaskGet(id="t")
 
 
 def test_answers_have_only_what_the_protocol_names():

@@ -1,9 +1,10 @@
 import pytest
+from msgspec.structs import replace
 
 from resonate_broker.operations.task_get import task_get
 from resonate_sdk.protocol.records import TaskState
 from resonate_sdk.protocol.requests import TaskGet
-from tests.unit.broker.builders import DEADLINE, decide, make_promise, make_targeted, make_task
+from tests.unit.broker.builders import DEADLINE, NOW, decide, make_promise, make_targeted, make_task
 
 GET = TaskGet(id="t")
 
@@ -64,3 +65,27 @@ def test_a_millisecond_before_the_deadline_the_task_is_as_it_was():
     decision = decide(task_get, GET, make_targeted("t", "suspended"), now_ms=DEADLINE - 1)
 
     assert (decision.data.task.state, decision.is_write) == ("suspended", False)
+
+
+def test_details_are_shown_to_who_asks_for_them():
+    stored = make_targeted("t", "acquired", version=3, pid="w7", lease_ms=9_000)
+
+    plain = decide(task_get, GET, stored)
+    detailed = decide(task_get, TaskGet(id="t", details=True), stored)
+
+    assert plain.data.task.details is None
+    details = detailed.data.task.details
+    assert detailed.data.task == replace(plain.data.task, details=details)
+    assert stored.task is not None
+    assert (details.group, details.expires_at_ms) == (stored.task.group, stored.task.expires_at_ms)
+    assert (details.retry_at_ms, details.hint_at_ms, details.hints) == (None, None, 0)
+
+
+def test_the_details_of_a_waiting_task_tell_of_its_dispatch():
+    stored = make_targeted("t", "pending", hint_at_ms=NOW - 5, attempts=2, lease_losses=3)
+
+    details = decide(task_get, TaskGet(id="t", details=True), stored).data.task.details
+
+    assert stored.task is not None
+    assert (details.hint_at_ms, details.hints, details.lease_losses) == (NOW - 5, 2, 3)
+    assert details.retry_at_ms == stored.task.retry_at_ms

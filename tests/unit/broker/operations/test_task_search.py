@@ -73,3 +73,11 @@ def test_a_search_that_cannot_be_made_is_answered_503():
     _, answer = run(TaskSearch(), Failed("no connection"))
 
     assert answer.status == 503
+
+
+def test_details_are_shown_to_who_asks_for_them():
+    _, plain = run(TaskSearch(), page(*ROWS))
+    _, detailed = run(TaskSearch(details=True), page(*ROWS))
+
+    assert {task.details for task in plain.data.tasks} == {None}
+    assert {task.details.group for task in detailed.data.tasks} == {"g"}
