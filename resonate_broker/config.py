@@ -96,6 +96,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         url: of RabbitMQ, `amqp://user:password@host:port/vhost`.
         database_url: of PostgreSQL, `postgresql://user:password@host:port/database`.
+        management_url: of RabbitMQ's management API, `http://host:15672`, with the user of `url`
+            unless it names another one. Commands see more with it; servers do without.
         namespace: prefix of all queues, and schema in the database.
         partitions: submission queues; requests of one execution tree go to the same.
         log_level: of the log on standard error.
@@ -107,6 +109,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     url: str = "amqp://guest:guest@localhost:5672/"
     database_url: str = "postgresql://localhost:5432/resonate"
+    management_url: str | None = None
     namespace: Annotated[str, Meta(pattern=rf"^{limits.NAMESPACE_PATTERN}\Z")] = "resonate"
     partitions: Annotated[int, Meta(ge=1, le=topology.PARTITIONS_MAX)] = 1
     log_level: str = "info"

@@ -20,15 +20,16 @@ from resonate_sdk.errors import OverloadedError, TransportError
 from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.addresses import Address
 from resonate_sdk.protocol.messages import Hint
-from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, TaskState
 from resonate_sdk.protocol.requests import (
     Hello,
     PromiseGet,
     PromiseRegisterListener,
     PromiseSearch,
     Request,
+    TaskSearch,
 )
-from resonate_sdk.protocol.responses import Answer, PromiseData, PromisePage
+from resonate_sdk.protocol.responses import Answer, PromiseData, PromisePage, TaskPage
 from resonate_sdk.protocol.topology import Names
 from resonate_sdk.transport import Slot, Transport
 
@@ -44,6 +45,10 @@ SILENCE_S_MAX = 60.0  # who waits for a promise stays through a restart of anyth
 PAGES_MAX = 500  # of a search; a page may be empty although others follow
 
 T = TypeVar("T")
+
+
+class NobodyAnswersError(CommandError):
+    """RabbitMQ can be reached, but no server takes requests there."""
 
 
 class Client:
@@ -108,6 +113,27 @@ class Client:
             if cursor is None:
                 return found, True
         return found, False
+
+    async def tasks(self, state: TaskState, count_max: int) -> tuple[list[TaskRecord], bool]:
+        """Find tasks in a state, with details; the bool tells whether these are all.
+
+        Raises:
+            StoreError: it was refused.
+            TransportError: no answer came in time.
+        """
+        found: list[TaskRecord] = []
+        cursor = None
+        for _ in range(PAGES_MAX):
+            limit = min(limits.SEARCH_PAGE_MAX, count_max - len(found))
+            request = TaskSearch(state=state, details=True, limit=limit, cursor=cursor)
+            answer = await self.ask(request)
+            if not isinstance(answer.data, TaskPage):
+                raise refusal(answer)
+            found += answer.data.tasks
+            cursor = answer.data.cursor
+            if cursor is None or len(found) >= count_max:
+                break
+        return found, cursor is None
 
     async def settled(self, id: str) -> PromiseRecord:
         """Wait until a promise is settled, also through a restart of the server or the broker.
@@ -204,9 +230,9 @@ async def _reach(config: Config, until_s: float) -> bool:
         raise rabbitmq_failure(config, str(error)) from None
 
 
-def _nobody(config: Config, *, has_exchange: bool) -> CommandError:
+def _nobody(config: Config, *, has_exchange: bool) -> NobodyAnswersError:
     found = "no server answers" if has_exchange else "no server has ever run"
-    return CommandError(
+    return NobodyAnswersError(
         f"RabbitMQ at {shown_url(config.url)} is there, but {found} in namespace "
         f"{config.namespace!r}: start one with `resonate serve` (no request was sent)",
         ExitCode.UNREACHABLE,

@@ -84,14 +84,19 @@ def dev(
     stop.listen()
     with _home(folder) as home, ExitStack() as running:
         postgres = private.PrivatePostgres(home / "postgres")
-        rabbitmq = private.PrivateRabbitMQ(home / "rabbitmq")
+        rabbitmq = private.PrivateRabbitMQ(home / "rabbitmq", has_management=True)
         for server in (postgres, rabbitmq):
             output.note(f"Starting {server.name} in {server.folder}")
             running.callback(_finish, server, keeps_data=folder is not None)
             server.start()
             if stop.is_wanted:
                 return
-        settings = msgspec.structs.replace(settings, url=rabbitmq.url, database_url=postgres.url)
+        settings = msgspec.structs.replace(
+            settings,
+            url=rabbitmq.url,
+            database_url=postgres.url,
+            management_url=rabbitmq.management_url,
+        )
         make_tables(settings)
 
         def on_ready() -> None:
@@ -135,12 +140,17 @@ def _finish(server: PrivateServer, *, keeps_data: bool) -> None:
 
 
 def _announce(output: Output, settings: Config, home: Path) -> None:
-    variables = {"RESONATE_URL": settings.url, "RESONATE_DATABASE_URL": settings.database_url}
+    variables = {
+        "RESONATE_URL": settings.url,
+        "RESONATE_DATABASE_URL": settings.database_url,
+        "RESONATE_MANAGEMENT_URL": settings.management_url or "",
+    }
     if settings.namespace != Config().namespace:
         variables["RESONATE_NAMESPACE"] = settings.namespace
     document = {
         "url": settings.url,
         "database_url": settings.database_url,
+        "management_url": settings.management_url,
         "namespace": settings.namespace,
         "folder": str(home),
     }

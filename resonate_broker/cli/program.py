@@ -19,6 +19,7 @@ from resonate_broker.cli import (
     serve,
     tasks,
     tree,
+    workers,
 )
 from resonate_broker.cli.exits import CommandError, ExitCode, failure_of
 from resonate_broker.cli.output import report
@@ -99,6 +100,7 @@ app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
 app.command("invoke", epilog=invoke.EXAMPLES, cls=invoke.InvokeCommand)(invoke.invoke)
 app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
+app.command("workers", epilog=workers.EXAMPLES)(workers.workers)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(promises.app, name="promises")
 app.add_typer(history.app, name="history")

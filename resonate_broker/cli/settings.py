@@ -12,6 +12,7 @@ from resonate_broker.config import Config, ConfigError, load_config
 HELP_PANEL = "Connection"
 AMQP_FORM = "amqp://user:password@host:5672/vhost"
 POSTGRES_FORM = "postgresql://user:password@host:5432/database"
+MANAGEMENT_FORM = "http://host:15672"
 MASK = "***"
 _ACCOUNT = re.compile(r"(?<=://)([^/?#:@]*):[^/?#]*@")
 _PASSWORD_PARAMETER = re.compile(r"([^&=]*pass[^&=]*=)[^&]*", re.IGNORECASE)
@@ -34,6 +35,19 @@ DatabaseUrl = Annotated[
         help=(
             f"PostgreSQL, as {POSTGRES_FORM}; "
             "else RESONATE_DATABASE_URL, else database resonate on localhost."
+        ),
+        rich_help_panel=HELP_PANEL,
+        show_default=False,
+    ),
+]
+ManagementUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--management-url",
+        metavar="URL",
+        help=(
+            f"RabbitMQ's management API, as {MANAGEMENT_FORM}, with the user of --url unless it "
+            "names another one; else RESONATE_MANAGEMENT_URL, else it is not asked."
         ),
         rich_help_panel=HELP_PANEL,
         show_default=False,
@@ -79,6 +93,18 @@ def client_settings(file: Path | None, url: str | None, namespace: str | None) -
     """
     config = load_config({"url": url, "namespace": namespace}, file=file)
     _check_rabbitmq(config)
+    return config
+
+
+def operator_settings(
+    file: Path | None, url: str | None, management_url: str | None, namespace: str | None
+) -> Config:
+    """The settings of a command that looks at the broker, too; errors as `client_settings`."""
+    flags = {"url": url, "management_url": management_url, "namespace": namespace}
+    config = load_config(flags, file=file)
+    _check_rabbitmq(config)
+    if config.management_url is not None:
+        check_url("management_url", config.management_url, ("http", "https"), MANAGEMENT_FORM)
     return config
 
 

@@ -97,6 +97,17 @@ class Names(Struct, frozen=True):
         """The queue of hints that prefer one process."""
         return f"{self.namespace}.worker.{group}.{pid}"
 
+    def group_of(self, queue: str) -> str | None:
+        """The group whose task queue this is."""
+        group = queue.removeprefix(self.task_queue(""))
+        return group if group != queue and "." not in group else None
+
+    def worker_of(self, queue: str) -> tuple[str, str] | None:
+        """The group and the process whose own queue this is."""
+        prefix, *rest = queue.rsplit(".", 2)
+        is_ours = prefix == f"{self.namespace}.worker" and len(rest) == 2
+        return (rest[0], rest[1]) if is_ours else None
+
     def reply_queue(self, pid: str) -> str:
         """The queue of answers and news for one process."""
         return f"{self.namespace}.reply.{pid}"

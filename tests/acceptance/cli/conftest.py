@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
 
+from resonate_broker.dev import PrivateRabbitMQ
 from tests.acceptance.cli.programs import (
     Finished,
     environment,
@@ -15,6 +16,7 @@ from tests.acceptance.cli.programs import (
     working,
 )
 from tests.databases import new_database
+from tests.services import private_folder
 
 Command = Callable[..., Finished]
 
@@ -38,6 +40,30 @@ def group(place: Mapping[str, str]) -> Iterator[str]:
     """A group that has a worker."""
     with working("workers", place):
         yield "workers"
+
+
+@pytest.fixture(scope="session")
+def managed_place(postgres_server: str) -> Generator[Mapping[str, str]]:
+    """The environment of a server and a worker of group `workers`, with the management API."""
+    with (
+        private_folder() as folder,
+        PrivateRabbitMQ(folder / "rabbitmq", has_management=True) as rabbitmq,
+        new_database(postgres_server) as database_url,
+    ):
+        env = environment(
+            RESONATE_URL=rabbitmq.url,
+            RESONATE_MANAGEMENT_URL=rabbitmq.management_url,
+            RESONATE_DATABASE_URL=database_url,
+        )
+        assert run("migrate", env=env).code == 0
+        with serving(env), working("workers", env):
+            yield env
+
+
+@pytest.fixture
+def managed(managed_place: Mapping[str, str]) -> Command:
+    """Run a command where also the management API can be asked."""
+    return lambda *arguments, **variables: run_here(*arguments, env={**managed_place, **variables})
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,12 @@ def test_with_a_folder_the_data_is_there_the_next_time(folder):
 
     assert created.code == found.code == 0
     assert code == code_again == 0
-    assert exported.keys() == {"RESONATE_URL", "RESONATE_DATABASE_URL", "RESONATE_NAMESPACE"}
+    assert exported.keys() == {
+        "RESONATE_URL",
+        "RESONATE_DATABASE_URL",
+        "RESONATE_MANAGEMENT_URL",
+        "RESONATE_NAMESPACE",
+    }
     assert left == set()
     assert processes_of(folder) == set()
 
