@@ -4,7 +4,8 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -27,8 +28,10 @@ from resonate_broker.config import Config
 from resonate_broker.driver import Driver
 from resonate_broker.integration import register_integration
 from resonate_broker.integration.tokens import Tokens
+from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.system import Limits, System
 from resonate_broker.link import HEARTBEAT_S, Link
+from resonate_broker.observation.subject import Subject
 from resonate_broker.operations import register_operations
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.outlets import Outlets
@@ -42,6 +45,10 @@ logger = logging.getLogger(__name__)
 
 class StartError(Exception):
     """The server cannot start; the message says why, and what to do."""
+
+
+class PortError(StartError):
+    """The port for probes cannot be had."""
 
 
 class Server:
@@ -58,12 +65,14 @@ class Server:
         names = Names(config.namespace)
         self._config = config
         self._store = store
-        self._messages = MessageSubsystem(names)
+        meters = Meters()
+        self._messages = MessageSubsystem(names, meters)
         tokens = Tokens(secret)
         name = f"resonate/calls/{config.namespace}/{socket.gethostname()}"
         self._outlets = Outlets(config.url, name=name, heartbeat_s=HEARTBEAT_S)
         calls = CallSubsystem(names, self._outlets, tokens)
-        self._aio = EventLoopAIO(StoreSubsystem(store), self._messages, calls)
+        rows = StoreSubsystem(store, meters)
+        self._aio = EventLoopAIO(rows, self._messages, calls)
         windows = Windows(config.kernel.dispatch_window, lambda: self._messages.is_open)
         dispatch = Dispatch(windows, self._wake_top_up)
         guard = LeaseGuard()
@@ -75,6 +84,7 @@ class Server:
             forget_listeners,
             kernel_limits,
             recorder=self._recorder,
+            meters=meters,
             is_strict=config.strict,
         )
         self._top_up = TopUp(windows, dispatch, self._store_now_ms)
@@ -122,6 +132,18 @@ class Server:
             store_now_ms=self._known_now_ms,
             on_connected=self._connected,
             wake=self._driver.wake,
+            meters=meters,
+        )
+        self._subject = Subject(
+            namespace=config.namespace,
+            system=self._system,
+            driver=self._driver,
+            api=self._api,
+            link=self._link,
+            rows=rows,
+            messages=self._messages,
+            windows=windows,
+            guard=guard,
         )
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
@@ -132,7 +154,8 @@ class Server:
             on_ready: called when the server can take requests for the first time.
 
         Raises:
-            StartError: RabbitMQ cannot be reached or refuses what a server needs.
+            StartError: RabbitMQ cannot be reached or refuses what a server needs, or the port for
+            probes is taken.
         """
         try:
             await self._run(stop, on_ready)
@@ -145,7 +168,7 @@ class Server:
         await self._check(stop)
         if stop.is_set():
             return
-        async with asyncio.TaskGroup() as effects:
+        async with self._observed(), asyncio.TaskGroup() as effects:
             self._aio.start(effects, self._driver.wake)
             self._driver.start(self._api)
             async with asyncio.TaskGroup() as tasks:
@@ -158,6 +181,24 @@ class Server:
                 await self._drain()
                 kernel.cancel()  # it ends by itself, unless something never came to an end
                 self._link.stop()
+
+    @asynccontextmanager
+    async def _observed(self) -> AsyncGenerator[None]:
+        """Answer Prometheus and probes, if that is wanted."""
+        address = self._config.http.address
+        if address is None:
+            yield
+            return
+        from resonate_broker.observation.http import ListenError, listen
+
+        try:
+            async with listen(*address, self._subject) as port:
+                logger.info("probes are answered host=%s port=%d", address[0], port)
+                yield
+        except ListenError as error:
+            raise PortError(
+                f"setting 'http.listen': {error}, choose another port or end who uses it"
+            ) from error
 
     async def _check(self, stop: asyncio.Event) -> None:
         """Find out whether the broker can be used, unless we are told to stop meanwhile."""

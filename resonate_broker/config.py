@@ -15,6 +15,7 @@ from resonate_sdk.protocol import limits, topology
 FILE_DEFAULT = Path("resonate.toml")
 PREFIX = "RESONATE_"
 SEPARATOR = "__"
+PORT_MAX = 65_535
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -58,6 +59,30 @@ class RetentionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     age_s: Annotated[float, Meta(ge=1)] | None = None
+
+
+class HttpConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Prometheus and probes ask.
+
+    Attributes:
+        listen: `host:port` for `/metrics`, `/health` and `/ready`; empty for nowhere. There is no
+            login: who reaches it learns names of groups, and counts.
+    """
+
+    listen: str = ""
+
+    def __post_init__(self) -> None:
+        _ = self.address
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port, if there are any; port 0 is any that is free."""
+        if not self.listen:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > PORT_MAX:
+            raise ValueError(f"http.listen {self.listen!r} is no host:port, as 127.0.0.1:9464")
+        return host.strip("[]"), int(port)
 
 
 class DebugConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +145,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     debug: DebugConfig = DebugConfig()
     retention: RetentionConfig = RetentionConfig()
     integration: IntegrationConfig = IntegrationConfig()
+    http: HttpConfig = HttpConfig()
 
     def __post_init__(self) -> None:
         if self.record_history and self.retention.age_s is not None:

@@ -34,6 +34,11 @@ class Driver:
             self._is_scheduled = True
             self._loop.call_soon(self._tick)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the kernel ticks."""
+        return self._ended is not None and not self._ended.done()
+
     async def ended(self) -> None:
         """Wait until the kernel has shut down; what it raised comes out here."""
         assert self._ended is not None, "the driver was started"
@@ -50,10 +55,13 @@ class Driver:
             return
         try:
             self._api.feed()
+            began_s = time.perf_counter()
             now_ms = monotonic_ms()
             idle = self._steps.send(now_ms)
             # After the next transaction has been begun: the database works while we encode.
             self._loop.call_soon(self._flush)
+            self._system.meters.ticks += 1
+            self._system.meters.busy_s += time.perf_counter() - began_s
         except StopIteration:
             self._flush()
             self._ended.set_result(None)

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.background.lease_expiry import LeaseGuard
+from resonate_broker.kernel.meters import Meters
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
@@ -44,6 +45,7 @@ class Link:
         store_now_ms: Callable[[], int | None],
         on_connected: Callable[[], None],
         wake: Callable[[], None],
+        meters: Meters,
     ) -> None:
         """Connect API and AIO to a broker.
 
@@ -58,6 +60,7 @@ class Link:
             store_now_ms: the clock of the store, as soon as that is known.
             on_connected: called when messages can be sent again.
             wake: asks for a tick of the kernel.
+            meters: count the sessions.
         """
         self._url = url
         self._names = names
@@ -69,6 +72,9 @@ class Link:
         self._store_now_ms = store_now_ms
         self._on_connected = on_connected
         self._wake = wake
+        self._meters = meters
+        self._trouble: str | None = None
+        self._is_consumed = False  # all queues, as the broker sees it
         self._consumers: list[Consumer] = []
         self._is_stopped = asyncio.Event()
 
@@ -82,6 +88,8 @@ class Link:
                     backoff_s = RECONNECT_S_MIN
                     await self._use(session)
             except SessionLostError as error:
+                self._trouble = str(error)
+                self._meters.sessions_failed += 1
                 logger.warning("connection to RabbitMQ lost, trying again reason=%s", error)
             finally:
                 self._put_down()
@@ -97,6 +105,16 @@ class Link:
         """
         async with self._open() as session:
             await session.declare(server_topology(self._names, self._partitions))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no session, as far as that is known."""
+        return self._trouble
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether all queues are consumed, and the broker has lately seen that, too."""
+        return self._is_consumed
 
     async def stop_consuming(self) -> None:
         """Take no more requests; those that were not started go back to the broker."""
@@ -124,6 +142,8 @@ class Link:
         for queue in (self._names.heartbeat, self._names.replies, *queues):
             await self._consume(session, queue)
         logger.info("connected to RabbitMQ namespace=%s", self._names.namespace)
+        self._trouble = None
+        self._meters.sessions += 1
         self._on_connected()
 
     async def _consume(self, session: Session, queue: str) -> None:
@@ -163,6 +183,7 @@ class Link:
             except SessionLostError as error:
                 session.lose(str(error))
                 return
+            self._is_consumed = count is not None and count.consumers > 0
             if not is_taking or count is None or count.ready > 0 or self._api.has_beats:
                 self._guard.heard_since_ms = None
             else:
@@ -171,6 +192,7 @@ class Link:
 
     def _put_down(self) -> None:
         self._guard.heard_since_ms = None
+        self._is_consumed = False
         self._consumers.clear()
         self._api.use(None)
         self._messages.use(None)

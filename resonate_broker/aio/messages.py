@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from resonate_broker.aio.plain import plain_publication
 from resonate_broker.integration import results
+from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.submissions import Failed, Outgoing, Probed, Published
-from resonate_sdk.amqp.publisher import Publication, ReturnedError
+from resonate_sdk.amqp.publisher import Publication, Publisher, ReturnedError
 from resonate_sdk.amqp.session import Session, SessionLostError
 from resonate_sdk.protocol import addresses, envelope, limits, messages, topology
 from resonate_sdk.protocol.addresses import ReplyAddress
@@ -31,9 +32,10 @@ class MessageSubsystem:
     That is harmless: the rows of tasks and listeners are the record, and are looked at again.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, meters: Meters) -> None:
         """Have no session yet."""
         self._names = names
+        self._meters = meters
         self._session: Session | None = None
         self._declared = set[str]()
         self._unconfirmed = Counter[str]()
@@ -49,6 +51,11 @@ class MessageSubsystem:
         """Whether messages can be handed over: connected, and the broker keeps up."""
         session = self._session
         return session is not None and not is_congested(session)
+
+    @property
+    def publisher(self) -> Publisher | None:
+        """Of the session of the moment."""
+        return None if self._session is None else self._session.publisher
 
     async def declare(self, group: str) -> Failed | None:
         """Make the exchanges and the queue of a group."""
@@ -95,9 +102,14 @@ class MessageSubsystem:
                     break
             confirming.append((parcel, self._publish(session, parcel)))
         if confirming:
-            await asyncio.wait(
-                [confirmed for _, confirmed in confirming], timeout=CONFIRM_TIMEOUT_S
-            )
+            news = sum(len(parcel) for parcel, _ in confirming if parcel[0].ticket.listener)
+            self._meters.owed += news
+            try:
+                await asyncio.wait(
+                    [confirmed for _, confirmed in confirming], timeout=CONFIRM_TIMEOUT_S
+                )
+            finally:
+                self._meters.owed -= news
         for parcel, confirmed in confirming:
             if confirmed.done() and self._is_done_with(parcel[0].ticket, confirmed):
                 told += (item.ticket for item in parcel if item.ticket.listener is not None)

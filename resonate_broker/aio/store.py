@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import random
+from time import perf_counter
 
+from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     Failed,
@@ -44,11 +46,29 @@ OUTAGE_RETRY_S_MAX = 2.0
 class StoreSubsystem:
     """Serves one transaction at a time. An outage of the database makes it wait, not fail."""
 
-    def __init__(self, store: Store) -> None:
-        """Serve from a store."""
+    def __init__(self, store: Store, meters: Meters) -> None:
+        """Serve from a store, and count how that goes."""
         self._store = store
+        self._meters = meters
         self._transaction: Transaction | None = None
         self._failures = 0  # of transactions in a row
+        self._loaded_at_s = 0.0
+        self._heard_at_s: float | None = None
+        self._trouble: str | None = None
+
+    def silence(self, now_s: float) -> tuple[float | None, str | None]:
+        """How long the database has said nothing, None if ever, and what the last trouble was.
+
+        Args:
+            now_s: the instant, on the clock of `time.perf_counter`.
+        """
+        silent_s = None if self._heard_at_s is None else max(0.0, now_s - self._heard_at_s)
+        return silent_s, self._trouble
+
+    def _heard(self, since_s: float) -> float:
+        """The database has answered; return how long that took."""
+        self._heard_at_s, self._trouble = perf_counter(), None
+        return self._heard_at_s - since_s
 
     async def begin(self, load: LoadSet) -> Loaded | StoreFailed:
         """Open the transaction of a batch; one that is still open is given up."""
@@ -56,14 +76,18 @@ class StoreSubsystem:
         await self._pause()
         retry_s = OUTAGE_RETRY_S_MIN
         while True:
+            began_s = perf_counter()
             try:
                 self._transaction = await self._store.begin(load)
+                self._meters.load_s.observe(self._heard(began_s))
                 break
             except ConflictError as error:
-                self._failures += 1
+                self._lost(error)
                 return StoreFailed("aborted", str(error))
             except UnavailableError as error:
+                self._trouble = str(error)
                 if retry_s == OUTAGE_RETRY_S_MIN:
+                    self._meters.outages += 1
                     logger.warning("database is away, waiting for it reason=%s", error)
                 # Nothing is acknowledged meanwhile: the broker keeps the requests.
                 await asyncio.sleep(random.SystemRandom().uniform(0.5, 1.0) * retry_s)
@@ -72,17 +96,21 @@ class StoreSubsystem:
                 return StoreFailed("rejected", str(error))
         if retry_s > OUTAGE_RETRY_S_MIN:
             logger.info("database is back")
+        self._loaded_at_s = perf_counter()
         return self._transaction.loaded
 
     async def write(self, changes: Changes) -> Written | StoreFailed:
         """Write and commit the open transaction."""
         transaction, self._transaction = self._transaction, None
         assert transaction is not None, "a write belongs to a transaction"
+        began_s = perf_counter()
+        self._meters.decide_s.observe(began_s - self._loaded_at_s)
         try:
             await transaction.commit(changes)
+            self._meters.commit_s.observe(self._heard(began_s))
         except (ConflictError, UnavailableError) as error:
             await transaction.rollback()
-            self._failures += 1
+            self._lost(error)
             return StoreFailed("aborted", str(error))
         except RejectedError as error:
             await transaction.rollback()
@@ -94,10 +122,21 @@ class StoreSubsystem:
 
     async def read(self, submission: StoreRead) -> AioCompletion:
         """Read beside the batches."""
+        began_s = perf_counter()
         try:
-            return await read(self._store, submission)
+            found = await read(self._store, submission)
         except StoreError as error:
+            if isinstance(error, UnavailableError):
+                self._trouble = str(error)
             return Failed(str(error))
+        self._meters.read_s.observe(self._heard(began_s))
+        return found
+
+    def _lost(self, error: ConflictError | UnavailableError) -> None:
+        """A transaction has come to nothing, and is worth another try."""
+        self._failures += 1
+        if isinstance(error, ConflictError):
+            self._meters.conflicts[type(error).__name__] += 1
 
     async def _pause(self) -> None:
         """After a failure wait a little before the next attempt, after several ever longer."""

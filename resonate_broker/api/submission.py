@@ -105,6 +105,11 @@ class SubmissionApi:
         """Whether messages wait that the kernel has no room for."""
         return bool(self._beats or self._waiting)
 
+    @property
+    def waiting(self) -> int:
+        """Messages that wait because the kernel has no room for them."""
+        return len(self._beats) + len(self._waiting)
+
     def feed(self) -> None:
         """Hand the kernel what it has room for: heartbeats first, and in the order of arrival."""
         for waiting in (self._beats, self._waiting):
@@ -129,6 +134,7 @@ class SubmissionApi:
     def _take(self, incoming: Incoming, item: Decoded | Malformed) -> bool:
         match item:
             case Malformed(kind=kind, correlation_id=correlation_id, reason=reason):
+                self._system.meters.malformed += 1
                 link = incoming.link(item.chain)
                 if link is not None:
                     link.fail()
@@ -241,6 +247,7 @@ class SubmissionApi:
         if not reply_to:
             return None
         if not self._names.may_reply_to(reply_to):
+            self._system.meters.addresses_refused += 1
             logger.warning("reply address is not allowed and was ignored reply_to=%s", reply_to)
             return None
         return reply_to
@@ -285,6 +292,7 @@ class SubmissionApi:
         key = incoming.delivery.routing_key
         match confirmed.exception():
             case None:
+                self._system.meters.dead_letters += 1
                 logger.warning("request was dead-lettered routing_key=%s reason=%s", key, reason)
                 self._done_one(incoming)
             case ReturnedError():

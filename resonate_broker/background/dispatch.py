@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from resonate_broker import rules
+from resonate_broker.background import transitions
 from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_broker.kernel.working_state import WorkingState
@@ -47,6 +48,7 @@ class Dispatch:
         for id, before in state.take_changed().items():
             promise = state.promise(id)
             assert promise is not None, f"{id!r} changed and vanished"
+            transitions.tally(state, before, promise)
             self._note_acquisition(before, promise, state.now_ms)
             promise = self.dispatch(state, promise)
             rules.set_timer(state, promise)

@@ -1,7 +1,7 @@
 """What is known of the hints that the broker holds, group by group."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import nsmallest
 from itertools import islice
 
@@ -51,7 +51,12 @@ class Window:
 
     def room(self, size: int) -> int:
         """How many more hints the broker should hold."""
-        return max(0, size - self._outstanding - self._handed_over)
+        return max(0, size - self.held)
+
+    @property
+    def held(self) -> int:
+        """How many hints the broker holds, as far as is known."""
+        return self._outstanding + self._handed_over
 
     def hand_over(self) -> None:
         """Another hint is on its way."""
@@ -110,6 +115,10 @@ class Windows:
         else:
             self._windows.move_to_end(group)
         return window
+
+    def first(self, count_max: int) -> Iterator[tuple[str, Window]]:
+        """The windows of the groups that were met first."""
+        return islice(self._windows.items(), count_max)
 
     def want(self, group: str) -> None:
         """Something about a group waits for a look at its queue."""

@@ -18,8 +18,9 @@ from resonate_broker.cli.logs import log_to_stderr
 from resonate_broker.cli.output import Output
 from resonate_broker.cli.servers import make_tables, run_server
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace
-from resonate_broker.config import Config, load_config
+from resonate_broker.config import Config, HttpConfig, load_config
 from resonate_broker.dev.instance import PrivateServer
+from resonate_broker.dev.ports import LOOPBACK, free_port
 
 EXAMPLES = "Example: resonate dev --folder ~/.resonate-dev"
 FOLDER_MODE = 0o711  # root runs PostgreSQL as another user, who must be able to pass
@@ -91,17 +92,22 @@ def dev(
             server.start()
             if stop.is_wanted:
                 return
+        http = settings.http
+        if not http.listen:
+            http = HttpConfig(listen=f"{LOOPBACK}:{free_port()}")
         settings = msgspec.structs.replace(
             settings,
             url=rabbitmq.url,
             database_url=postgres.url,
             management_url=rabbitmq.management_url,
+            http=http,
         )
         make_tables(settings)
 
         def on_ready() -> None:
             output.note("Ready. For other terminals:\n")
             _announce(output, settings, home)
+            output.note(f"\nMetrics: {_metrics_url(settings)}")
             output.note(f"\nCtrl-C ends everything{'' if folder else ' and removes the data'}.")
             if stop.is_wanted:
                 signal.raise_signal(signal.SIGTERM)  # asked before the server could listen
@@ -153,7 +159,12 @@ def _announce(output: Output, settings: Config, home: Path) -> None:
         "management_url": settings.management_url,
         "namespace": settings.namespace,
         "folder": str(home),
+        "metrics_url": _metrics_url(settings),
     }
     output.announce(
         document, [f"export {name}={shlex.quote(text)}" for name, text in variables.items()]
     )
+
+
+def _metrics_url(settings: Config) -> str:
+    return f"http://{settings.http.listen}/metrics"

@@ -7,6 +7,7 @@ from resonate_broker.cli.settings import (
     AsJson,
     ConfigFile,
     DatabaseUrl,
+    Listen,
     Namespace,
     Url,
     server_settings,
@@ -24,13 +25,14 @@ def serve(
     database_url: DatabaseUrl = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
+    listen: Listen = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a server until SIGTERM or Ctrl-C; any number may run beside each other.
 
     The log goes to standard error. At the end, what was begun is finished first.
     """
-    settings = server_settings(config, url, database_url, namespace)
+    settings = server_settings(config, url, database_url, namespace, listen)
     log_to_stderr(settings.log_level, as_json=as_json)
     ready = {
         "url": shown_url(settings.url),

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -76,6 +76,18 @@ ConfigFile = Annotated[
         show_default=False,
     ),
 ]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT",
+        help=(
+            "Answer Prometheus and probes there, at /metrics, /health and /ready; "
+            "else RESONATE_HTTP__LISTEN, else nowhere."
+        ),
+        show_default=False,
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option(
@@ -116,10 +128,16 @@ def database_settings(file: Path | None, database_url: str | None, namespace: st
 
 
 def server_settings(
-    file: Path | None, url: str | None, database_url: str | None, namespace: str | None
+    file: Path | None,
+    url: str | None,
+    database_url: str | None,
+    namespace: str | None,
+    listen: str | None = None,
 ) -> Config:
     """The settings of a server; errors as `client_settings`."""
-    flags = {"url": url, "database_url": database_url, "namespace": namespace}
+    flags: dict[str, Any] = {"url": url, "database_url": database_url, "namespace": namespace}
+    if listen is not None:
+        flags["http"] = {"listen": listen}
     config = load_config(flags, file=file)
     _check_rabbitmq(config)
     _check_postgres(config)

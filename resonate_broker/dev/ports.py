@@ -26,6 +26,11 @@ def keep_port(folder: Path, name: str) -> int:
     return int(path.read_text())
 
 
+def free_port() -> int:
+    """Choose a port on which nobody listens just now."""
+    return _draw(set())
+
+
 def kept_port(folder: Path, name: str) -> int:
     """Return the port that was chosen for that name.
 

@@ -5,7 +5,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from resonate_broker.kernel.batch import (
 from resonate_broker.kernel.clock import StoreClock
 from resonate_broker.kernel.coroutine import Body, Coroutine
 from resonate_broker.kernel.entries import CQE, SQE
+from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.queues import BoundedQueue
 from resonate_broker.kernel.recording import Caller, Recorder, Run
 from resonate_broker.kernel.scheduler import Scheduler
@@ -150,6 +151,7 @@ class System:
         limits: Limits | None = None,
         *,
         recorder: Recorder | None = None,
+        meters: Meters | None = None,
         is_strict: bool = False,
     ) -> None:
         """Make a kernel without requests.
@@ -160,6 +162,7 @@ class System:
             on_told: makes the coroutine that forgets listeners which have been told.
             limits: how much it takes at a time.
             recorder: is told what is decided, if somebody wants to know.
+            meters: count what happens; without, it has some of its own.
             is_strict: whether preloads are those of the protocol, without what a replay needs
                 besides.
         """
@@ -167,6 +170,7 @@ class System:
         self._recorder = recorder
         self._is_strict = is_strict
         self.clock = StoreClock()
+        self.meters = meters or Meters()
         self._aio = aio
         self._dispatcher = dispatcher
         self._on_told = on_told
@@ -244,9 +248,24 @@ class System:
         self._is_shutting_down = True
 
     @property
+    def is_shutting_down(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._is_shutting_down
+
+    @property
     def is_done(self) -> bool:
         """Whether the kernel shuts down and has finished."""
         return self._is_shutting_down and self.is_idle
+
+    @property
+    def depths(self) -> Mapping[str, int]:
+        """How much waits in the kernel, and for whom."""
+        return {
+            "urgent": len(self._urgent),
+            "submissions": len(self._submissions),
+            "batch": len(self._gathering_urgent) + len(self._gathering),
+            "effects": self._open_effects,
+        }
 
     @property
     def is_idle(self) -> bool:
@@ -350,17 +369,20 @@ class System:
             crash = f"{type(error).__name__}: {error}"
             answer = Answer(responses.INTERNAL, f"Internal error: {kind} crashed: {crash}")
             completed = Completed(answer, self.clock.last_ms, crash)
-        link = sqe.submission.link
+        submitted = sqe.submission
+        self.meters.requests[submitted.request.kind, completed.answer.status] += 1
+        link = submitted.link
         if link is not None and not completed.answer.is_ok:
             link.fail()
-        caller = sqe.submission.caller
+        caller = submitted.caller
         if (
             self._recorder is not None
             and caller is not None
             and completed.answer.status == responses.MALFORMED
         ):
-            request = sqe.submission.request
-            self._recorder.refuse(Run(request, caller, completed.answer, completed.now_ms))
+            self._recorder.refuse(
+                Run(submitted.request, caller, completed.answer, completed.now_ms)
+            )
         self._completed.append(CQE(completed, sqe.callback))
 
     def _submit(self, coroutine: Coroutine, submission: Any) -> None:
@@ -399,6 +421,8 @@ class System:
             self._open_effects -= 1
             if isinstance(completion, Loaded | Due | DueSchedules | Page):
                 self.clock.observe(self._now_ms, completion.now_ms)
+            if isinstance(completion, Due | DueSchedules):
+                self.meters.looked(completion)
             callback(completion)
 
         self._open_effects += 1
@@ -468,9 +492,11 @@ class System:
                     self._recorder.intend(self._runs(batch))
                 self._effect(Write(changes), self._written)
             case Again():
+                self.meters.batches["again"] += 1
                 batch.restart()
                 self._effect(Begin(batch.load()), self._begun)
             case Crashed(member=member, error=error):
+                self.meters.batches["crashed"] += 1
                 batch.remove(member)
                 member.coroutine.on_end(member.coroutine, error)
                 batch.restart()
@@ -508,6 +534,7 @@ class System:
             self.wake(SCHEDULES, at_ms)
         outgoing = () if self.is_still else batch.state.outgoing()
         self._dispatcher.committed(outgoing)
+        self.meters.committed(len(batch.members), batch.state.tally, outgoing)
         if outgoing:
             self._effect(Publish(outgoing), self._published)
         for member in batch.members:
@@ -527,6 +554,7 @@ class System:
         """Nothing of the batch has left the kernel: run it again, or say that it failed."""
         if self._recorder is not None:
             self._recorder.end("unknown" if failed.outcome == "unknown" else "aborted")
+        self.meters.batches[failed.outcome] += 1
         batch.restart()
         if batch.began_at_ms is None:
             batch.began_at_ms = self._now_ms

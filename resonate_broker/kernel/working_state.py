@@ -4,7 +4,7 @@ It begins with what the store returned. Each coroutine of the batch reads it and
 one has changed, the next one sees. In the end it knows what must be written: each row once.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -41,6 +41,7 @@ class WorkingState:
         self.now_ms = now_ms
         self._is_strict = is_strict
         self.hints = Counter[str]()  # hints of this batch for the queues of groups
+        self.tally = defaultdict[str, int](int)  # transitions; they count when it is durable
         self._outgoing: list[Outgoing] = []
         self._named = frozenset(load.ids)
         self._stored = {promise.id: promise for promise in loaded.promises}

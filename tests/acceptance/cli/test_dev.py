@@ -2,6 +2,7 @@
 
 import json
 import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def test_everything_runs_until_ctrl_c_and_leaves_nothing_behind(folder):
     with running("dev", "--json", env=env) as command:
         ready = json.loads(command.wait_for('^{"url"'))
         started = processes_of(folder)
+        with urllib.request.urlopen(ready["metrics_url"], timeout=5) as response:
+            metrics = response.read().decode()
         used = run_here(
             *("promises", "create", "a", "-t", "1h", "--url", ready["url"], "--json"), env=env
         )
@@ -34,6 +37,7 @@ def test_everything_runs_until_ctrl_c_and_leaves_nothing_behind(folder):
     assert used.document["created"] is True
     assert ready["folder"].startswith(str(folder))
     assert len(started) > 4
+    assert "resonate_server_info{" in metrics
     assert code == 0
     assert len(command.out) == 1
     assert command.err == []

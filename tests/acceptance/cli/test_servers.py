@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
 
+from resonate_broker.dev.ports import free_port
 from tests.acceptance.cli.programs import environment, run, run_here, running, serving
 
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING) +\S")
@@ -66,6 +68,23 @@ def test_a_database_that_does_not_let_us_in_says_why(empty_place):
     assert result.code == 3
     assert re.match(r"Error: cannot use the database at .*: password authentication", result.err)
     assert "s3cret" not in result.err
+
+
+def test_a_server_answers_probes_where_it_is_told_to(empty_place):
+    listen = f"127.0.0.1:{free_port()}"
+    run("migrate", env=empty_place)
+
+    with running("serve", "--listen", listen, env=empty_place) as server:
+        server.wait_for("^Serving namespace")
+        with urllib.request.urlopen(f"http://{listen}/health", timeout=5) as response:
+            health = json.load(response)
+        second = run("serve", "--listen", listen, "--json", env=empty_place)
+        code = server.end(signal.SIGTERM)
+
+    assert health == {"status": "alive"}
+    assert second.code == 2
+    assert second.error["error"].startswith(f"setting 'http.listen': cannot listen on {listen}: ")
+    assert code == 0
 
 
 def test_a_server_without_tables_says_how_to_make_them(empty_place):

@@ -19,3 +19,24 @@ def test_each_of_the_two_is_possible_by_itself():
     assert load_config({}, environment={"RESONATE_RETENTION__AGE_S": "60"}).retention.age_s == 60
     recording = load_config({"record_history": "history.jsonl"}, environment={})
     assert recording.record_history == "history.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("", None),
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:0", ("::1", 0)),
+        ("localhost:80", ("localhost", 80)),
+    ],
+)
+def test_probes_are_answered_at_a_host_and_a_port_or_nowhere(listen, address):
+    config = load_config({}, environment={"RESONATE_HTTP__LISTEN": listen})
+
+    assert config.http.address == address
+
+
+@pytest.mark.parametrize("listen", ["9464", ":9464", "host:", "host:http", "host:65536"])
+def test_where_nobody_can_listen_is_refused(listen):
+    with pytest.raises(ConfigError, match=r"http\.listen '.*' is no host:port"):
+        load_config({"http": {"listen": listen}}, environment={})

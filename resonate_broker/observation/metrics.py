@@ -1,0 +1,215 @@
+"""The counts of a server in the form that Prometheus reads, made when somebody asks for them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from resonate_broker.kernel.meters import Histogram, Meters
+from resonate_broker.observation.health import OK, problems
+from resonate_broker.observation.subject import Subject
+
+DISTRIBUTION = "resonate-amqp"
+GROUPS_MAX = 1_000  # that have series of their own
+
+# All that may be counted: a rate needs to see the zero before the first one.
+SETTLED = ("resolved", "rejected", "rejected_canceled", "rejected_timedout")
+BATCHES = ("committed", "aborted", "rejected", "unknown", "again", "crashed")
+SENT = tuple((kind, again) for kind in ("hint", "call", "news") for again in ("first", "again"))
+
+
+def registry(subject: Subject) -> CollectorRegistry:
+    """All metrics of a server and its process."""
+    found = CollectorRegistry()
+    found.register(ServerCollector(subject))
+    ProcessCollector(registry=found)
+    GCCollector(registry=found)
+    return found
+
+
+class ServerCollector(Collector):
+    """Reads a server whenever it is asked."""
+
+    def __init__(self, subject: Subject) -> None:
+        """Look at a server."""
+        self._subject = subject
+        self._version = metadata.version(DISTRIBUTION)
+
+    def collect(self) -> Iterable[Metric]:
+        """Read everything."""
+        subject = self._subject
+        labels = {"version": self._version, "namespace": subject.namespace}
+        yield InfoMetricFamily("resonate_server", "Which server this is.", value=labels)
+        yield from _requests(subject.system.meters)
+        yield from _batches(subject.system.meters)
+        yield from _transitions(subject.system.meters)
+        yield from _depths(subject)
+        yield from _groups(subject)
+        yield from _connections(subject)
+        yield from _lags(subject)
+
+
+def _requests(meters: Meters) -> Iterator[Metric]:
+    answered = {(kind, str(status)): n for (kind, status), n in meters.requests.items()}
+    yield _counters("requests", "Requests that were answered.", ("kind", "status"), answered)
+    yield _counter("requests_malformed", "Requests that could not be read.", meters.malformed)
+    yield _counter("dead_letters", "Messages put aside for an operator.", meters.dead_letters)
+    yield _counter(
+        "reply_addresses_refused",
+        "Reply addresses that were not those of clients.",
+        meters.addresses_refused,
+    )
+
+
+def _batches(meters: Meters) -> Iterator[Metric]:
+    batches = {(outcome,): meters.batches.get(outcome, 0) for outcome in BATCHES}
+    yield _counters("batches", "Transactions, by what became of them.", ("outcome",), batches)
+    yield _histogram("batch_size", "Members of committed batches.", {(): meters.batch_sizes})
+    yield _histogram(
+        "batch_step_seconds",
+        "Steps of a batch: load locks and reads, decide holds the locks, commit writes.",
+        {("load",): meters.load_s, ("decide",): meters.decide_s, ("commit",): meters.commit_s},
+        ("step",),
+    )
+    yield _histogram(
+        "store_read_seconds", "Reads of the database beside the batches.", {(): meters.read_s}
+    )
+    conflicts = {(name,): count for name, count in meters.conflicts.items()}
+    yield _counters("store_conflicts", "Transactions lost against others.", ("error",), conflicts)
+    yield _counter("store_outages", "Times that the database was away.", meters.outages)
+
+
+def _transitions(meters: Meters) -> Iterator[Metric]:
+    counts = meters.transitions
+    yield _counter("promises_created", "Promises that were created.", counts["created"])
+    settled = {(state,): counts[state] for state in SETTLED}
+    yield _counters("promises_settled", "Promises that were settled.", ("state",), settled)
+    yield _counter("tasks_acquired", "Tasks that were acquired.", counts["acquired"])
+    text = "Tasks that were suspended: their executions wait for others."
+    yield _counter("tasks_suspended", text, counts["suspended"])
+    text = "Tasks whose lease ran out: their holders were not heard."
+    yield _counter("tasks_lost", text, counts["lost"])
+    sent = {pair: meters.sent.get(pair, 0) for pair in SENT}
+    text = "Messages handed over, and whether they had been sent before."
+    yield _counters("messages_sent", text, ("kind", "attempt"), sent)
+    yield _gauge("listeners_owed", "News handed over and not known to have arrived.", meters.owed)
+
+
+def _depths(subject: Subject) -> Iterator[Metric]:
+    depths = {(queue,): depth for queue, depth in subject.system.depths.items()}
+    depths["deliveries",] = subject.api.waiting
+    yield _gauges("waiting", "What waits inside the server, by queue.", ("queue",), depths)
+
+
+def _groups(subject: Subject) -> Iterator[Metric]:
+    windows = dict(subject.windows.first(GROUPS_MAX))
+    counts = {
+        "group_hints": "Hints that the broker holds for a group, as far as is known.",
+        "group_hints_ready": "Hints that no worker had when the queue was last counted.",
+        "group_consumers": "Consumers of the queue of a group when it was last counted.",
+        "group_queued": "Whether tasks of a group wait for room among its hints.",
+    }
+    values = {
+        "group_hints": {(name,): window.held for name, window in windows.items()},
+        "group_hints_ready": {(name,): window.ready for name, window in windows.items()},
+        "group_consumers": {(name,): window.consumers for name, window in windows.items()},
+        "group_queued": {(name,): int(window.has_queued) for name, window in windows.items()},
+    }
+    for name, text in counts.items():
+        yield _gauges(name, text, ("group",), values[name])
+
+
+def _connections(subject: Subject) -> Iterator[Metric]:
+    meters, publisher = subject.system.meters, subject.messages.publisher
+    yield _counter("amqp_sessions", "Sessions with RabbitMQ that were opened.", meters.sessions)
+    yield _counter(
+        "amqp_sessions_failed",
+        "Sessions with RabbitMQ that were lost, or could not be opened.",
+        meters.sessions_failed,
+    )
+    yield _gauge(
+        "amqp_unconfirmed_messages",
+        "Messages that RabbitMQ has neither confirmed nor refused.",
+        0 if publisher is None else publisher.unconfirmed,
+    )
+    yield _gauge(
+        "amqp_unconfirmed_seconds",
+        "How long the oldest of them has waited.",
+        0 if publisher is None else publisher.unconfirmed_s,
+    )
+    yield _gauge(
+        "amqp_unsent_bytes",
+        "Bytes that the connection to RabbitMQ has not taken.",
+        0 if publisher is None else publisher.waiting_bytes,
+    )
+    found = {(part,): int(problem == OK) for part, problem in problems(subject).items()}
+    yield _gauges("ready", "Whether a part of the server can work.", ("part",), found)
+    yield _gauge(
+        "heartbeats_heard",
+        "Whether heartbeats of workers reach the server; while not, no lease runs out.",
+        int(subject.guard.heard_since_ms is not None),
+    )
+
+
+def _lags(subject: Subject) -> Iterator[Metric]:
+    meters = subject.system.meters
+    yield _gauge(
+        "timer_lag_seconds",
+        "How late the most overdue timer of the last look was.",
+        meters.timer_lag_ms / 1000,
+    )
+    yield _gauge(
+        "schedule_lag_seconds",
+        "How late the most overdue schedule of the last look was.",
+        meters.schedule_lag_ms / 1000,
+    )
+    yield _counter("kernel_ticks", "Turns of the kernel.", meters.ticks)
+    yield _counter("kernel_busy_seconds", "How long they took.", meters.busy_s)
+
+
+Series = Mapping[tuple[str, ...], float]
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"resonate_{name}", text, value=value)
+
+
+def _counters(name: str, text: str, labels: Sequence[str], series: Series) -> Metric:
+    family = CounterMetricFamily(f"resonate_{name}", text, labels=labels)
+    for values, value in series.items():
+        family.add_metric(values, value)
+    return family
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"resonate_{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, labels: Sequence[str], series: Series) -> Metric:
+    family = GaugeMetricFamily(f"resonate_{name}", text, labels=labels)
+    for values, value in series.items():
+        family.add_metric(values, value)
+    return family
+
+
+def _histogram(
+    name: str,
+    text: str,
+    series: Mapping[tuple[str, ...], Histogram],
+    labels: Sequence[str] = (),
+) -> Metric:
+    family = HistogramMetricFamily(f"resonate_{name}", text, labels=labels)
+    for values, histogram in series.items():
+        bounds = (*(str(float(bound)) for bound in histogram.bounds), "+Inf")
+        buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
+        family.add_metric(values, buckets=buckets, sum_value=histogram.sum)
+    return family

@@ -1,0 +1,157 @@
+"""The port for Prometheus and for probes, of a server that works, and of one that cannot."""
+
+import asyncio
+import json
+import socket
+import urllib.error
+import urllib.request
+from functools import partial
+
+import pytest
+from msgspec.structs import replace
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from resonate_broker.app import PortError
+from resonate_broker.config import Config, HttpConfig
+from resonate_broker.dev import PrivatePostgres
+from resonate_broker.dev.ports import free_port
+from resonate_store.postgres.migrate import migrate
+from tests.integration.amqp.foreign import ForeignClient
+from tests.integration.amqp.server import ServerThread
+from tests.processes import wait_until
+
+ASK_S_MAX = 5
+CHANGE_S_MAX = 30
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def ask(config: Config, path: str, accept: str = "") -> tuple[int, str, str]:
+    """Status, content type and body of an answer."""
+    request = urllib.request.Request(
+        f"http://{config.http.listen}{path}", headers={"Accept": accept} if accept else {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=ASK_S_MAX) as response:
+            return response.status, response.headers["Content-Type"], response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def readiness(config: Config) -> dict[str, str]:
+    status, _, body = ask(config, "/ready")
+    document = json.loads(body)
+    assert (status == 200) == (document["status"] == "ready")
+    return document
+
+
+def samples(config: Config) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Each series with its value."""
+    _, _, body = ask(config, "/metrics")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def config(config: Config) -> Config:
+    return replace(config, http=HttpConfig(listen=f"127.0.0.1:{free_port()}"))
+
+
+async def test_a_server_that_works_is_alive_ready_and_counts(
+    config: Config, server: ServerThread, client: ForeignClient
+):
+    is_ready = becomes_ready(config)
+    before = samples(config)
+    await client.ask("promise.create", {"id": "a", "timeoutAt": 2**52, "param": {}, "tags": {}})
+    await client.ask("promise.settle", {"id": "a", "state": "resolved", "value": {}})
+    await client.ask("promise.get", {"id": "nobody"})
+    after = samples(config)
+
+    assert is_ready, readiness(config)
+    assert ask(config, "/health")[0] == 200
+    assert ask(config, "/elsewhere")[0] == 404
+    assert after["resonate_requests_total", (("kind", "promise.create"), ("status", "200"))] == 1
+    assert after["resonate_requests_total", (("kind", "promise.get"), ("status", "404"))] == 1
+    assert after["resonate_promises_created_total", ()] == 1
+    assert after["resonate_promises_settled_total", (("state", "resolved"),)] == 1
+    assert after["resonate_amqp_sessions_total", ()] == 1
+    for step in ("load", "decide", "commit"):
+        series = ("resonate_batch_step_seconds_count", (("step", step),))
+        assert after[series] >= before[series] + 3, step
+    for part in ("kernel", "database", "broker", "consumers"):
+        assert after["resonate_ready", (("part", part),)] == 1, part
+    assert after["process_cpu_seconds_total", ()] > 0
+
+
+async def test_both_forms_of_metrics_can_be_read_and_name_no_password(
+    config: Config, server: ServerThread, client: ForeignClient
+):
+    _, plain_type, plain = ask(config, "/metrics")
+    _, open_type, text = ask(config, "/metrics", OPEN_METRICS)
+
+    assert plain_type.startswith("text/plain")
+    assert open_type.startswith("application/openmetrics-text")
+    assert len(list(open_metrics(text))) == len(list(text_string_to_metric_families(plain)))
+    for url in (config.url, config.database_url):
+        assert url not in plain
+        password = url.split("://")[1].partition(":")[2].partition("@")[0]
+        assert password not in ask(config, "/ready")[2]
+
+
+def test_a_server_whose_port_is_taken_says_so(config: Config):
+    host, port = config.http.listen.split(":")
+    with (
+        socket.create_server((host, int(port))),
+        pytest.raises(PortError, match=f"'http.listen': cannot listen on {host}:{port}: "),
+    ):
+        ServerThread(config).start()
+
+
+def becomes_ready(config: Config) -> bool:
+    return wait_until(lambda: ask(config, "/ready")[0] == 200, seconds=CHANGE_S_MAX)
+
+
+def becomes(config: Config, part: str, problem: str) -> bool:
+    return wait_until(lambda: problem in readiness(config)[part], seconds=CHANGE_S_MAX)
+
+
+def test_a_server_without_its_broker_is_alive_but_not_ready(config: Config, server: ServerThread):
+    link, messages = server.server._link, server.server._messages
+    assert becomes_ready(config)
+
+    server.call(lambda: setattr(link, "_url", f"amqp://guest:guest@127.0.0.1:{free_port()}/"))
+    assert messages._session is not None
+    server.call(partial(messages._session.lose, "broken by the test"))
+
+    assert becomes(config, "broker", "nothing listens there")
+    found = readiness(config)
+    assert found["status"] == "not ready"
+    assert found["consumers"] == "the queues are not consumed"
+    assert found["database"] == "ok"
+    assert "guest:guest" not in str(found)
+    assert ask(config, "/health")[0] == 200
+    server.call(lambda: setattr(link, "_url", config.url))
+    assert becomes_ready(config)
+    assert samples(config)["resonate_amqp_sessions_total", ()] == 2
+    assert samples(config)["resonate_amqp_sessions_failed_total", ()] >= 2
+
+
+def test_a_server_without_its_database_is_alive_but_not_ready(
+    config: Config, private_postgres: PrivatePostgres
+):
+    config = replace(config, database_url=private_postgres.url)
+    asyncio.run(migrate(config.database_url, config.namespace))
+    with ServerThread(config):
+        assert becomes(config, "database", "ok")
+
+        private_postgres.kill()
+
+        assert wait_until(lambda: readiness(config)["database"] != "ok", seconds=CHANGE_S_MAX)
+        assert readiness(config)["broker"] == "ok"
+        assert ask(config, "/health")[0] == 200
+        private_postgres.start()
+        assert becomes(config, "database", "ok")
