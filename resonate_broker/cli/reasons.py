@@ -5,6 +5,7 @@ import re
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.settings import shown_url
 from resonate_broker.config import Config
+from resonate_sdk.amqp import tls
 
 CONNECTING = "cannot connect to "
 
@@ -47,4 +48,4 @@ def _in_words(reason: str) -> str:
     for pattern, meaning in _REASONS:
         if re.search(pattern, reason):
             return meaning
-    return reason
+    return tls.in_words(reason) or reason

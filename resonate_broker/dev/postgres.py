@@ -9,11 +9,12 @@ import struct
 from pathlib import Path
 from typing import ClassVar
 
-from resonate_broker.dev.folder import keep_password
+from resonate_broker.dev.folder import keep_password, write_whole
 from resonate_broker.dev.instance import PrivateServer
 from resonate_broker.dev.ports import LOOPBACK, first_byte_after
 from resonate_broker.dev.process import Account, InstanceError, Launch, end_of_log
 from resonate_broker.dev.programs import MissingProgramError, newest_first
+from resonate_broker.dev.tls import Tls
 
 DEBIAN_ROOT = Path("/usr/lib/postgresql")
 DEBIAN_PACKAGE = "postgresql"
@@ -40,6 +41,14 @@ STARTUP_MESSAGE = struct.pack("!ii", 8 + len(PARAMETERS), 3 << 16) + PARAMETERS
 AUTHENTICATION_REQUEST = b"R"
 
 
+# Over TLS, everybody needs a certificate beside the password. Without it, there is only the database
+# that everybody connects to who wants to know whether the server is up.
+TLS_ACCESS = f"""\
+hostssl all all {LOOPBACK}/32 scram-sha-256 clientcert=verify-ca
+hostnossl postgres {SUPERUSER} {LOOPBACK}/32 scram-sha-256
+"""
+
+
 class PrivatePostgres(PrivateServer):
     """PostgreSQL with durable settings, TCP on loopback, and a password kept in the folder.
 
@@ -52,6 +61,11 @@ class PrivatePostgres(PrivateServer):
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": does not wait for the clients
     start_ms_max: ClassVar[int] = 60_000
     stop_ms_max: ClassVar[int] = 20_000
+
+    def __init__(self, folder: Path, tls: Tls | None = None) -> None:
+        """Name the folder; with certificates, TLS is spoken on the same port."""
+        super().__init__(folder)
+        self._tls = tls
 
     @property
     def url(self) -> str:
@@ -76,7 +90,7 @@ class PrivatePostgres(PrivateServer):
             hand_over(self._password_path, account)
         if not self._data.exists():
             self._make_data(programs, account, lock)
-        settings = SETTINGS | {"port": str(self.port)}
+        settings = SETTINGS | {"port": str(self.port)} | self._tls_settings(account)
         return Launch(
             command=[
                 str(programs / "postgres"),
@@ -87,6 +101,20 @@ class PrivatePostgres(PrivateServer):
             environment=server_environment(),
             account=account,
         )
+
+    def _tls_settings(self, account: Account | None) -> dict[str, str]:
+        if self._tls is None:
+            return {}
+        access = self.folder / "hba.conf"
+        write_whole(access, TLS_ACCESS, mode=0o644)
+        tls = self._tls.copied_to(self.folder, account)
+        return {
+            "ssl": "on",
+            "ssl_ca_file": str(tls.authority),
+            "ssl_cert_file": str(tls.certificate),
+            "ssl_key_file": str(tls.key),
+            "hba_file": str(access),
+        }
 
     def _make_data(self, programs: Path, account: Account | None, lock: int) -> None:
         # Under another name until it is whole: initdb may be killed in the middle.

@@ -10,12 +10,14 @@ from resonate_broker.dev.instance import PrivateServer
 from resonate_broker.dev.ports import LOOPBACK, first_byte_after, kept_port
 from resonate_broker.dev.process import Launch
 from resonate_broker.dev.programs import MissingProgramError, newest_first
+from resonate_broker.dev.tls import Tls
 
 DEBIAN_ROOT = Path("/usr/lib/rabbitmq/lib")
 DEBIAN_PACKAGE = "rabbitmq-server"
 
 PROTOCOL_HEADER = b"AMQP\0\0\x09\x01"
 METHOD_FRAME = b"\x01"
+CONFIGURATION = "rabbitmq.conf"
 
 # What would lead RabbitMQ or Erlang to the files, ports and supervisors of somebody else.
 FOREIGN_PREFIXES = ("RABBITMQ_", "ERL_", "NOTIFY_SOCKET", "CONF_ENV_FILE")
@@ -25,15 +27,36 @@ class PrivateRabbitMQ(PrivateServer):
     """RabbitMQ with its own epmd, cookie and user guest, all on loopback."""
 
     name: ClassVar[str] = "RabbitMQ"
-    port_names: ClassVar[tuple[str, ...]] = ("amqp", "distribution", "epmd", "management")
+    port_names: ClassVar[tuple[str, ...]] = (
+        "amqp",
+        "distribution",
+        "epmd",
+        "management",
+        "amqps",
+    )
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     start_ms_max: ClassVar[int] = 90_000
     stop_ms_max: ClassVar[int] = 30_000
 
-    def __init__(self, folder: Path, *, has_management: bool = False) -> None:
-        """Own a folder; with the management API it starts a second later and takes 10 MB more."""
+    def __init__(
+        self, folder: Path, *, has_management: bool = False, tls: Tls | None = None
+    ) -> None:
+        """Own a folder.
+
+        Args:
+            folder: where it lives.
+            has_management: whether it serves the management API; it then starts a second later
+                and takes 10 MB more.
+            tls: certificates; TLS is then spoken on a port of its own.
+        """
         super().__init__(folder)
         self._has_management = has_management
+        self._tls = tls
+
+    @property
+    def tls_port(self) -> int:
+        """The port for clients with certificates."""
+        return kept_port(self.folder, "amqps")
 
     @property
     def url(self) -> str:
@@ -51,6 +74,16 @@ class PrivateRabbitMQ(PrivateServer):
             (self.folder / name).mkdir(exist_ok=True)
         plugins = "rabbitmq_management" if self._has_management else ""
         (self.folder / "enabled_plugins").write_text(f"[{plugins}].\n")
+        if self._tls is not None:
+            tls = self._tls.copied_to(self.folder, None)
+            (self.folder / CONFIGURATION).write_text(
+                f"listeners.ssl.1 = {LOOPBACK}:{self.tls_port}\n"
+                f"ssl_options.cacertfile = {tls.authority}\n"
+                f"ssl_options.certfile = {tls.certificate}\n"
+                f"ssl_options.keyfile = {tls.key}\n"
+                "ssl_options.verify = verify_peer\n"
+                "ssl_options.fail_if_no_peer_cert = true\n"
+            )
         return Launch(command=[str(server)], environment=self._environment())
 
     def _environment(self) -> dict[str, str]:
@@ -79,9 +112,9 @@ class PrivateRabbitMQ(PrivateServer):
             "RABBITMQ_LOGS": "-",  # to the log of the instance
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
-            # These files do not exist; without the variables those in /etc/rabbitmq would count.
+            # Without the variables the files in /etc/rabbitmq would count; at most one of these exists.
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / CONFIGURATION),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
         }
 

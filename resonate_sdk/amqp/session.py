@@ -20,6 +20,7 @@ from msgspec import Struct
 from pamqp import commands
 from yarl import URL
 
+from resonate_sdk.amqp import tls
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publisher
 from resonate_sdk.amqp.splitter import Delivery
@@ -313,4 +314,4 @@ def describe(error: BaseException) -> str:
         return "the other side has closed the connection: is it RabbitMQ?"
     if "Connection.OpenOk" in str(error):  # aiormq drops what the broker said
         return "there is no such virtual host, or this user may not use it"
-    return str(error) or type(error).__name__
+    return tls.in_words(str(error)) or str(error) or type(error).__name__
