@@ -39,19 +39,18 @@ class PrivateRabbitMQ(PrivateServer):
     stop_ms_max: ClassVar[int] = 30_000
 
     def __init__(
-        self, folder: Path, *, has_management: bool = False, tls: Tls | None = None
+        self, folder: Path, tls: Tls | None = None, *, has_management: bool = False
     ) -> None:
         """Own a folder.
 
         Args:
-            folder: where it lives.
-            has_management: whether it serves the management API; it then starts a second later
-                and takes 10 MB more.
-            tls: certificates; TLS is then spoken on a port of its own.
+            folder: of the data.
+            tls: with certificates, TLS is spoken on a port of its own.
+            has_management: with the management API it starts a second later and takes 10 MB more.
         """
         super().__init__(folder)
-        self._has_management = has_management
         self._tls = tls
+        self._has_management = has_management
 
     @property
     def tls_port(self) -> int:

@@ -98,7 +98,7 @@ def tls(authority: Authority) -> Tls:
 
 @pytest.fixture(scope="session")
 def rabbitmq(folder: Path, tls: Tls) -> Generator[PrivateRabbitMQ]:
-    with PrivateRabbitMQ(folder / "rabbitmq", tls=tls) as server:
+    with PrivateRabbitMQ(folder / "rabbitmq", tls) as server:
         yield server
 
 
