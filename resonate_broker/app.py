@@ -16,7 +16,7 @@ from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.api.history import HistoryRecorder
 from resonate_broker.api.plain import PlainDoor
 from resonate_broker.api.submission import SubmissionApi
-from resonate_broker.background import TOP_UP, register_background
+from resonate_broker.background import INBOX, TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
@@ -38,7 +38,7 @@ from resonate_sdk.amqp.outlets import Outlets
 from resonate_sdk.amqp.session import SessionLostError
 from resonate_sdk.protocol.topology import Names
 from resonate_store.postgres import PostgresStore
-from resonate_store.store import Store, StoreError
+from resonate_store.store import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class PortError(StartError):
 class Server:
     """One server of a namespace. Any number may run beside each other."""
 
-    def __init__(self, config: Config, store: Store, secret: str) -> None:
+    def __init__(self, config: Config, store: PostgresStore, secret: str) -> None:
         """Put a server together; nothing is connected yet.
 
         Args:
@@ -108,6 +108,7 @@ class Server:
             guard,
             self._top_up,
             fires_schedules=not is_recorded,
+            drains_inbox=not is_recorded,
             retention=retention,
         )
         self._driver = Driver(self._system)
@@ -173,6 +174,7 @@ class Server:
             self._driver.start(self._api)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._link.run())
+                listening = tasks.create_task(self._store.listen(self._inbox_noticed))
                 kernel = tasks.create_task(self._driver.ended())
                 stopping = tasks.create_task(stop.wait())
                 on_ready()
@@ -180,6 +182,7 @@ class Server:
                 stopping.cancel()
                 await self._drain()
                 kernel.cancel()  # it ends by itself, unless something never came to an end
+                listening.cancel()
                 self._link.stop()
 
     @asynccontextmanager
@@ -242,6 +245,10 @@ class Server:
 
     def _top_up_now(self) -> None:
         self._system.wake(TOP_UP)
+        self._driver.wake()
+
+    def _inbox_noticed(self) -> None:
+        self._system.wake(INBOX)
         self._driver.wake()
 
     def _wake_top_up(self, at_ms: int) -> None:

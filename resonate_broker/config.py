@@ -127,7 +127,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         partitions: submission queues; requests of one execution tree go to the same.
         log_level: of the log on standard error.
         record_history: a file that every decided request is appended to, for checkers of
-            histories; empty for none. Schedules do not fire meanwhile.
+            histories; empty for none. Schedules do not fire meanwhile, and the inbox waits.
         strict: whether answers have nothing that the protocol does not name, and searches are
             answered 501.
     """

@@ -140,6 +140,36 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_run_at_ms: int | None = None
 
 
+class InboxEntry(Struct, frozen=True, kw_only=True):
+    """A call that an application has left in a transaction: where it is, and its promise's id."""
+
+    number: int
+    id: str
+
+
+class InboxRow(Struct, frozen=True, kw_only=True):
+    """A call that an application has left in a transaction; it is to become a promise.
+
+    Attributes:
+        number: tells it apart from others of the same id.
+        timeout_at_ms: deadline.
+        tags: as they were left: the target may have any form that is accepted.
+    """
+
+    number: int
+    id: str
+    timeout_at_ms: int
+    tags: Mapping[str, str]
+    param: Value
+
+
+class InboxRefusal(Struct, frozen=True, order=True):
+    """Why no promise can be made of the call `number`."""
+
+    number: int
+    reason: str
+
+
 class Use(Struct, frozen=True, order=True):
     """An execution of the tree `origin` relies on the promise `id` of another tree."""
 
@@ -155,12 +185,14 @@ class LoadSet(Struct, frozen=True, kw_only=True):
         settling: those of `ids` that may settle, so that callbacks, listeners and awaiters matter.
         preload: those whose branch and remote children are read as well, without locks.
         schedules: every schedule that a request names; locked, if it exists.
+        inbox: calls that wait; locked, if nobody else has them.
     """
 
     ids: tuple[str, ...] = ()
     settling: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    inbox: tuple[int, ...] = ()
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -174,6 +206,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
         listeners: of the settling promises.
         related: rows read for the preload; not locked, so nothing may be decided from them.
         schedules: the locked ones; an id that is not among them does not exist.
+        inbox: the locked ones; what is not among them is somebody else's, or has been taken.
     """
 
     now_ms: int
@@ -182,6 +215,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     listeners: tuple[Listener, ...] = ()
     related: tuple[Promise, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    inbox: tuple[InboxRow, ...] = ()
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -201,6 +235,8 @@ class Changes(Struct, frozen=True, kw_only=True):
         schedules_created: rows that must not exist yet.
         schedules_updated: locked rows with other instants.
         schedules_deleted: ids of locked rows; these go first, others may be created in their place.
+        inbox_taken: locked rows to remove.
+        inbox_refused: locked rows that stay, and are not looked at again.
     """
 
     created: tuple[Promise, ...] = ()
@@ -216,6 +252,8 @@ class Changes(Struct, frozen=True, kw_only=True):
     schedules_created: tuple[Schedule, ...] = ()
     schedules_updated: tuple[Schedule, ...] = ()
     schedules_deleted: tuple[str, ...] = ()
+    inbox_taken: tuple[int, ...] = ()
+    inbox_refused: tuple[InboxRefusal, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -230,6 +268,8 @@ class Changes(Struct, frozen=True, kw_only=True):
                 self.timers_disarmed,
                 self.timers_armed,
                 self.uses_added,
+                self.inbox_taken,
+                self.inbox_refused,
             )
         )
 

@@ -12,6 +12,7 @@ from resonate_store.state import (
     Changes,
     Due,
     DueSchedules,
+    InboxEntry,
     Loaded,
     LoadSet,
     Page,
@@ -99,6 +100,14 @@ class Store(Protocol):
         self, tags: Mapping[str, str], after: str | None, limit: int
     ) -> ScheduleRows:
         """Find schedules by the tags of their promises, looking at a bounded number of rows.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def inbox(self, limit: int) -> tuple[InboxEntry, ...]:
+        """Name calls that applications have left, in the order of their numbers.
 
         Raises:
             UnavailableError: there is no connection.

@@ -21,10 +21,25 @@ def new_database(server_url: str) -> Generator[str]:
         asyncio.run(_execute(server_url, f"{create} {UNLIKE_BYTES}"))
     except asyncpg.PostgresError:  # before PostgreSQL 15, or built without ICU
         asyncio.run(_execute(server_url, create))
+    url = urlsplit(server_url)._replace(path=f"/{name}").geturl()
     try:
-        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        yield url
     finally:
-        asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(drop_database(server_url, url))
+
+
+async def drop_database(server_url: str, url: str) -> None:
+    """Drop a database and the roles of the namespaces in it, which belong to the whole server."""
+    connection = await asyncpg.connect(url)
+    roles = await connection.fetch(
+        "select quote_ident(rolname) from pg_roles join pg_namespace on rolname = nspname || $1",
+        "_submit",
+    )
+    await connection.close()
+    name = urlsplit(url).path.removeprefix("/")
+    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    for (role,) in roles:
+        await _execute(server_url, f"DROP ROLE {role}")
 
 
 async def _execute(url: str, sql: str) -> None:

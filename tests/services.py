@@ -19,6 +19,7 @@ import asyncpg
 import pytest
 
 from resonate_broker.dev import InstanceError, PrivatePostgres, PrivateRabbitMQ
+from tests.databases import drop_database
 
 POSTGRES_VARIABLE = "RESONATE_TEST_POSTGRES_URL"
 AMQP_VARIABLE = "RESONATE_TEST_AMQP_URL"
@@ -70,8 +71,7 @@ async def database(server_url: str) -> AsyncGenerator[str]:
     """Lend an empty database; who is still connected at the end is disconnected."""
     url = await create_database(server_url)
     yield url
-    name = urlsplit(url).path.removeprefix("/")
-    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    await drop_database(server_url, url)
 
 
 async def _execute(url: str, statement: str) -> None:

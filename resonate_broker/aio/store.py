@@ -12,6 +12,7 @@ from resonate_broker.kernel.submissions import (
     FindRetired,
     ReadDue,
     ReadDueSchedules,
+    ReadInbox,
     ReadQueued,
     ReadQueuedGroups,
     ReadSnapshot,
@@ -161,6 +162,8 @@ async def read(store: Store, submission: StoreRead) -> AioCompletion:
             return await store.due(limit, at_ms)
         case ReadDueSchedules(limit=limit, at_ms=at_ms):
             return await store.due_schedules(limit, at_ms)
+        case ReadInbox(limit=limit):
+            return await store.inbox(limit)
         case ReadQueued(group=group, limit=limit):
             return await store.queued(group, limit)
         case ReadQueuedGroups(limit=limit):

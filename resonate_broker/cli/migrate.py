@@ -29,10 +29,21 @@ def migrate(
 
     settings = database_settings(config, database_url, namespace)
     log_nothing()
-    applied = make_tables(settings)
+    applied, grants = make_tables(settings)
     version = migrations()[-1].version
     place = f"schema {settings.namespace} of {shown_url(settings.database_url)}"
     lines = [f"Applied {name}" for name in applied]
     lines.append(f"{'Now' if applied else 'Already'} up to date (version {version}): {place}")
-    document = {"namespace": settings.namespace, "applied": applied, "version": version}
+    if grants:
+        lines.append(
+            f"Applications cannot have the role {settings.namespace}_submit yet: the owner of the "
+            "tables may not make it. Let somebody who may run:"
+        )
+        lines += [f"    {statement};" for statement in grants]
+    document = {
+        "namespace": settings.namespace,
+        "applied": applied,
+        "version": version,
+        "grants": grants,
+    }
     Output(as_json=as_json).show(document, lines)

@@ -35,16 +35,19 @@ def run_server(config: Config, on_ready: Callable[[], None]) -> None:
                 raise rabbitmq_failure(config, str(error)) from error
 
 
-def make_tables(config: Config) -> tuple[str, ...]:
-    """Bring the tables up to date; return the names of what was applied.
+def make_tables(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Bring the tables up to date; return the names of what was applied, and what is left to do.
+
+    The latter are statements for somebody who may make roles, if the owner of the tables may not.
 
     Raises:
         CommandError: the database cannot be reached.
         StoreError: it refuses.
     """
-    from resonate_store.postgres.migrate import migrate
+    from resonate_store.postgres.migrate import migrate, submit_grants
 
+    place = (config.database_url, config.namespace)
     try:
-        return run_impatiently(migrate(config.database_url, config.namespace))
+        return run_impatiently(migrate(*place)), run_impatiently(submit_grants(*place))
     except UnavailableError as error:
         raise database_failure(config, str(error)) from error

@@ -16,6 +16,7 @@ from resonate_store.state import (
     Changes,
     Due,
     DueSchedules,
+    InboxEntry,
     Listener,
     Loaded,
     LoadSet,
@@ -38,12 +39,14 @@ class Load(Struct, frozen=True):
         settling: those of them that may settle.
         preload: those of them whose branch is wanted.
         schedules: schedules that the request names.
+        inbox: calls of applications that are to be taken.
     """
 
     ids: tuple[str, ...] = ()
     settling: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    inbox: tuple[int, ...] = ()
 
     def union(self, other: "Load") -> "Load":
         """What both ask for."""
@@ -52,6 +55,7 @@ class Load(Struct, frozen=True):
             settling=(*self.settling, *other.settling),
             preload=(*self.preload, *other.preload),
             schedules=(*self.schedules, *other.schedules),
+            inbox=(*self.inbox, *other.inbox),
         )
 
 
@@ -125,6 +129,12 @@ class ReadDueSchedules(Struct, frozen=True):
 
     limit: int
     at_ms: int | None = None
+
+
+class ReadInbox(Struct, frozen=True):
+    """Name calls that applications have left; completed with a tuple of `InboxEntry`."""
+
+    limit: int
 
 
 class ReadQueued(Struct, frozen=True):
@@ -275,6 +285,7 @@ StoreSubmission = Begin | Write
 StoreRead = (
     ReadDue
     | ReadDueSchedules
+    | ReadInbox
     | ReadQueued
     | ReadQueuedGroups
     | Search
@@ -302,5 +313,6 @@ AioCompletion = (
     | Published
     | Failed
     | tuple[str, ...]
+    | tuple[InboxEntry, ...]
     | None
 )

@@ -14,6 +14,8 @@ from resonate_broker.kernel.submissions import Outgoing
 from resonate_store.state import (
     Callback,
     Changes,
+    InboxRefusal,
+    InboxRow,
     Listener,
     Loaded,
     LoadSet,
@@ -69,6 +71,10 @@ class WorkingState:
         self._schedules: dict[str, Schedule | None] = {
             id: self._stored_schedules.get(id) for id in load.schedules
         }
+
+        self._inbox = {row.number: row for row in loaded.inbox}
+        self._inbox_taken = set[int]()
+        self._inbox_refused = set[InboxRefusal]()
 
         self._related = {promise.id: promise for promise in loaded.related}
         self._branches: dict[str, dict[str, None]] = {}
@@ -154,6 +160,18 @@ class WorkingState:
         assert id in self._schedules, f"{id!r} was not loaded"
         self._schedules[id] = None
         self._schedules_deleted.add(id)
+
+    def inbox_row(self, number: int) -> InboxRow | None:
+        """A call that an application has left; None when somebody else has it, or had it."""
+        return self._inbox.get(number)
+
+    def take(self, row: InboxRow) -> None:
+        """The call has its promise: its row can go."""
+        self._inbox_taken.add(row.number)
+
+    def refuse(self, row: InboxRow, reason: str) -> None:
+        """No promise can be made of the call: its row stays, with the reason."""
+        self._inbox_refused.add(InboxRefusal(row.number, reason))
 
     @property
     def next_runs_at_ms(self) -> tuple[int, ...]:
@@ -256,6 +274,8 @@ class WorkingState:
             timers_disarmed=tuple(sorted(self._disarmed)),
             timers_armed=tuple(sorted(self._armed)),
             uses_added=tuple(sorted(self._uses)),
+            inbox_taken=tuple(sorted(self._inbox_taken)),
+            inbox_refused=tuple(sorted(self._inbox_refused)),
             **self._schedule_changes(),
         )
 

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: the only module that imports asyncpg, and knows its errors."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
@@ -58,6 +58,23 @@ class Connection:
         """Run a statement and return the first column of its first row."""
         try:
             return await self._connection.fetchval(sql, *parameters)
+        except _ERRORS as error:
+            raise _store_error(error) from error
+
+    async def listen(
+        self, channel: str, on_notice: Callable[[], None], on_lost: Callable[[], None]
+    ) -> None:
+        """Call back for each notice of a channel, and when the connection is lost."""
+
+        def noticed(*_: object) -> None:
+            on_notice()
+
+        def lost(*_: object) -> None:
+            on_lost()
+
+        try:
+            self._connection.add_termination_listener(lost)
+            await self._connection.add_listener(channel, noticed)
         except _ERRORS as error:
             raise _store_error(error) from error
 

@@ -6,7 +6,7 @@ from collections import Counter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from resonate_sdk.protocol import limits
-from resonate_store.postgres import fate, schedules, settings
+from resonate_store.postgres import fate, inbox, schedules, settings
 from resonate_store.postgres.connection import Connection, connect
 from resonate_store.postgres.errors import note_conflict
 from resonate_store.postgres.transaction import PostgresTransaction
@@ -47,6 +47,7 @@ class DataPath:
         connection = await self._open()
         try:
             await connection.execute("begin")
+            left = await inbox.load(connection, load.inbox)
             scheduled = await schedules.load(connection, load.schedules)
             rows = await connection.fetch(
                 _LOAD,
@@ -58,7 +59,13 @@ class DataPath:
                 limits.PRELOAD_BYTES_MAX,
             )
             self._transaction = PostgresTransaction(
-                connection, rows, scheduled, self.observe, self._was_committed, self.conflicts
+                connection,
+                rows,
+                scheduled,
+                left,
+                self.observe,
+                self._was_committed,
+                self.conflicts,
             )
         except StoreError as error:
             note_conflict(self.conflicts, error)

@@ -87,6 +87,23 @@ async def migrate(
     return tuple(applied)
 
 
+async def submit_grants(url: str, namespace: str) -> tuple[str, ...]:
+    """What is left to do so that applications can have the role that may call `submit`.
+
+    It is done with the tables, unless their owner may not make roles: then these statements are for
+    somebody who may.
+
+    Raises:
+        UnavailableError: the database cannot be reached.
+    """
+    connection = await connect(url, settings.migration(namespace))
+    try:
+        rows = await connection.fetch(_QUERIES["submit_grants"], namespace)
+    finally:
+        await connection.close()
+    return tuple(statement for (statement,) in rows)
+
+
 async def check(connection: Connection, namespace: str) -> None:
     """Look whether this release can work with the tables.
 

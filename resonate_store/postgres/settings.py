@@ -55,6 +55,15 @@ def reads(namespace: str) -> Mapping[str, str]:
     }
 
 
+def notices(namespace: str) -> Mapping[str, str]:
+    """Settings of the session that is told when an application has left a call."""
+    return {
+        **reads(namespace),
+        "application_name": f"{APPLICATION} {namespace} notices",
+        "idle_session_timeout": "0",
+    }
+
+
 def migration(namespace: str) -> Mapping[str, str]:
     """Settings of a session that changes the tables: it waits for its turn, and takes its time."""
     return {

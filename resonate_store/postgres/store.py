@@ -1,12 +1,12 @@
 """Promises in PostgreSQL, shared by any number of servers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseState, TaskState
-from resonate_store.postgres import schedules, settings
+from resonate_store.postgres import inbox, notices, schedules, settings
 from resonate_store.postgres.connection import Pool, Row, connect
 from resonate_store.postgres.data_path import DataPath
 from resonate_store.postgres.migrate import check
@@ -17,6 +17,7 @@ from resonate_store.state import (
     Callback,
     Due,
     DueSchedules,
+    InboxEntry,
     Listener,
     LoadSet,
     Page,
@@ -99,6 +100,19 @@ class PostgresStore:
         rows = await self._read(_SCHEDULES["search"], *page)
         found = tuple(schedules.to_schedule(row[1:]) for row in rows if row[1] is not None)
         return ScheduleRows(schedules=found, scanned_to=rows[0][0])
+
+    async def inbox(self, limit: int) -> tuple[InboxEntry, ...]:
+        """Name calls that applications have left, in the order of their numbers."""
+        async with self._readers.connection() as connection:
+            return await inbox.waiting(connection, limit)
+
+    async def listen(self, on_inbox: Callable[[], None]) -> None:
+        """Call back when an application may have left a call; never returns.
+
+        It may be called for nothing, and not be called while the connection is away.
+        """
+        channel = notices.inbox_channel(self._namespace)
+        await notices.listen(self._url, settings.notices(self._namespace), channel, on_inbox)
 
     def _now_ms(self, rows: Sequence[Row], at_ms: int | None) -> int:
         return self._data_path.observe(rows[0][0]) if at_ms is None else at_ms

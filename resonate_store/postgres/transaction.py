@@ -3,12 +3,20 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from resonate_store.postgres import schedules
+from resonate_store.postgres import inbox, schedules
 from resonate_store.postgres.connection import Connection, Row
 from resonate_store.postgres.errors import note_conflict
 from resonate_store.postgres.rows import to_columns, to_promise
 from resonate_store.queries import load_queries
-from resonate_store.state import Callback, Changes, Listener, Loaded, Promise, Schedule
+from resonate_store.state import (
+    Callback,
+    Changes,
+    InboxRow,
+    Listener,
+    Loaded,
+    Promise,
+    Schedule,
+)
 from resonate_store.store import RejectedError, StoreError, UnavailableError
 
 _STORE = load_queries("resonate_store.postgres")["store"]
@@ -29,6 +37,7 @@ class PostgresTransaction:
         connection: Connection,
         rows: Sequence[Row],
         scheduled: tuple[Schedule, ...],
+        left: tuple[InboxRow, ...],
         observe: Callable[[int], int],
         was_committed: Callable[[int], Awaitable[bool]],
         conflicts: Counter[str],
@@ -39,6 +48,7 @@ class PostgresTransaction:
             connection: the session that it is open in.
             rows: what `load_v1` has returned in it.
             scheduled: schedules that were locked before.
+            left: calls in the inbox that were locked before.
             observe: makes its instant one that is not earlier than those before.
             was_committed: learns from its number what became of it.
             conflicts: counts what it loses against others.
@@ -50,7 +60,7 @@ class PostgresTransaction:
         end = rows[-1]
         assert end["kind"] == "end", "load_v1 returns its instant last"
         self._xid: int = end["xid"]
-        self.loaded = _loaded(rows, scheduled, observe(end["now_ms"]))
+        self.loaded = _loaded(rows, scheduled, left, observe(end["now_ms"]))
         self._stored = {promise.id: promise for promise in self.loaded.promises}
 
     async def commit(self, changes: Changes) -> None:
@@ -83,6 +93,7 @@ class PostgresTransaction:
                 await self._connection.fetch(_INSERT_USES, *zip(*uses, strict=True))
             if changes.has_schedules:
                 await schedules.store(self._connection, changes)
+            await inbox.store(self._connection, changes)
         except UnicodeEncodeError as error:
             await self.rollback()
             raise RejectedError(f"text that is not Unicode: {error}") from error
@@ -102,7 +113,12 @@ class PostgresTransaction:
                 raise UnavailableError(f"the connection broke at the commit: {error}") from error
 
 
-def _loaded(rows: Sequence[Row], scheduled: tuple[Schedule, ...], now_ms: int) -> Loaded:
+def _loaded(
+    rows: Sequence[Row],
+    scheduled: tuple[Schedule, ...],
+    left: tuple[InboxRow, ...],
+    now_ms: int,
+) -> Loaded:
     promises: dict[str, Promise] = {}
     related: list[Promise] = []
     callbacks: list[Callback] = []
@@ -129,4 +145,5 @@ def _loaded(rows: Sequence[Row], scheduled: tuple[Schedule, ...], now_ms: int) -
         listeners=tuple(x for x in listeners if x.awaited in promises),
         related=tuple(related),
         schedules=scheduled,
+        inbox=left,
     )

@@ -17,6 +17,7 @@ from resonate_store.state import (
     Changes,
     Due,
     DueSchedules,
+    InboxEntry,
     Listener,
     Loaded,
     LoadSet,
@@ -133,6 +134,10 @@ class SqliteStore:
             if len(found) == limit or count == SEARCH_ROWS_MAX:
                 return ScheduleRows(schedules=tuple(found), scanned_to=schedule.id)
         return ScheduleRows(schedules=tuple(found), scanned_to=None)
+
+    async def inbox(self, limit: int) -> tuple[InboxEntry, ...]:
+        """Nothing: no application has a transaction in a file that belongs to this process."""
+        return ()
 
     async def queued(self, group: str, limit: int) -> tuple[str, ...]:
         """Name tasks of a group that wait for room, those waiting longest first."""

@@ -18,8 +18,9 @@ from tests.contract.rows import create, make_child, make_promise, make_remote_ch
 QUERIES = {
     **load_queries("resonate_store.postgres"),
     **{
-        f"schedules: {name}": text
-        for name, text in load_queries("resonate_store.postgres", "schedules.sql").items()
+        f"{file}: {name}": text
+        for file in ("schedules", "inbox")
+        for name, text in load_queries("resonate_store.postgres", f"{file}.sql").items()
     },
 }
 ROWS_TO_GROW = 2_000
@@ -56,6 +57,10 @@ STATEMENTS = {
     "schedules: delete": ((["s"],), {"schedules_pkey"}),
     "schedules: due": ((10, None), {"schedules_due"}),
     "schedules: search": (("{}", "", 10, 10_000), {"schedules_pkey"}),
+    "inbox: waiting": ((10, 2**22), {"inbox_pkey"}),
+    "inbox: load": (([1, 2],), {"inbox_pkey"}),
+    "inbox: delete": (([1, 2],), {"inbox_pkey"}),
+    "inbox: refuse": (([1], ["r"]), {"inbox_pkey"}),
     "queued": (("billing", 10), {"promises_queued"}),
     "queued_groups": ((10,), {"promises_queued"}),
     "search_all": (("{}", "", 10, 10_000, None), {"promises_pkey"}),

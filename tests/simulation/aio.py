@@ -16,6 +16,7 @@ from resonate_broker.kernel.submissions import (
     Published,
     ReadDue,
     ReadDueSchedules,
+    ReadInbox,
     ReadQueued,
     ReadQueuedGroups,
     ReadSnapshot,
@@ -197,6 +198,8 @@ class SimulatedAIO:
                 return self._database.due_schedules(self._store, limit)
             case ReadSnapshot() | Reset():
                 raise AssertionError("nobody may debug here")
+            case ReadInbox():
+                raise AssertionError("applications have no transactions here")
             case FindRetired() | RemoveTree():
                 raise AssertionError("nothing is removed here")
             case Search() | SearchTasks() | SearchSchedules():

@@ -6,6 +6,7 @@ import signal
 import urllib.request
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from resonate_broker.dev.ports import free_port
@@ -34,6 +35,43 @@ def test_tables_are_made_once(empty_place):
     assert ":***@" in again.out
     assert with_json.document["applied"] == []
     assert first.err == again.err == with_json.err == ""
+
+
+@pytest.fixture
+def owner_place(empty_place):
+    """The place of a user who may make tables there, but no roles."""
+    url, namespace = empty_place["RESONATE_DATABASE_URL"], empty_place["RESONATE_NAMESPACE"]
+    user = f"{namespace}-owner"
+    parts = urlsplit(url)
+    owned = parts._replace(netloc=f"{user}:s3cret@{parts.hostname}:{parts.port}").geturl()
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"""create role "{user}" login password 's3cret'""".encode())
+        database = parts.path.removeprefix("/")
+        admin.execute(f'grant create on database {database} to "{user}"'.encode())
+        yield {**empty_place, "RESONATE_DATABASE_URL": owned}
+        admin.execute(f'drop owned by "{user}" cascade'.encode())
+        admin.execute(f'drop role "{user}"'.encode())
+
+
+def test_who_may_not_make_roles_is_told_what_somebody_else_must_do(empty_place, owner_place):
+    namespace = empty_place["RESONATE_NAMESPACE"]
+
+    first = run_here("migrate", env=owner_place)
+    grants = run_here("migrate", "--json", env=owner_place).document["grants"]
+    with psycopg.connect(empty_place["RESONATE_DATABASE_URL"], autocommit=True) as admin:
+        for grant in grants:
+            admin.execute(grant.encode())
+        admin.execute(f'set role "{namespace}_submit"'.encode())
+        submitted = admin.execute(f"""select "{namespace}".submit('i', 'f', 'g')""".encode())
+        is_new = submitted.fetchone()
+    done = run_here("migrate", "--json", env=owner_place).document["grants"]
+
+    assert first.code == 0
+    assert f"Applications cannot have the role {namespace}_submit yet" in first.out
+    assert all(f"    {grant};\n" in first.out for grant in grants)
+    assert len(grants) == 3
+    assert is_new == (True,)
+    assert done == []
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])

@@ -16,6 +16,7 @@ class Rows:
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.fetchval = connection.fetchval
+        self.execute = connection.execute
         self._fetch = connection.fetch
 
     async def all(self) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from typing import Any
 
+import psycopg
 import pytest
 
 from resonate_broker.config import Config
@@ -11,6 +12,7 @@ from resonate_sdk import Context, Resonate, Workflow
 from tests.integration.amqp.server import ServerThread
 from tests.repository.sources import ROOT
 
+SECONDS_MAX = 20
 README = ROOT / "resonate_broker" / "integration" / "README.md"
 
 
@@ -57,3 +59,29 @@ async def test_the_subscriber_that_is_a_step(config: Config, server: ServerThrea
 def named(snippet: str, queue: str) -> Any:
     """A snippet with a queue that only this test uses."""
     return compile(snippet.replace("price.quote", queue), str(README), "exec")
+
+
+def test_the_order_in_a_transaction_of_the_application(config: Config, server: ServerThread):
+    with (
+        Resonate.remote(config.url, namespace=config.namespace, group="payments") as payments,
+        psycopg.connect(config.database_url, autocommit=True) as connection,
+    ):
+
+        def charge(ctx: Context, item: str) -> str:
+            return f"charged for one {item}"
+
+        payments.register(charge)
+        payments.start()
+        connection.execute("create table orders (id text, item text)")
+        program = example("import psycopg", config)
+        for text, own in (
+            ("postgresql://localhost:5432/resonate", config.database_url),
+            ("resonate.submit", f'\\"{config.namespace}\\".submit'),
+        ):
+            assert text in program
+            program = program.replace(text, own)
+
+        exec(compile(program, str(README), "exec"), {})
+
+        assert payments.get("charge-46").result(SECONDS_MAX) == "charged for one teapot"
+        assert connection.execute("select id from orders").fetchall() == [("order-46",)]
