@@ -71,6 +71,7 @@ class Holder:
     """Speaks for this process about a task that it holds, or wants to.
 
     Attributes:
+        origin: root of the tree that the task belongs to.
         version: at which it holds the task; 0 while it does not.
         on_wanted: called when something waits for the grant.
     """
@@ -236,7 +237,7 @@ class Holder:
             ResonateError: no answer came, or it is over already.
         """
         # Asked once: it has no version, and must not come after somebody has continued the task.
-        answer = await ask(self._transport, TaskHalt(id=self.id), origin=self._origin)
+        answer = await ask(self._transport, TaskHalt(id=self.id), origin=self.origin)
         if not answer.is_ok:
             raise refusal(answer)
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from resonate_broker.background.inbox import drain_inbox, take
 from resonate_sdk.client.roots import root_request
-from resonate_sdk.encoding.call_envelope import CallEnvelope, decode_call, encode_call
 from resonate_sdk.encoding.codec import Codec
+from resonate_sdk.functions.call_envelope import CallEnvelope, decode_call, encode_call
 from resonate_sdk.options import make_options
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.envelope import normalize

@@ -200,7 +200,7 @@ async def test_a_grace_that_ends_after_its_pass_does_not_disturb_the_next_one():
 
     async def main(ctx):
         begun = await ctx.begin_run(inner)
-        await asyncio.sleep(pauses_s.pop(0))  # meanwhile the inner one waits: a grace begins
+        await virtual_time.elapse(pauses_s.pop(0))  # meanwhile the inner one waits: a grace begins
         return await begun
 
     server = Server(make_root())
