@@ -4,9 +4,16 @@ import secrets
 from collections.abc import AsyncGenerator, Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from resonate_broker.dev import PrivatePostgres, PrivateRabbitMQ
 from tests import services
+
+# A machine that is slow, or busy, is no fault of what is tested.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
