@@ -22,7 +22,7 @@ from resonate_sdk.hooks import Happening, Occasion
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
-from resonate_sdk.transport import ImmediateTransport, Slot, Transport
+from resonate_sdk.transport import Arrival, ImmediateTransport, Slot, Transport
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
 from resonate_sdk.worker.failures import Failures
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 GIVE_BACK_S = 1.0  # for the tasks whose functions have not ended at a stop
 POISON_DELAY_S = 1.0
 POISON_DELAY_S_MAX = 30.0
+HINTS_MAX = 256  # with more than this under way, slots are kept to the end
 
 
 class Worker:
@@ -96,6 +97,7 @@ class Worker:
         self._started = StartedTasks()
         self._departure: Departure | None = None
         self._failures = Failures()
+        self._hints = 0
         self._under_way = 0  # hints and executions that the stop waits for
         self._is_stopping = False
         self._is_idle = asyncio.Event()
@@ -107,7 +109,7 @@ class Worker:
 
     def on_hint(self, hint: Hint, slot: Slot) -> None:
         """Acquire a task, run it, and leave the slot."""
-        self._own_tasks.spawn(self._run_hint(hint, slot))
+        self._own_tasks.spawn(self._run_hint(hint, _Place(slot)))
 
     def run_granted(self, granted: Granted) -> None:
         """Run a task that this process has just created."""
@@ -154,7 +156,8 @@ class Worker:
         assert self._tasks is not None, "the worker is started before it gets work"
         return self._tasks
 
-    async def _run_hint(self, hint: Hint, slot: Slot) -> None:
+    async def _run_hint(self, hint: Hint, slot: "_Place") -> None:
+        self._hints += 1
         try:
             with self._counted():
                 ref, promise = hint.data.task, hint.data.promise
@@ -167,12 +170,13 @@ class Worker:
                     if granted is not None:
                         await self._run_granted(granted)
         finally:
+            self._hints -= 1
             slot.free()
 
-    def _may_overlap(self, hint: Hint, slot: Slot) -> bool:
+    def _may_overlap(self, hint: Hint, slot: "_Place") -> bool:
         return self._overlap and not self._is_stopping and may_overlap(hint, slot.arrival)
 
-    async def _run_early(self, hint: Hint, slot: Slot, holder: Holder) -> None:
+    async def _run_early(self, hint: Hint, slot: "_Place", holder: Holder) -> None:
         """Begin the first pass of a fresh execution, and acquire its task meanwhile."""
         ref, promise = hint.data.task, hint.data.promise
         assert promise is not None, "a pass can begin only with its promise"
@@ -208,11 +212,14 @@ class Worker:
         )
 
     async def _acquire(
-        self, ref: TaskRef, slot: Slot, holder: Holder, early: EarlyPass | None = None
+        self, ref: TaskRef, slot: "_Place", holder: Holder, early: EarlyPass | None = None
     ) -> Granted | None:
         """Acquire the task of a hint; None if it is not for us."""
         try:
             done = None if early is None else await early.hold_back()
+            if done is not None and self._hints <= HINTS_MAX:
+                slot.answered()  # nothing is left to run: others may come meanwhile
+                slot.free()
             granted = await holder.acquire(ref.version, self._lease_ms, done)
             if granted is None and early is not None:
                 early.give_up()
@@ -421,3 +428,26 @@ class Worker:
             self._under_way -= 1
             if not self._under_way:
                 self._is_idle.set()
+
+
+class _Place:
+    """A slot that may be left before its hint is done with."""
+
+    __slots__ = ("_is_left", "_slot")
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._is_left = False
+
+    @property
+    def arrival(self) -> Arrival:
+        return self._slot.arrival
+
+    def answered(self) -> None:
+        if not self._is_left:
+            self._slot.answered()
+
+    def free(self) -> None:
+        if not self._is_left:
+            self._is_left = True
+            self._slot.free()

@@ -19,6 +19,7 @@ from resonate_sdk.protocol.requests import (
 )
 from resonate_sdk.protocol.responses import Answer, Beaten
 from resonate_sdk.worker.early_pass import HOLD_BACK_S
+from resonate_sdk.worker.worker import HINTS_MAX
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import (
     CODEC,
@@ -103,6 +104,31 @@ async def test_hints_that_come_together_are_answered_together(runs):
     assert bench.kinds() == ["task.acquire", "task.fulfill"] * 5
     assert len(set(bench.wire.sent_at_s)) == 1
     assert len(set(bench.wire.chains)) == 5
+
+
+@pytest.mark.parametrize(
+    ("others_max", "before"), [(HINTS_MAX, ["answered", "free"]), (0, [])], ids=["room", "none"]
+)
+@in_virtual_time
+async def test_a_body_that_has_ended_takes_no_slot_while_its_result_is_written(
+    runs, monkeypatch, others_max, before
+):
+    monkeypatch.setattr("resonate_sdk.worker.worker.HINTS_MAX", others_max)
+    root, seen = make_root("short"), []
+
+    def acquire(request):
+        seen.extend(slot.events)
+        return granted(root)
+
+    server = Server(root)
+    server.overrules[TaskAcquire] = acquire
+    async with make_bench(server, runs.short) as bench:
+        slot = bench.fresh_hint(root)
+        await slot.is_left.wait()
+        await turns()
+
+    assert seen == before
+    assert slot.events == ["answered", "free"]
 
 
 @in_virtual_time
