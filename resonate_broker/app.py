@@ -13,6 +13,7 @@ from resonate_broker.aio.aio import EventLoopAIO
 from resonate_broker.aio.calls import CallSubsystem
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
+from resonate_broker.aio.triggers import TriggerSubsystem
 from resonate_broker.api.history import HistoryRecorder
 from resonate_broker.api.plain import PlainDoor
 from resonate_broker.api.submission import SubmissionApi
@@ -71,8 +72,9 @@ class Server:
         name = f"resonate/calls/{config.namespace}/{socket.gethostname()}"
         self._outlets = Outlets(config.url, name=name, heartbeat_s=HEARTBEAT_S)
         calls = CallSubsystem(names, self._outlets, tokens)
+        triggers = TriggerSubsystem(names, store.triggers)
         rows = StoreSubsystem(store, meters)
-        self._aio = EventLoopAIO(rows, self._messages, calls)
+        self._aio = EventLoopAIO(rows, self._messages, calls, triggers)
         windows = Windows(config.kernel.dispatch_window, lambda: self._messages.is_open)
         dispatch = Dispatch(windows, self._wake_top_up)
         guard = LeaseGuard()
@@ -98,6 +100,8 @@ class Server:
         # What nobody asks for is in no history: a promise of a schedule would come from nowhere, and
         # one that retention removes would go nowhere.
         is_recorded = self._recorder is not None
+        if is_recorded:
+            triggers.switch_off("this server records a history, in which events have no place")
         age_s = config.retention.age_s
         retention = None
         if age_s is not None and not is_recorded:
@@ -129,6 +133,8 @@ class Server:
             prefetch=config.kernel.prefetch,
             api=self._api,
             messages=self._messages,
+            triggers=triggers,
+            has_triggers=not is_recorded,
             guard=guard,
             store_now_ms=self._known_now_ms,
             on_connected=self._connected,

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from resonate_broker.aio.messages import MessageSubsystem
+from resonate_broker.aio.triggers import TriggerSubsystem
 from resonate_broker.api.submission import SubmissionApi
+from resonate_broker.api.triggers import TriggerConsumers
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.kernel.meters import Meters
 from resonate_sdk.amqp.consumer import Consumer
@@ -41,6 +43,8 @@ class Link:
         prefetch: int,
         api: SubmissionApi,
         messages: MessageSubsystem,
+        triggers: TriggerSubsystem,
+        has_triggers: bool,
         guard: LeaseGuard,
         store_now_ms: Callable[[], int | None],
         on_connected: Callable[[], None],
@@ -56,6 +60,8 @@ class Link:
             prefetch: how many messages of a queue may be unacknowledged.
             api: takes what arrives.
             messages: sends.
+            triggers: makes the queues of triggers.
+            has_triggers: whether they are consumed.
             guard: told whether heartbeats can be heard.
             store_now_ms: the clock of the store, as soon as that is known.
             on_connected: called when messages can be sent again.
@@ -68,6 +74,8 @@ class Link:
         self._prefetch = prefetch
         self._api = api
         self._messages = messages
+        self._triggers = triggers
+        self._trigger_consumers = TriggerConsumers(names, triggers, api) if has_triggers else None
         self._guard = guard
         self._store_now_ms = store_now_ms
         self._on_connected = on_connected
@@ -122,6 +130,8 @@ class Link:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 for consumer in self._consumers:
                     await consumer.stop()
+                if self._trigger_consumers is not None:
+                    await self._trigger_consumers.stop()
         except (SessionLostError, TimeoutError, OSError, RuntimeError) as error:
             logger.warning("consumers could not be stopped reason=%s", error)
         self._api.forget_waiting()
@@ -138,6 +148,7 @@ class Link:
         await session.declare(server_topology(self._names, self._partitions))
         self._api.use(session)
         self._messages.use(session)
+        self._triggers.use(session)
         queues = [self._names.submit_queue(number) for number in range(self._partitions)]
         for queue in (self._names.heartbeat, self._names.replies, *queues):
             await self._consume(session, queue)
@@ -161,9 +172,11 @@ class Link:
                 tasks.create_task(session.lost()),
                 tasks.create_task(self._is_stopped.wait()),
             ]
-            listening = tasks.create_task(self._listen(session))
+            beside = [tasks.create_task(self._listen(session))]
+            if self._trigger_consumers is not None:
+                beside.append(tasks.create_task(self._trigger_consumers.serve(session)))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for task in (*ends, listening):
+            for task in (*ends, *beside):
                 task.cancel()
         if session.is_lost and not self._is_stopped.is_set():
             raise SessionLostError(await session.lost())
@@ -196,3 +209,4 @@ class Link:
         self._consumers.clear()
         self._api.use(None)
         self._messages.use(None)
+        self._triggers.use(None)

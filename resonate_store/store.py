@@ -7,7 +7,7 @@ somebody decides what to write; nothing that was decided is true before `commit`
 from collections.abc import Mapping
 from typing import Protocol
 
-from resonate_sdk.protocol.records import PromiseState, TaskState
+from resonate_sdk.protocol.records import PromiseState, TaskState, TriggerRecord
 from resonate_store.state import (
     Changes,
     Due,
@@ -197,4 +197,40 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let the database go."""
+        ...
+
+
+class TriggerRows(Protocol):
+    """Where triggers live; only stores that several servers share have them."""
+
+    async def insert(self, trigger: TriggerRecord) -> bool:
+        """Store a trigger; False if there is one with its id, or there are too many.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def all(self) -> tuple[TriggerRecord, ...]:
+        """Read all triggers, by ascending id.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def end(self, id: str) -> bool:
+        """Mark a trigger as one that takes no more events; False if there is none.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def remove(self, id: str) -> None:
+        """Remove a trigger that was marked so.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
         ...

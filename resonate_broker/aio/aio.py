@@ -8,16 +8,20 @@ from typing import Any
 from resonate_broker.aio.calls import CallSubsystem
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
+from resonate_broker.aio.triggers import TriggerSubsystem
 from resonate_broker.kernel.entries import CQE
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
     Begin,
+    CreateTrigger,
     Declare,
+    EndTrigger,
     Outgoing,
     Probe,
     Publish,
     Published,
+    ReadTriggers,
     Write,
 )
 from resonate_broker.kernel.system import AioCQE, AioSQE
@@ -29,9 +33,14 @@ class EventLoopAIO:
     """The kernel's way to the database and the broker."""
 
     def __init__(
-        self, store: StoreSubsystem, messages: MessageSubsystem, calls: CallSubsystem
+        self,
+        store: StoreSubsystem,
+        messages: MessageSubsystem,
+        calls: CallSubsystem,
+        triggers: TriggerSubsystem,
     ) -> None:
         """Serve from these subsystems."""
+        self._triggers = triggers
         self._calls = calls
         self._store = store
         self._messages = messages
@@ -113,6 +122,12 @@ class EventLoopAIO:
                 return self._messages.probe(group)
             case Publish(messages=messages):
                 return self._publish(messages)
+            case CreateTrigger(trigger=trigger):
+                return self._triggers.create(trigger)
+            case ReadTriggers():
+                return self._triggers.read()
+            case EndTrigger(id=id):
+                return self._triggers.end(id)
             case _:
                 return self._store.read(submission)
 

@@ -76,4 +76,4 @@ class CallSubsystem:
         )
 
     def _is_ours(self, name: str) -> bool:
-        return name.startswith((f"{self._names.namespace}.", "amq.rabbitmq."))
+        return self._names.is_ours(name) or name.startswith("amq.rabbitmq.")

@@ -3,7 +3,7 @@
 import re
 
 from resonate_broker.api.deliveries import Asker, Incoming
-from resonate_broker.integration import calls, invocation, results
+from resonate_broker.integration import calls, events, invocation, results
 from resonate_broker.integration.invocation import wants_acknowledgement
 from resonate_broker.integration.plain import NotPlainError, PlainMessage
 from resonate_broker.integration.tokens import Tokens
@@ -18,6 +18,7 @@ from resonate_sdk.protocol.envelope import (
     Malformed,
     RequestHead,
 )
+from resonate_sdk.protocol.records import TriggerRecord
 from resonate_sdk.protocol.responses import Answer, PromiseData
 from resonate_sdk.protocol.topology import Names
 
@@ -42,7 +43,7 @@ class PlainDoor:
         try:
             reply_to = self._address(delivery)
         except NotPlainError as error:
-            return _incoming(consumer, delivery, _malformed(delivery, error), Asker())
+            return _incoming(consumer, delivery, _malformed(delivery, str(error)), Asker())
         asker = Asker(
             reply_to=reply_to, wants_acknowledgement=wants_acknowledgement(delivery.headers)
         )
@@ -51,7 +52,7 @@ class PlainDoor:
                 delivery.body, delivery.message_id, delivery.headers, reply_to
             )
         except NotPlainError as error:
-            return _incoming(consumer, delivery, _malformed(delivery, error), asker)
+            return _incoming(consumer, delivery, _malformed(delivery, str(error)), asker)
         decoded = Decoded(invocation.KIND, RequestHead(), request, delivery.body)
         return _incoming(consumer, delivery, decoded, asker)
 
@@ -69,6 +70,23 @@ class PlainDoor:
         )
         decoded = Decoded(request.kind, RequestHead(), request, delivery.body)
         return Incoming(delivery, consumer, None, Body(False, (decoded,)))
+
+    def event(self, trigger: TriggerRecord, consumer: Consumer, delivery: Delivery) -> Incoming:
+        """Take in an event of a trigger; nobody is answered."""
+        try:
+            request = events.read(
+                trigger,
+                delivery.body,
+                message_id=delivery.message_id,
+                correlation_id=delivery.correlation_id,
+                content_type=delivery.content_type,
+                headers=delivery.headers,
+            )
+        except NotPlainError as error:
+            reason = f"trigger {trigger.id!r}: {error}"
+            return _incoming(consumer, delivery, _malformed(delivery, reason), Asker())
+        decoded = Decoded(request.kind, RequestHead(), request, delivery.body)
+        return _incoming(consumer, delivery, decoded, Asker())
 
     def _address(self, delivery: Delivery) -> ReplyAddress | None:
         queue = delivery.reply_to
@@ -96,12 +114,12 @@ def answer_to(asker: Asker, answer: Answer) -> PlainMessage | None:
             raise AssertionError(f"an invocation is not answered with {answer.data!r}")
 
 
-def _malformed(delivery: Delivery, error: NotPlainError) -> Malformed:
+def _malformed(delivery: Delivery, reason: str) -> Malformed:
     return Malformed(
         invocation.KIND,
         UNKNOWN_CORRELATION_ID,
         None,
-        str(error),
+        reason,
         delivery.body,
         responses.MALFORMED,
     )

@@ -12,6 +12,10 @@ from resonate_sdk.protocol.requests import (
     TaskGet,
     TaskSearch,
     TaskSuspend,
+    TriggerCreate,
+    TriggerDelete,
+    TriggerGet,
+    TriggerSearch,
 )
 from resonate_sdk.protocol.responses import (
     Answer,
@@ -22,13 +26,17 @@ from resonate_sdk.protocol.responses import (
     TaskGranted,
 )
 
-NOT_SERVED = Answer(501, "searches are not part of the protocol, and this server is strict")
+NOT_SERVED = Answer(
+    501, "searches and triggers are not part of the protocol, and this server is strict"
+)
 
 
 def request(asked: Request) -> Request | None:
     """The request without our own fields; None if it is one that is not answered at all."""
     match asked:
         case PromiseSearch() | TaskSearch() | ScheduleSearch():
+            return None
+        case TriggerCreate() | TriggerDelete() | TriggerGet() | TriggerSearch():
             return None
         case TaskGet():
             return replace(asked, details=False) if asked.details else asked

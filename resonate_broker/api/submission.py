@@ -25,11 +25,14 @@ from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.session import Session
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
+from resonate_sdk.protocol.records import TriggerRecord
 from resonate_sdk.protocol.requests import TaskHeartbeat
-from resonate_sdk.protocol.responses import Answer
+from resonate_sdk.protocol.responses import INTERNAL, UNAVAILABLE, Answer
 from resonate_sdk.protocol.topology import Names
 
 logger = logging.getLogger(__name__)
+
+NOT_DECIDED = (UNAVAILABLE, INTERNAL)  # nothing was carried out, or nobody knows
 
 
 class SubmissionApi:
@@ -94,6 +97,11 @@ class SubmissionApi:
         reply_to = self._reply_to(delivery)
         body = decode_body(delivery.body, may_debug=delivery.user_id in self._admins)
         waiting.append(Incoming(delivery, consumer, reply_to, body))
+
+    def event_arrived(self, trigger: TriggerRecord, consumer: Consumer, delivery: Delivery) -> None:
+        """An event for a trigger has come."""
+        self._waiting.append(self._plain.event(trigger, consumer, delivery))
+        self._wake()
 
     @property
     def has_beats(self) -> bool:
@@ -204,7 +212,10 @@ class SubmissionApi:
         confirmed: asyncio.Future[None] | None = None
         if asker.reply_to is not None and message is not None:
             confirmed = session.publisher.publish(plain_publication(asker.reply_to, message))
-        if completed.crash is not None or (asker.reply_to is None and not answer.is_ok):
+        if asker.reply_to is None and completed.crash is None and answer.status in NOT_DECIDED:
+            # Nobody can be told to ask again, so the broker does: as often as the queue allows.
+            incoming.consumer.reject(incoming.delivery.tag, requeue=True)
+        elif completed.crash is not None or (asker.reply_to is None and not answer.is_ok):
             self._bury(incoming, body, completed.crash or str(answer.data))
         elif confirmed is None or is_congested(session):
             self._done_one(incoming)  # what holds up the broker must be drained all the same

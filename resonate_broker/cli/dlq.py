@@ -251,7 +251,7 @@ async def _pass_through(settings: Config, look: Callable[[Found], Awaitable[bool
         letter = read(
             taken.body,
             taken.headers,
-            submit=names.submit,
+            names=names,
             queue=taken.routing_key,
             kind=taken.kind,
             message_id=taken.message_id,

@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     REFUSED = 1  # the server, the database or the called function said no
     USAGE = 2  # of the command line or a setting
     UNREACHABLE = 3  # RabbitMQ, a server or the database: try again later
-    NOT_FOUND = 4  # no promise or schedule has this id
+    NOT_FOUND = 4  # no promise, schedule or trigger has this id
     OTHER_STATE = 5  # it is in another state than asked for
     INTERRUPTED = 130  # by Ctrl-C
 

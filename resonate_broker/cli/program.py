@@ -19,6 +19,7 @@ from resonate_broker.cli import (
     serve,
     tasks,
     tree,
+    triggers,
     workers,
 )
 from resonate_broker.cli.exits import CommandError, ExitCode, failure_of
@@ -109,6 +110,8 @@ app.add_typer(schedules.app, name="schedules")
 app.add_typer(schedules.app, name="schedule", hidden=True)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(tasks.app, name="task", hidden=True)
+app.add_typer(triggers.app, name="triggers")
+app.add_typer(triggers.app, name="trigger", hidden=True)
 
 
 def main() -> None:

@@ -14,12 +14,15 @@ from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
     Begin,
+    CreateTrigger,
     Declare,
+    EndTrigger,
     Failed,
     Outgoing,
     Probe,
     Publish,
     Published,
+    ReadTriggers,
     StoreFailed,
     Write,
     Written,
@@ -91,6 +94,8 @@ class ImmediateAIO:
                 return Published(told + tuple(map(_refused, filter(_is_call, messages))))
             case Declare():
                 return None
+            case CreateTrigger() | ReadTriggers() | EndTrigger():
+                return Failed("triggers need a server with RabbitMQ: there is none in local mode")
             case Begin() | Write():
                 raise AssertionError("served elsewhere")
             case _:

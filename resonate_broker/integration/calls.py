@@ -68,14 +68,14 @@ def settlement(
     try:
         if error is not None:
             return PromiseSettle(id=promise_id, state="rejected", value=_failure(error, body))
-        value = plain.stored(_json(body, content_type or ""))
+        value = plain.stored(as_json(body, content_type or ""))
         return PromiseSettle(id=promise_id, state="resolved", value=value)
     except ValueError as unfit:
         value = rejection(f"the reply cannot be stored: {unfit}")
         return PromiseSettle(id=promise_id, state="rejected", value=value)
 
 
-def _json(body: bytes, content_type: str) -> bytes:
+def as_json(body: bytes, content_type: str) -> bytes:
     """The body as JSON: it is, or it is text, or its base64."""
     if not body:
         return b"null"

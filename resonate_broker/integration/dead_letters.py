@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from resonate_broker.integration.invocation import is_invocation
 from resonate_broker.integration.plain import FIRST_DIED_AT_HEADER
-from resonate_sdk.protocol.topology import REASON_HEADER
+from resonate_sdk.protocol.topology import REASON_HEADER, Names
 
 DIED_AT_HEADER = "resonate-died-at"  # epoch ms
 EXCHANGE_HEADER = "resonate-exchange"
@@ -97,7 +97,7 @@ def read(
     body: bytes,
     had: Mapping[str, Any],
     *,
-    submit: str,
+    names: Names,
     queue: str,
     kind: str | None,
     message_id: str | None,
@@ -109,7 +109,7 @@ def read(
     Args:
         body: of the message.
         had: its headers.
-        submit: the exchange of requests, for letters that do not say where they came from.
+        names: of the queues and exchanges of the namespace.
         queue: in which it died, its routing key now.
         kind: its property `type`.
         message_id: as it stands in the message.
@@ -120,11 +120,13 @@ def read(
     own = had.get(REASON_HEADER)
     if isinstance(own, str):
         reason, died_at_ms = own, _number(had.get(DIED_AT_HEADER))
-        exchange = _text(had.get(EXCHANGE_HEADER), submit)
+        exchange = _text(had.get(EXCHANGE_HEADER), names.submit)
         routing_key = _text(had.get(ROUTING_KEY_HEADER), kind or "")
         # The broker wants another id for each message that we publish: this one was kept aside.
         message_id = had.get(MESSAGE_ID_HEADER)
         user_id = had.get(USER_ID_HEADER)
+    if names.is_trigger_queue(queue):
+        exchange, routing_key = "", queue  # others have had the event, and do not want it again
     name = sha256(b"\0".join((body, f"{queue} {message_id} {died_at_ms}".encode())))
     return DeadLetter(
         id=name.hexdigest()[:ID_CHARS],

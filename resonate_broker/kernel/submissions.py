@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from resonate_sdk.protocol.messages import Message
-from resonate_sdk.protocol.records import PromiseState, TaskState, Value
+from resonate_sdk.protocol.records import PromiseState, TaskState, TriggerRecord, Value
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import (
     Changes,
@@ -207,6 +207,31 @@ class Reset(Struct, frozen=True):
     """Delete everything; completed with None."""
 
 
+class CreateTrigger(Struct, frozen=True):
+    """Store a trigger and bind its queue, unless there is one with its id.
+
+    Completed with what is stored, or `TriggerRefused`.
+    """
+
+    trigger: TriggerRecord
+
+
+class TriggerRefused(Struct, frozen=True):
+    """There can be no such trigger; the reason is a sentence for people."""
+
+    reason: str
+
+
+class ReadTriggers(Struct, frozen=True):
+    """Read all triggers; completed with a tuple of them."""
+
+
+class EndTrigger(Struct, frozen=True):
+    """Let a trigger take no more events; completed with whether there is one."""
+
+    id: str
+
+
 class Declare(Struct, frozen=True):
     """Make the exchanges and queues of a group; completed with None."""
 
@@ -296,7 +321,8 @@ StoreRead = (
     | ReadSnapshot
     | Reset
 )
-Effect = StoreRead | Declare | Probe | Publish
+TriggerEffect = CreateTrigger | ReadTriggers | EndTrigger
+Effect = StoreRead | TriggerEffect | Declare | Probe | Publish
 AioSubmission = StoreSubmission | Effect
 AioCompletion = (
     Loaded
@@ -312,6 +338,9 @@ AioCompletion = (
     | Probed
     | Published
     | Failed
+    | TriggerRecord
+    | TriggerRefused
+    | tuple[TriggerRecord, ...]
     | tuple[str, ...]
     | tuple[InboxEntry, ...]
     | None

@@ -32,6 +32,10 @@ from resonate_broker.operations.task_heartbeat import task_heartbeat
 from resonate_broker.operations.task_release import task_release
 from resonate_broker.operations.task_search import task_search
 from resonate_broker.operations.task_suspend import task_suspend
+from resonate_broker.operations.trigger_create import trigger_create
+from resonate_broker.operations.trigger_delete import trigger_delete
+from resonate_broker.operations.trigger_get import trigger_get
+from resonate_broker.operations.trigger_search import trigger_search
 
 
 def register_operations(
@@ -70,6 +74,10 @@ def register_operations(
     system.add_on_request("schedule.create", schedule_create)
     system.add_on_request("schedule.delete", schedule_delete)
     system.add_on_request("schedule.search", schedule_search)
+    system.add_on_request("trigger.get", trigger_get)
+    system.add_on_request("trigger.create", trigger_create)
+    system.add_on_request("trigger.delete", trigger_delete)
+    system.add_on_request("trigger.search", trigger_search)
     system.add_on_request("debug.start", partial(debug_start, system=system))
     system.add_on_request("debug.stop", partial(debug_stop, system=system))
     system.add_on_request("debug.reset", debug_reset)

@@ -9,6 +9,7 @@ Nothing in it is repaired: whatever fails ends the session, and its owner opens 
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -36,11 +37,18 @@ CALL_TIMEOUT_S = 10.0
 AMQP_ERRORS = (aiormq.exceptions.AMQPError, ConnectionError, OSError, RuntimeError, TimeoutError)
 
 
+UNWANTED_TYPE = "headers"  # has its bindings by headers, not by routing key
+_TYPE_OF_EXCHANGE = re.compile(r"arg 'type'.*current is '([^']+)'")
+
 OnDelivery = Callable[[Consumer, Delivery], None]
 
 
 class SessionLostError(Exception):
     """The session has ended, or never began; the message says why."""
+
+
+class RefusedByBrokerError(Exception):
+    """The broker refuses something for good; the message says what it said."""
 
 
 class QueueCount(Struct, frozen=True):
@@ -123,6 +131,57 @@ class Session:
                 self._control = None  # the refusal has closed the channel
                 return False
             return True
+
+    async def exchange_type(self, name: str) -> str | None:
+        """The type of an exchange; None if it does not exist, "" if we may not know.
+
+        AMQP has no question for it. Declaring it with another type changes nothing, and is refused
+        with the type that it has.
+        """
+        if not await self.has_exchange(name):
+            return None
+        async with self._control_lock, self._calling("look at an exchange"):
+            channel = await self._control_channel()
+            try:
+                await channel.declare_exchange(name, UNWANTED_TYPE, durable=True)
+            except aiormq.exceptions.ChannelPreconditionFailed as error:
+                self._control = None  # the refusal has closed the channel
+                found = _TYPE_OF_EXCHANGE.search(str(error))
+                return found[1] if found else UNWANTED_TYPE
+            except aiormq.exceptions.ChannelAccessRefused:
+                self._control = None
+                return ""
+            return UNWANTED_TYPE
+
+    async def attach(self, topology: Topology) -> None:
+        """Declare queues, and bind them to exchanges of others.
+
+        Raises:
+            RefusedByBrokerError: an exchange is not there, or we may not use it.
+            SessionLostError: the broker does not answer.
+        """
+        try:
+            await self.declare(topology)
+        except SessionLostError as error:
+            if isinstance(error.__cause__, aiormq.exceptions.ChannelClosed):
+                raise RefusedByBrokerError(describe(error.__cause__)) from error
+            raise
+
+    async def detach(self, queue: str, exchange: str, routing_key: str) -> None:
+        """Undo the binding of a queue; it is harmless if there is none."""
+        async with self._control_lock, self._calling(f"unbind {queue}"):
+            data = await (await self._control_channel()).get_underlay_channel()
+            try:
+                await data.queue_unbind(queue, exchange=exchange, routing_key=routing_key)
+            except aiormq.exceptions.ChannelNotFoundEntity:
+                self._control = None
+
+    async def delete_queue(self, queue: str) -> None:
+        """Delete a queue with all that waits in it; it is harmless if there is none."""
+        async with self._control_lock, self._calling(f"delete {queue}"):
+            data = await (await self._control_channel()).get_underlay_channel()
+            # Conditions are refused for quorum queues.
+            await data.queue_delete(queue, if_unused=False, if_empty=False)
 
     async def count(self, queue: str) -> QueueCount | None:
         """Count what waits in a queue; None if it does not exist."""

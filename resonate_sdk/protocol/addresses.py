@@ -17,6 +17,8 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
+from resonate_sdk.protocol import limits
+
 _NAME = r"[A-Za-z0-9_-]{1,64}"
 _BARE = re.compile(_NAME)
 _FULL = re.compile(
@@ -25,7 +27,6 @@ _FULL = re.compile(
 
 _EXCHANGE_SCHEME = "amqp-exchange://"
 _REPLY_SCHEME = "amqp-reply://"
-_AMQP_TEXT_BYTES_MAX = 255
 _REPLY_SAFE = "=+.:@!$&'()*,;<>[]{}| "  # what needs no escape, to keep the rows short
 
 
@@ -104,8 +105,10 @@ def parse_target(text: str) -> Address | ExchangeAddress:
             f"{text!r} names no routing key: write 'amqp-exchange://exchange/routing.key' or "
             "'amqp-exchange:///queue'"
         )
-    if any(len(part.encode()) > _AMQP_TEXT_BYTES_MAX for part in parts):
-        raise AddressError(f"{text[:100]!r}… has a part of more than {_AMQP_TEXT_BYTES_MAX} bytes")
+    if any(len(part.encode()) > limits.AMQP_TEXT_BYTES_MAX for part in parts):
+        raise AddressError(
+            f"{text[:100]!r}… has a part of more than {limits.AMQP_TEXT_BYTES_MAX} bytes"
+        )
     return address
 
 

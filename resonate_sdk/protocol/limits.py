@@ -29,6 +29,8 @@ CRON_CHARS_MAX = 256
 TIMEZONE_CHARS_MAX = 64
 COUNT_MAX = 1_000_000  # of slots that a process tells of
 GROUPS_MAX = 10_000
+TRIGGERS_MAX = 200
+AMQP_TEXT_BYTES_MAX = 255  # names of exchanges, routing keys and the like
 
 LEASE_MS_DEFAULT = 15_000
 LEASE_MS_MIN = 1

@@ -120,6 +120,28 @@ class ScheduleRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     missed: MissedPolicy
 
 
+class TriggerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A trigger as the server keeps and shows it; the fields are those of its creation.
+
+    Attributes:
+        promise_id: template of the ids of the promises.
+        func: the function that an event starts; absent: events settle promises.
+        target: who runs it.
+        timeout_ms: from an event to the deadline of its promise.
+        is_ending: it takes no more events, and is removed soon.
+    """
+
+    id: str
+    exchange: str
+    routing_key: str = field(name="routingKey")
+    promise_id: str = field(name="promiseId")
+    func: str | None = None
+    target: str | None = None
+    timeout_ms: int = field(name="timeout")
+    created_at_ms: int = field(name="createdAt")
+    is_ending: bool = field(name="isEnding", default=False)
+
+
 class TaskRef(Struct, frozen=True, kw_only=True):
     """A task at one version."""
 

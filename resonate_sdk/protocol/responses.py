@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from resonate_sdk.protocol.messages import Message
-from resonate_sdk.protocol.records import PromiseRecord, ScheduleRecord, TaskRecord, TaskRef
+from resonate_sdk.protocol.records import (
+    PromiseRecord,
+    ScheduleRecord,
+    TaskRecord,
+    TaskRef,
+    TriggerRecord,
+)
 from resonate_sdk.protocol.requests import ActionHead
 
 OK = 200
@@ -62,6 +68,18 @@ class SchedulePage(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     schedules: tuple[ScheduleRecord, ...]
     cursor: str | None = None
+
+
+class TriggerData(Struct, frozen=True, kw_only=True):
+    """One trigger."""
+
+    trigger: TriggerRecord
+
+
+class TriggerPage(Struct, frozen=True, kw_only=True):
+    """All triggers, by ascending id."""
+
+    triggers: tuple[TriggerRecord, ...]
 
 
 class SnapTimeout(Struct, frozen=True, kw_only=True):
@@ -184,6 +202,8 @@ Success = (
     | TaskGranted
     | ScheduleData
     | SchedulePage
+    | TriggerData
+    | TriggerPage
     | SnapData
     | Fenced
     | Beaten
@@ -232,6 +252,10 @@ DATA: Mapping[str, type[Success]] = {
     "schedule.create": ScheduleData,
     "schedule.delete": Nothing,
     "schedule.search": SchedulePage,
+    "trigger.get": TriggerData,
+    "trigger.create": TriggerData,
+    "trigger.delete": Nothing,
+    "trigger.search": TriggerPage,
     "debug.start": Nothing,
     "debug.stop": Nothing,
     "debug.reset": Nothing,

@@ -22,7 +22,7 @@ DEAD_DELIVERY_LIMIT = 1_000_000  # browsing a dead letter and putting it back co
 HEARTBEAT_KEY = "heartbeat"
 ANY_KEY = "any"
 # Keys without a partition, for publishers that know nothing of partitions.
-PLAIN_KEYS = ("promise.*", "task.*", "schedule.*", "debug.*", "invoke", "hello")
+PLAIN_KEYS = ("promise.*", "task.*", "schedule.*", "trigger.*", "debug.*", "invoke", "hello")
 
 NOW_HEADER = "resonate-now"  # of an answer: the instant it was decided at, epoch ms
 REASON_HEADER = "resonate-reason"  # of a dead letter: why nobody could carry it out
@@ -116,6 +116,18 @@ class Names(Struct, frozen=True):
     def replies(self) -> str:
         """The queue in which the server gets the replies of who knows no protocol."""
         return f"{self.namespace}.replies"
+
+    def trigger_queue(self, trigger: str) -> str:
+        """The queue of the events of a trigger."""
+        return f"{self.namespace}.trigger.{trigger}"
+
+    def is_trigger_queue(self, queue: str) -> bool:
+        """Whether events of a trigger wait in this queue."""
+        return queue.startswith(self.trigger_queue(""))
+
+    def is_ours(self, name: str) -> bool:
+        """Whether an exchange or a queue belongs to the servers of the namespace."""
+        return name.startswith(f"{self.namespace}.")
 
     @property
     def dead_exchange(self) -> str:
@@ -226,6 +238,15 @@ def group_topology(names: Names, group: str) -> Topology:
             ),
         ),
         bindings=(Binding(exchange=names.group_any(group), queue=queue),),
+    )
+
+
+def trigger_topology(names: Names, trigger: str, exchange: str, routing_key: str) -> Topology:
+    """What a server declares for a trigger; the exchange is somebody else's."""
+    queue = names.trigger_queue(trigger)
+    return Topology(
+        queues=(Queue(name=queue, arguments=_kept(names, queue)),),
+        bindings=(Binding(exchange=exchange, queue=queue, key=routing_key),),
     )
 
 

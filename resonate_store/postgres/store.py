@@ -12,6 +12,7 @@ from resonate_store.postgres.data_path import DataPath
 from resonate_store.postgres.migrate import check
 from resonate_store.postgres.rows import to_json, to_promise
 from resonate_store.postgres.transaction import PostgresTransaction
+from resonate_store.postgres.triggers import PostgresTriggers
 from resonate_store.queries import load_queries
 from resonate_store.state import (
     Callback,
@@ -39,6 +40,9 @@ class PostgresStore:
     """A store in one schema of a PostgreSQL database.
 
     Batches have a session of their own; searches and sweeps have a small pool beside it.
+
+    Attributes:
+        triggers: what only a server with RabbitMQ has.
     """
 
     def __init__(self, url: str, namespace: str) -> None:
@@ -53,7 +57,8 @@ class PostgresStore:
         self._namespace = namespace
         self._data_path = DataPath(url, namespace)
         self._readers = Pool(url, settings.reads(namespace), READERS_MAX)
-        self._remover = Pool(url, settings.data_path(namespace), 1)
+        self._writers = Pool(url, settings.data_path(namespace), 1)
+        self.triggers = PostgresTriggers(self._readers, self._writers)
 
     @classmethod
     async def open(cls, url: str, namespace: str) -> Self:
@@ -182,7 +187,7 @@ class PostgresStore:
 
     async def remove_tree(self, tree: str, settled_before_ms: int, rows_max: int) -> int:
         """Remove a part of a tree if all of it may go; return how many promises went."""
-        async with self._remover.connection() as connection:
+        async with self._writers.connection() as connection:
             return await connection.fetch_value(
                 _QUERIES["remove_tree"], tree, settled_before_ms, rows_max
             )
@@ -203,7 +208,7 @@ class PostgresStore:
         """End all sessions."""
         await self._data_path.close()
         await self._readers.close()
-        await self._remover.close()
+        await self._writers.close()
 
     async def _read(self, statement: str, *parameters: Any) -> Sequence[Row]:
         async with self._readers.connection() as connection:

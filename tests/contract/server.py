@@ -24,7 +24,9 @@ from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
     Begin,
+    CreateTrigger,
     Declare,
+    EndTrigger,
     Outgoing,
     Probe,
     Probed,
@@ -32,6 +34,7 @@ from resonate_broker.kernel.submissions import (
     Published,
     ReadDue,
     ReadDueSchedules,
+    ReadTriggers,
     StoreFailed,
     Write,
     Written,
@@ -152,6 +155,8 @@ class StoreAIO:
                 return Published(())
             case Declare() | Probe():
                 return None
+            case CreateTrigger() | ReadTriggers() | EndTrigger():
+                raise AssertionError("triggers need RabbitMQ")
             case _:
                 found = await read(self._store, submission)
                 is_page = isinstance(found, Page)

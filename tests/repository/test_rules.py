@@ -133,6 +133,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_the_longest_delay_is_ten_minutes",
         ),
     ),
+    "C24: an event is one execution, whatever dies": (
+        "tests/acceptance/recovery/test_kill_triggers.py",
+        ("test_a_server_that_is_killed_among_events_loses_and_doubles_none",),
+    ),
     "C20: a history has each run that committed": (
         "tests/unit/broker/api/test_history.py",
         (

@@ -8,7 +8,9 @@ from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
     Begin,
+    CreateTrigger,
     Declare,
+    EndTrigger,
     Failed,
     FindRetired,
     Probe,
@@ -20,6 +22,7 @@ from resonate_broker.kernel.submissions import (
     ReadQueued,
     ReadQueuedGroups,
     ReadSnapshot,
+    ReadTriggers,
     RemoveTree,
     Reset,
     Search,
@@ -204,5 +207,7 @@ class SimulatedAIO:
                 raise AssertionError("nothing is removed here")
             case Search() | SearchTasks() | SearchSchedules():
                 return self._database.search(self._store, submission)
+            case CreateTrigger() | ReadTriggers() | EndTrigger():
+                raise AssertionError("there are no other exchanges here")
             case Begin() | Write():
                 raise AssertionError("carried out elsewhere")

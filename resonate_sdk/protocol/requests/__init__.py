@@ -46,6 +46,12 @@ from resonate_sdk.protocol.requests.tasks import (
     TaskSearch,
     TaskSuspend,
 )
+from resonate_sdk.protocol.requests.triggers import (
+    TriggerCreate,
+    TriggerDelete,
+    TriggerGet,
+    TriggerSearch,
+)
 
 KINDS: Mapping[str, type[Request]] = {
     kind.kind: kind
@@ -71,6 +77,10 @@ KINDS: Mapping[str, type[Request]] = {
         ScheduleCreate,
         ScheduleDelete,
         ScheduleSearch,
+        TriggerGet,
+        TriggerCreate,
+        TriggerDelete,
+        TriggerSearch,
         DebugStart,
         DebugStop,
         DebugReset,
@@ -120,6 +130,10 @@ __all__ = [
     "TaskRelease",
     "TaskSearch",
     "TaskSuspend",
+    "TriggerCreate",
+    "TriggerDelete",
+    "TriggerGet",
+    "TriggerSearch",
     "check_id",
     "check_tags",
     "check_value",

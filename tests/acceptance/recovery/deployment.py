@@ -31,8 +31,12 @@ class Deployment:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def migrate(self) -> None:
+        self.command("migrate")
+
+    def command(self, *arguments: str) -> None:
+        """Run `resonate …` to its end."""
         subprocess.run(
-            [sys.executable, "-m", "resonate_broker", "migrate"],
+            [sys.executable, "-m", "resonate_broker", *arguments],
             env=os.environ | self._environment,
             check=True,
             timeout=READY_SECONDS,

@@ -13,7 +13,7 @@ from resonate_broker.kernel.submissions import Commit, Load, Outgoing
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import addresses, limits, tags
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead, Notify, NotifyData
-from resonate_sdk.protocol.records import TaskRef, TaskState, Value
+from resonate_sdk.protocol.records import TaskRef, TaskState, TriggerRecord, Value
 from resonate_sdk.protocol.requests import PromiseCreate, Request
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import (
@@ -304,3 +304,17 @@ def make_news(promise: Promise, address: str, **overrides: Any) -> Outgoing:
         "listener": Listener(promise.id, address),
     }
     return Outgoing(**(fields | overrides))
+
+
+def make_trigger(id: str = "orders", **overrides: Any) -> TriggerRecord:
+    """A trigger whose events start `f` in the group `g`."""
+    fields: dict[str, Any] = {
+        "exchange": "shop",
+        "routing_key": "order.*",
+        "promise_id": "{{.trigger}}:{{.message_id}}",
+        "func": "f",
+        "target": TARGET,
+        "timeout_ms": 60_000,
+        "created_at_ms": BIRTH,
+    }
+    return TriggerRecord(id=id, **(fields | overrides))

@@ -9,6 +9,7 @@ from resonate_sdk.protocol.records import (
     TaskDetails,
     TaskRecord,
     TaskRef,
+    TriggerRecord,
     Value,
 )
 from resonate_sdk.protocol.requests import (
@@ -43,6 +44,10 @@ from resonate_sdk.protocol.requests import (
     TaskRelease,
     TaskSearch,
     TaskSuspend,
+    TriggerCreate,
+    TriggerDelete,
+    TriggerGet,
+    TriggerSearch,
 )
 from resonate_sdk.protocol.responses import (
     Beaten,
@@ -65,6 +70,8 @@ from resonate_sdk.protocol.responses import (
     TaskData,
     TaskGranted,
     TaskPage,
+    TriggerData,
+    TriggerPage,
     Welcome,
 )
 
@@ -178,6 +185,19 @@ requests = st.one_of(
     ),
     st.builds(ScheduleDelete, id=ids),
     st.builds(ScheduleSearch, tags=tags, limit=st.integers(1, 1_000), cursor=st.none() | ids),
+    st.builds(TriggerGet, id=names),
+    st.builds(
+        TriggerCreate,
+        id=names,
+        exchange=names,
+        routing_key=names,
+        promise_id=ids,
+        func=st.just("f"),
+        target=names,
+        timeout_ms=st.integers(1, 9),
+    ),
+    st.builds(TriggerDelete, id=names),
+    st.just(TriggerSearch()),
     st.sampled_from([DebugStart(), DebugStop(), DebugReset(), DebugSnap()]),
     st.builds(DebugTick, at_ms=integers),
     st.builds(
@@ -258,6 +278,19 @@ schedule_records = st.builds(
     overlap=st.sampled_from(["allow", "skip"]),
     missed=st.sampled_from(["all", "latest", "none"]),
 )
+trigger_records = st.builds(
+    TriggerRecord,
+    id=names,
+    exchange=names,
+    routing_key=texts,
+    promise_id=ids,
+    func=st.none() | texts,
+    target=st.none() | texts,
+    timeout_ms=integers,
+    created_at_ms=integers,
+    is_ending=st.booleans(),
+)
+trigger_data = st.builds(TriggerData, trigger=trigger_records)
 successes: dict[str, st.SearchStrategy[Success]] = {
     "promise.get": promise_data,
     "promise.create": promise_data,
@@ -290,6 +323,12 @@ successes: dict[str, st.SearchStrategy[Success]] = {
         SchedulePage,
         schedules=st.lists(schedule_records, max_size=2).map(tuple),
         cursor=st.none() | texts,
+    ),
+    "trigger.get": trigger_data,
+    "trigger.create": trigger_data,
+    "trigger.delete": st.just(Nothing()),
+    "trigger.search": st.builds(
+        TriggerPage, triggers=st.lists(trigger_records, max_size=2).map(tuple)
     ),
     "hello": st.builds(
         Welcome,

@@ -1,14 +1,20 @@
 """The examples of the documentation, run as they are printed."""
 
 import asyncio
+import logging
 import re
+import shlex
 from typing import Any
 
 import psycopg
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from typer.testing import CliRunner
 
+from resonate_broker.cli.program import app
 from resonate_broker.config import Config
 from resonate_sdk import Context, Resonate, Workflow
+from tests.integration.amqp.plain.test_triggers import result
 from tests.integration.amqp.server import ServerThread
 from tests.repository.sources import ROOT
 
@@ -35,7 +41,12 @@ def test_the_client_of_the_tutorials(
 
         payments.register(charge)
         payments.start()
-        exec(compile(example("import json\n\nimport pika", config), str(README), "exec"), {})
+        exec(
+            compile(
+                example("import json\n\nimport pika\n\nconnection", config), str(README), "exec"
+            ),
+            {},
+        )
 
     assert capsys.readouterr().out == "resolved charged for one teapot\n"
 
@@ -54,6 +65,33 @@ async def test_the_subscriber_that_is_a_step(config: Config, server: ServerThrea
             result = await asyncio.to_thread(resonate.run, "order-1", "order", "teapot")
 
     assert result == 9.0
+
+
+def test_the_event_that_starts_an_execution(
+    config: Config, server: ServerThread, channel: BlockingChannel
+):
+    exchange = f"{config.namespace}-shop"
+    channel.exchange_declare(exchange, "topic", auto_delete=True)
+    (commands,) = re.findall(
+        r"```sh\n(resonate triggers create.*?)```", README.read_text(), re.DOTALL
+    )
+    for command in commands.replace("\\\n", "").splitlines()[:2]:
+        arguments = shlex.split(command.replace("--exchange shop", f"--exchange {exchange}"))[1:]
+        environment = {"RESONATE_URL": config.url, "RESONATE_NAMESPACE": config.namespace}
+        ended = CliRunner().invoke(app, arguments, env=environment)
+        logging.disable(logging.NOTSET)  # commands keep quiet, but they end with their process
+        assert ended.exit_code == 0, ended.stderr
+    with Resonate.remote(config.url, namespace=config.namespace, group="orders") as orders:
+
+        def fulfil(ctx: Context, order: dict[str, Any]) -> str:
+            return f"a {order['item']} for {ctx.id}"
+
+        orders.register(fulfil)
+        orders.start()
+        snippet = example("import json\n\nimport pika\n\nwith", config)
+        exec(compile(snippet.replace('"shop"', f'"{exchange}"'), str(README), "exec"), {})
+
+        assert result(orders, "order-17") == "a teapot for order-17"
 
 
 def named(snippet: str, queue: str) -> Any:

@@ -12,16 +12,20 @@ from resonate_sdk.protocol.requests import (
     TaskAcquire,
     TaskGet,
     TaskSearch,
+    TriggerGet,
+    TriggerSearch,
 )
 from resonate_sdk.protocol.responses import OK, Answer, Beaten, Nothing, TaskGranted
 from tests.unit.broker.builders import make_targeted
 
 
 @pytest.mark.parametrize(
-    "search", [PromiseSearch(), TaskSearch(), ScheduleSearch()], ids=lambda each: each.kind
+    "ours",
+    [PromiseSearch(), TaskSearch(), ScheduleSearch(), TriggerSearch(), TriggerGet(id="t")],
+    ids=lambda each: each.kind,
 )
-def test_searches_are_not_served(search: Request):
-    assert strict.request(search) is None
+def test_searches_and_triggers_are_not_served(ours: Request):
+    assert strict.request(ours) is None
     assert strict.NOT_SERVED.status == 501
 
 

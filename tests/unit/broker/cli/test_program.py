@@ -30,6 +30,10 @@ COMMANDS = [
     ("promises", "resolve"),
     ("promises", "reject"),
     ("promises", "cancel"),
+    ("triggers", "create"),
+    ("triggers", "list"),
+    ("triggers", "get"),
+    ("triggers", "delete"),
     ("history", "export"),
 ]
 OPTION = re.compile(r"│\s+(?:\*\s+)?(--[a-z-]+)(.*)│")

@@ -6,6 +6,7 @@ import pytest
 from resonate_broker.integration import dead_letters
 from resonate_broker.integration.dead_letters import DeadLetter
 from resonate_broker.integration.tokens import Tokens
+from resonate_sdk.protocol.topology import Names
 
 SUBMIT = "resonate.submit"
 QUEUE = "resonate.submit.p00"
@@ -25,7 +26,7 @@ def died(had: dict[str, Any], **overrides: Any) -> dict[str, Any]:
 
 def read(had: dict[str, Any], body: bytes = b"pot", **overrides: Any) -> DeadLetter:
     fields: dict[str, Any] = {
-        "submit": SUBMIT,
+        "names": Names("resonate"),
         "queue": QUEUE,
         "kind": None,
         "message_id": None,

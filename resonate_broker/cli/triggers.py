@@ -1,0 +1,262 @@
+"""`resonate triggers`: let events of any exchange start executions, or settle promises."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from resonate_broker.cli.arguments import read_duration_ms, read_target
+from resonate_broker.cli.client import Client, talk
+from resonate_broker.cli.durations import format_duration
+from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.output import Output, plain
+from resonate_broker.cli.promise_view import CREATED, EXISTED, field
+from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_sdk.ask import refusal
+from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.records import TriggerRecord
+from resonate_sdk.protocol.requests import (
+    Request,
+    TriggerCreate,
+    TriggerDelete,
+    TriggerGet,
+    TriggerSearch,
+)
+from resonate_sdk.protocol.requests.triggers import PROMISE_ID_DEFAULT
+from resonate_sdk.protocol.responses import Nothing, TriggerData, TriggerPage
+
+TriggerId = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the trigger.", show_default=False)
+]
+ExchangeOption = Annotated[
+    str,
+    typer.Option(
+        "--exchange",
+        metavar="EXCHANGE",
+        help="Where the events are published.",
+        show_default=False,
+    ),
+]
+RoutingKeyOption = Annotated[
+    str,
+    typer.Option(
+        "--routing-key",
+        metavar="KEY",
+        help="Which of them: a key, or for a topic exchange a pattern as order.*.",
+        show_default=False,
+    ),
+]
+FuncOption = Annotated[
+    str | None,
+    typer.Option(
+        "--func", metavar="NAME", help="The function that an event starts.", show_default=False
+    ),
+]
+TargetOption = Annotated[
+    Any,
+    typer.Option(
+        "--target",
+        metavar="GROUP",
+        help="The workers that run it.",
+        parser=read_target,
+        show_default=False,
+    ),
+]
+PromiseIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--promise-id",
+        metavar="TEMPLATE",
+        help=(
+            "Ids of the promises, of {{.message_id}}, {{.correlation_id}}, {{.headers.NAME}}, "
+            "{{.body.FIELD}} and {{.trigger}}. One id is one execution, however often its event "
+            f"comes. \\[default: {PROMISE_ID_DEFAULT}]"
+        ),
+        show_default=False,
+    ),
+]
+SettleOption = Annotated[
+    bool,
+    typer.Option(
+        "--settle", help="Settle the promise of this id with the event, instead of a start."
+    ),
+]
+TimeoutOption = Annotated[
+    Any,
+    typer.Option(
+        "--timeout",
+        metavar="DURATION",
+        help="Time from the event to the deadline, as 30s, 1h30m or 2d. \\[default: 365d]",
+        parser=read_duration_ms,
+        show_default=False,
+    ),
+]
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True, epilog="Example: resonate triggers list")
+def triggers(context: typer.Context) -> None:
+    """Let events of any exchange start executions, or settle promises."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(
+    epilog=(
+        "Example: resonate triggers create orders --exchange shop --routing-key order.created "
+        "--func fulfil --target orders --promise-id order-{{.body.id}}"
+    )
+)
+def create(
+    id: TriggerId,
+    exchange: ExchangeOption,
+    routing_key: RoutingKeyOption,
+    func: FuncOption = None,
+    target: TargetOption = None,
+    promise_id: PromiseIdOption = None,
+    settle: SettleOption = False,
+    timeout: TimeoutOption = None,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a trigger; one that exists is shown as it is.
+
+    When this has ended, no event is missed that is published from then on.
+    """
+    _check(func, target, promise_id, settles=settle)
+    try:
+        request = TriggerCreate(
+            id=id,
+            exchange=exchange,
+            routing_key=routing_key,
+            promise_id=promise_id or PROMISE_ID_DEFAULT,
+            func=func,
+            target=target,
+            timeout_ms=timeout or limits.PROMISE_TIMEOUT_MS_DEFAULT,
+        )
+    except ValueError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from error
+    settings = client_settings(config, url, namespace)
+    record = talk(settings, lambda client: _trigger(client, request))
+    is_same = all(
+        getattr(request, name) == getattr(record, name) for name in TriggerCreate.__struct_fields__
+    )
+    remark = CREATED if is_same else f"{EXISTED}, with another definition"
+    Output(as_json=as_json).show(
+        {**_document(record), "same": is_same}, list(_lines(record, remark))
+    )
+    if not is_same:
+        raise CommandError(
+            f"trigger {id!r} exists with another definition: delete it first to replace it",
+            ExitCode.OTHER_STATE,
+        )
+
+
+@app.command("list", epilog="Example: resonate triggers list")
+def list_triggers(
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List all triggers."""
+
+    async def all_of(client: Client) -> tuple[TriggerRecord, ...]:
+        answer = await client.ask(TriggerSearch())
+        if not isinstance(answer.data, TriggerPage):
+            raise refusal(answer)
+        return answer.data.triggers
+
+    found = talk(client_settings(config, url, namespace), all_of)
+    lines = [Text(plain(f"{record.id}  {_source(record)}  {_effect(record)}")) for record in found]
+    document = {"triggers": [_document(record) for record in found]}
+    Output(as_json=as_json).show(document, lines or [Text("no triggers")])
+
+
+@app.command(epilog="Example: resonate triggers get orders")
+def get(
+    id: TriggerId,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a trigger."""
+    settings = client_settings(config, url, namespace)
+    record = talk(settings, lambda client: _trigger(client, TriggerGet(id=id)))
+    Output(as_json=as_json).show(_document(record), list(_lines(record)))
+
+
+@app.command(epilog="Example: resonate triggers delete orders")
+def delete(
+    id: TriggerId,
+    url: Url = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a trigger, drop the events that wait for it; what it has started goes on."""
+
+    async def deleted(client: Client) -> None:
+        answer = await client.ask(TriggerDelete(id=id))
+        if not isinstance(answer.data, Nothing):
+            raise refusal(answer)
+
+    talk(client_settings(config, url, namespace), deleted)
+    Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{id} deleted"])
+
+
+def _check(func: str | None, target: str | None, promise_id: str | None, *, settles: bool) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        CommandError: some do not.
+    """
+    if settles and (func is not None or target is not None):
+        raise CommandError(
+            "--settle settles a promise: --func and --target do not go with it", ExitCode.USAGE
+        )
+    if settles and promise_id is None:
+        raise CommandError(
+            "--settle needs --promise-id, which names the promise of an event", ExitCode.USAGE
+        )
+    if not settles and (func is None or target is None):
+        raise CommandError("a trigger needs --func and --target, or --settle", ExitCode.USAGE)
+
+
+async def _trigger(client: Client, request: Request) -> TriggerRecord:
+    answer = await client.ask(request)
+    if not isinstance(answer.data, TriggerData):
+        raise refusal(answer)
+    return answer.data.trigger
+
+
+def _document(record: TriggerRecord) -> Mapping[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def _lines(record: TriggerRecord, remark: str = "") -> Iterator[Text]:
+    yield Text(plain(record.id) + (f"  ({remark})" if remark else ""))
+    yield field("events", _source(record))
+    yield field("effect", _effect(record))
+    yield field("promises", f"{record.promise_id}  deadline after {_deadline(record)}")
+
+
+def _source(record: TriggerRecord) -> str:
+    return f"{record.exchange} {record.routing_key}"
+
+
+def _effect(record: TriggerRecord) -> str:
+    if record.is_ending:
+        return "is being deleted"
+    if record.func is None:
+        return f"settles {record.promise_id}"
+    return f"starts {record.func} in {record.target}"
+
+
+def _deadline(record: TriggerRecord) -> str:
+    return format_duration(record.timeout_ms)

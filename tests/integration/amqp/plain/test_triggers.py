@@ -1,0 +1,316 @@
+"""Events of exchanges that know nothing of us start executions and settle promises."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pika
+import pytest
+from kombu.connection import Connection
+from kombu.entity import Exchange
+from pika.adapters.blocking_connection import BlockingChannel
+from typer.testing import CliRunner
+
+from resonate_broker.api import triggers
+from resonate_broker.cli.program import app
+from resonate_broker.config import Config
+from resonate_sdk import Context, Resonate
+from resonate_sdk.errors import ApplicationError, NotFoundError
+from resonate_sdk.protocol.topology import Names
+from tests.integration.amqp.plain.conftest import GROUP, Prices
+from tests.integration.amqp.plain.test_submit import take
+from tests.integration.amqp.rows import Rows
+from tests.integration.amqp.server import ServerThread, lose_answers_and_acknowledgements
+
+REFUSED, USAGE, NOT_FOUND, OTHER_STATE = 1, 2, 4, 5
+
+Shell = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "LOOK_INTERVAL_S", 0.1)
+
+
+@pytest.fixture
+def shell(config: Config, server: ServerThread) -> Shell:
+    """Runs `resonate triggers …`; the exit code and what was printed."""
+    environment = {"RESONATE_URL": config.url, "RESONATE_NAMESPACE": config.namespace}
+
+    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
+        ended = CliRunner().invoke(app, ["triggers", *arguments, "--json"], env=environment)
+        logging.disable(logging.NOTSET)  # commands keep quiet, but they end with their process
+        return ended.exit_code, json.loads(ended.stdout or ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def shop(channel: BlockingChannel, names: Names) -> Generator[str]:
+    """An exchange of somebody else."""
+    name = f"shop-{names.namespace}"
+    channel.exchange_declare(name, "topic", durable=True)
+    yield name
+    channel.exchange_delete(name)
+
+
+def create(shell: Shell, exchange: str, *options: str, id: str = "orders") -> None:
+    where = ("--exchange", exchange, "--routing-key", "order.created")
+    code, document = shell("create", id, *where, *options)
+    assert code == 0, document
+
+
+STARTS = ("--func", "price", "--target", GROUP)
+
+
+def result(client: Resonate, id: str) -> Any:
+    """What an execution returned that somebody else has started, or starts soon."""
+    while True:
+        try:
+            return client.get(id).result()
+        except NotFoundError:
+            pass  # asking is all the waiting there is
+
+
+def publish(channel: BlockingChannel, exchange: str, body: bytes, **properties: Any) -> None:
+    channel.basic_publish(exchange, "order.created", body, pika.BasicProperties(**properties))
+
+
+async def test_an_event_starts_one_execution_however_often_it_comes(
+    shell: Shell, channel: BlockingChannel, shop: str, worker: Resonate, prices: Prices, rows: Rows
+):
+    await asyncio.to_thread(create, shell, shop, *STARTS)
+
+    for _ in range(3):
+        publish(channel, shop, b'"pot"', message_id="m-1")
+    publish(channel, shop, b'"kettle"', message_id="m-2")
+
+    assert await asyncio.to_thread(result, worker, "orders:m-1") == 3
+    assert await asyncio.to_thread(result, worker, "orders:m-2") == 6
+    assert sorted(prices.asked) == ["orders:m-1", "orders:m-2"]
+    assert await rows.fetchval("select count(*) from promises") == 2
+
+
+def test_an_event_of_kombu_names_its_execution_by_a_field_of_its_body(
+    shell: Shell, config: Config, shop: str, worker: Resonate
+):
+    @worker.register
+    def count(ctx: Context, order: dict[str, Any]) -> int:
+        return order["count"]
+
+    create(shell, shop, "--func", "count", "--target", GROUP, "--promise-id", "order-{{.body.no}}")
+
+    with Connection(config.url) as connection:
+        exchange = Exchange(shop, type="topic", durable=True, passive=True)
+        producer = connection.Producer(exchange=exchange, serializer="json")
+        producer.publish({"no": 17, "count": 3}, routing_key="order.other")
+        producer.publish({"no": 17, "count": 5}, routing_key="order.created")
+
+    assert result(worker, "order-17") == 5
+
+
+async def test_an_event_settles_the_promise_that_it_names(
+    shell: Shell, channel: BlockingChannel, shop: str, server: ServerThread, config: Config
+):
+    await asyncio.to_thread(
+        create, shell, shop, "--settle", "--promise-id", "payment-{{.headers.order}}"
+    )
+    with Resonate.remote(config.url, namespace=config.namespace) as client:
+        for number in (1, 2):
+            await asyncio.to_thread(client.promises.create, f"payment-{number}", expires_in=60)
+
+        publish(channel, shop, b'{"paid": true}', headers={"order": 1})
+        publish(channel, shop, b'{"paid": false}', headers={"order": 1})
+        publish(channel, shop, b"", headers={"order": "2", "resonate-error": "sold out"})
+
+        assert await asyncio.to_thread(result, client, "payment-1") == {"paid": True}
+        with pytest.raises(ApplicationError, match="sold out"):
+            await asyncio.to_thread(result, client, "payment-2")
+
+
+@pytest.mark.parametrize(
+    ("options", "properties", "reason"),
+    [
+        (STARTS, {}, "trigger 'orders': the event has no {{.message_id}}"),
+        (
+            ("--settle", "--promise-id", "{{.message_id}}"),
+            {"message_id": "unknown"},
+            "'unknown'",
+        ),
+    ],
+    ids=["no id", "no promise"],
+)
+def test_what_cannot_be_done_is_a_dead_letter_that_goes_back_to_the_trigger_alone(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    names: Names,
+    options: tuple[str, ...],
+    properties: dict[str, str],
+    reason: str,
+):
+    create(shell, shop, *options)
+
+    publish(channel, shop, b"1", **properties)
+    letter, body = take(channel, names.dead_queue)
+
+    assert body == b"1"
+    assert reason in letter.headers["resonate-reason"]
+    assert letter.headers["resonate-exchange"] == shop
+
+
+async def test_an_event_that_was_not_acknowledged_runs_once(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    server: ServerThread,
+    start_server: Callable[[], ServerThread],
+    worker: Resonate,
+    prices: Prices,
+    rows: Rows,
+    names: Names,
+):
+    await asyncio.to_thread(create, shell, shop, *STARTS)
+    lose_answers_and_acknowledgements(server)
+    publish(channel, shop, b'"pot"', message_id="m-1", delivery_mode=2)
+    await rows.until_exists("orders:m-1")
+
+    await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(start_server)
+    publish(channel, shop, b'"pot"', message_id="m-2")
+
+    for id in ("orders:m-1", "orders:m-2"):
+        assert await asyncio.to_thread(result, worker, id) == 3
+    assert sorted(prices.asked) == ["orders:m-1", "orders:m-2"]
+    queue = names.trigger_queue("orders")
+    while channel.queue_declare(queue, passive=True).method.message_count:
+        pass  # asking is all the waiting there is
+
+
+def test_events_wait_while_no_server_runs(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    server: ServerThread,
+    start_server: Callable[[], ServerThread],
+    worker: Resonate,
+):
+    create(shell, shop, *STARTS)
+    server.stop()
+
+    publish(channel, shop, b'"pot"', message_id="m-1", delivery_mode=2)
+    start_server()
+
+    assert result(worker, "orders:m-1") == 3
+
+
+def test_all_servers_take_events_and_a_deleted_trigger_leaves_nothing(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    start_server: Callable[[], ServerThread],
+    names: Names,
+    config: Config,
+):
+    start_server()
+    create(shell, shop, *STARTS)
+    queue = names.trigger_queue("orders")
+
+    while channel.queue_declare(queue, passive=True).method.consumer_count < 2:
+        pass
+    code, listed = shell("list")
+    assert (code, [found["id"] for found in listed["triggers"]]) == (0, ["orders"])
+    assert shell("delete", "orders") == (0, {"id": "orders", "deleted": True})
+
+    while shell("get", "orders")[0] != NOT_FOUND:
+        pass
+    with (
+        pika.BlockingConnection(pika.URLParameters(config.url)) as connection,
+        pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"),
+    ):
+        connection.channel().queue_declare(queue, passive=True)
+    channel.exchange_delete(shop, if_unused=True)  # nothing is bound to it
+    channel.exchange_declare(shop, "topic", durable=True)
+    create(shell, shop, *STARTS)
+
+
+def test_an_exchange_that_is_deleted_and_made_again_is_bound_again(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    worker: Resonate,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(triggers, "BIND_INTERVAL_S", 0.0)
+    create(shell, shop, *STARTS)
+    channel.exchange_delete(shop)
+    channel.exchange_declare(shop, "topic", durable=True)
+    channel.confirm_delivery()
+
+    while True:
+        try:
+            properties = pika.BasicProperties(message_id="m-1")
+            channel.basic_publish(shop, "order.created", b'"pot"', properties, mandatory=True)
+            break
+        except pika.exceptions.UnroutableError:
+            pass  # until a server has bound it
+
+    assert result(worker, "orders:m-1") == 3
+
+
+@pytest.mark.parametrize("kind", ["headers", "x-none"])
+def test_an_exchange_that_cannot_be_used_is_said(
+    shell: Shell, channel: BlockingChannel, names: Names, kind: str
+):
+    name = f"other-{names.namespace}"
+    reason = f"there is no exchange {name!r}"
+    if kind == "headers":
+        channel.exchange_declare(name, "headers", auto_delete=True)
+        reason = f"exchange {name!r} is of the type 'headers'"
+
+    code, document = shell(
+        "create", "orders", "--exchange", name, "--routing-key", "order.created", *STARTS
+    )
+
+    assert (code, reason in document["error"]) == (REFUSED, True), document
+    assert shell("get", "orders")[0] == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (("--exchange", "shop", "--settle"), USAGE, "--settle needs --promise-id"),
+        (("--exchange", "shop", "--func", "f"), USAGE, "needs --func and --target, or --settle"),
+        (("--exchange", "", *STARTS), USAGE, "exchange is empty"),
+        (
+            ("--exchange", "shop", *STARTS, "--promise-id", "{{.payload.id}}"),
+            REFUSED,
+            "known are {{.message_id}}",
+        ),
+        (("--exchange", "{ns}.submit", *STARTS), REFUSED, "belongs to the server itself"),
+    ],
+)
+def test_what_makes_no_trigger_is_said(
+    shell: Shell, names: Names, arguments: tuple[str, ...], code: int, reason: str
+):
+    filled = [part.replace("{ns}", names.namespace) for part in arguments]
+
+    ended, document = shell("create", "orders", "--routing-key", "k", *filled)
+
+    assert (ended, reason in document["error"]) == (code, True), document
+
+
+def test_creating_again_is_harmless_and_another_definition_is_told(shell: Shell, shop: str):
+    create(shell, shop, *STARTS)
+    create(shell, shop, *STARTS)
+
+    where = ("--exchange", shop, "--routing-key", "order.other")
+    code, document = shell("create", "orders", *where, *STARTS)
+
+    assert (code, document["same"], document["routing_key"]) == (
+        OTHER_STATE,
+        False,
+        "order.created",
+    )

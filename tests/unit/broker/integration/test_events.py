@@ -1,0 +1,73 @@
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from resonate_broker.integration import events
+from resonate_broker.integration.invocation import Invoke
+from resonate_broker.integration.plain import NotPlainError
+from resonate_sdk.protocol.records import TriggerRecord, Value
+from resonate_sdk.protocol.requests import PromiseSettle
+from tests.unit.broker.builders import make_trigger
+
+
+def read(trigger: TriggerRecord, body: bytes = b'{"id": 7}', **fields: Any):
+    found: dict[str, Any] = {
+        "message_id": "m-1",
+        "correlation_id": None,
+        "content_type": None,
+        "headers": {},
+    }
+    return events.read(trigger, body, **(found | fields))
+
+
+def stored(value: Value) -> Any:
+    assert value.data is not None
+    return json.loads(base64.b64decode(value.data))
+
+
+@pytest.mark.parametrize(
+    ("body", "argument"),
+    [(b'{"id": 7}', {"id": 7}), (b"[1, 2]", [1, 2]), (b"plain", "plain"), (b"", None)],
+)
+def test_an_event_is_the_one_argument_of_a_call(body: bytes, argument: Any):
+    request = read(make_trigger(promise_id="{{.message_id}}"), body)
+
+    assert isinstance(request, Invoke)
+    assert (request.id, request.target, request.timeout_ms) == ("m-1", "amqp://any@g", 60_000)
+    assert stored(request.call) == {"func": "f", "args": [argument], "kwargs": {}, "version": 1}
+    assert request.reply_to is None
+
+
+def test_an_event_settles_the_promise_that_it_names():
+    request = read(make_trigger(promise_id="p-{{.body.id}}", func=None, target=None))
+
+    assert isinstance(request, PromiseSettle)
+    assert (request.id, request.state, stored(request.value)) == ("p-7", "resolved", {"id": 7})
+
+
+def test_an_event_with_an_error_header_rejects():
+    trigger = make_trigger(promise_id="p", func=None, target=None)
+
+    request = read(trigger, b"", headers={"resonate-error": "sold out"})
+
+    assert isinstance(request, PromiseSettle)
+    assert (request.state, stored(request.value)["message"]) == ("rejected", "sold out")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"message_id": None}, "has no {{.message_id}}"),
+        ({"message_id": "x" * 2_000}, "2000 bytes, the limit is 1024"),
+        ({"body": b"x" * 5_000_000}, "5000000 bytes, the limit is 4194304"),
+        ({"body": b'"' + b"x" * 2_000_000 + b'"'}, "the limit is 1048576"),
+    ],
+    ids=["no id", "long id", "large message", "large value"],
+)
+def test_an_event_that_cannot_be_taken_says_why(fields: dict[str, Any], reason: str):
+    with pytest.raises(NotPlainError) as error:
+        read(make_trigger(promise_id="{{.message_id}}"), **fields)
+
+    assert reason in str(error.value)
