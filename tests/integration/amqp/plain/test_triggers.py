@@ -11,6 +11,7 @@ import pytest
 from kombu.connection import Connection
 from kombu.entity import Exchange
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker, UnroutableError
 from typer.testing import CliRunner
 
 from resonate_broker.api import triggers
@@ -228,7 +229,7 @@ def test_all_servers_take_events_and_a_deleted_trigger_leaves_nothing(
         pass
     with (
         pika.BlockingConnection(pika.URLParameters(config.url)) as connection,
-        pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"),
+        pytest.raises(ChannelClosedByBroker, match="NOT_FOUND"),
     ):
         connection.channel().queue_declare(queue, passive=True)
     channel.exchange_delete(shop, if_unused=True)  # nothing is bound to it
@@ -254,7 +255,7 @@ def test_an_exchange_that_is_deleted_and_made_again_is_bound_again(
             properties = pika.BasicProperties(message_id="m-1")
             channel.basic_publish(shop, "order.created", b'"pot"', properties, mandatory=True)
             break
-        except pika.exceptions.UnroutableError:
+        except UnroutableError:
             pass  # until a server has bound it
 
     assert result(worker, "orders:m-1") == 3
