@@ -11,6 +11,7 @@ from pathlib import Path
 
 from resonate_broker.aio.aio import EventLoopAIO
 from resonate_broker.aio.calls import CallSubsystem
+from resonate_broker.aio.events import EventOutlet
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.aio.triggers import TriggerSubsystem
@@ -22,6 +23,7 @@ from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.retention import Retention
+from resonate_broker.background.tap import Tap
 from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
@@ -37,7 +39,7 @@ from resonate_broker.operations import register_operations
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.outlets import Outlets
 from resonate_sdk.amqp.session import SessionLostError
-from resonate_sdk.protocol.topology import Names
+from resonate_sdk.protocol.topology import Names, Topology, events_topology
 from resonate_store.postgres import PostgresStore
 from resonate_store.store import StoreError
 
@@ -78,11 +80,16 @@ class Server:
         windows = Windows(config.kernel.dispatch_window, lambda: self._messages.is_open)
         dispatch = Dispatch(windows, self._wake_top_up)
         guard = LeaseGuard()
+        events, more, dispatcher = None, Topology(), dispatch
+        if config.events.enabled:
+            events = EventOutlet(names, store.events)
+            more = events_topology(names, log_days=config.events.log_days)
+            dispatcher = Tap(dispatch, events.wake)
         kernel_limits = Limits(submissions=config.kernel.submissions, batch=config.kernel.batch)
         self._recorder = _recorder(config)
         self._system = System(
             self._aio,
-            dispatch,
+            dispatcher,
             forget_listeners,
             kernel_limits,
             recorder=self._recorder,
@@ -135,6 +142,8 @@ class Server:
             messages=self._messages,
             triggers=triggers,
             has_triggers=not is_recorded,
+            events=events,
+            more=more,
             guard=guard,
             store_now_ms=self._known_now_ms,
             on_connected=self._connected,

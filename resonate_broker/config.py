@@ -115,6 +115,22 @@ class IntegrationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError(f"reply_to {self.reply_to!r} is no pattern: {error}") from error
 
 
+class EventsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Telling what happens to promises, tasks and schedules.
+
+    Attributes:
+        enabled: whether it is told at all; the same on all servers of a namespace.
+        log_days: for how long a stream keeps it; not given, there is none.
+    """
+
+    enabled: bool = False
+    log_days: Annotated[int, Meta(ge=1, le=3650)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.log_days is not None and not self.enabled:
+            raise ValueError("events.log_days keeps nothing while events.enabled is false")
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set.
 
@@ -146,6 +162,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retention: RetentionConfig = RetentionConfig()
     integration: IntegrationConfig = IntegrationConfig()
     http: HttpConfig = HttpConfig()
+    events: EventsConfig = EventsConfig()
 
     def __post_init__(self) -> None:
         if self.record_history and self.retention.age_s is not None:

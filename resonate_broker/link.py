@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from resonate_broker.aio.events import EventOutlet
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.triggers import TriggerSubsystem
 from resonate_broker.api.submission import SubmissionApi
@@ -17,7 +18,7 @@ from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
 from resonate_sdk.amqp.splitter import Delivery
-from resonate_sdk.protocol.topology import Names, server_topology
+from resonate_sdk.protocol.topology import Names, Topology, server_topology
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class Link:
         messages: MessageSubsystem,
         triggers: TriggerSubsystem,
         has_triggers: bool,
+        events: EventOutlet | None,
+        more: Topology,
         guard: LeaseGuard,
         store_now_ms: Callable[[], int | None],
         on_connected: Callable[[], None],
@@ -62,6 +65,8 @@ class Link:
             messages: sends.
             triggers: makes the queues of triggers.
             has_triggers: whether they are consumed.
+            events: publishes them, if the tap is on.
+            more: what else a server declares.
             guard: told whether heartbeats can be heard.
             store_now_ms: the clock of the store, as soon as that is known.
             on_connected: called when messages can be sent again.
@@ -76,6 +81,8 @@ class Link:
         self._messages = messages
         self._triggers = triggers
         self._trigger_consumers = TriggerConsumers(names, triggers, api) if has_triggers else None
+        self._events = events
+        self._more = more
         self._guard = guard
         self._store_now_ms = store_now_ms
         self._on_connected = on_connected
@@ -112,7 +119,7 @@ class Link:
             SessionLostError: it cannot be reached, or refuses something.
         """
         async with self._open() as session:
-            await session.declare(server_topology(self._names, self._partitions))
+            await self._declare(session)
 
     @property
     def trouble(self) -> str | None:
@@ -145,7 +152,7 @@ class Link:
         return open_session(self._url, name=name, heartbeat_s=HEARTBEAT_S)
 
     async def _take_up(self, session: Session) -> None:
-        await session.declare(server_topology(self._names, self._partitions))
+        await self._declare(session)
         self._api.use(session)
         self._messages.use(session)
         self._triggers.use(session)
@@ -156,6 +163,10 @@ class Link:
         self._trouble = None
         self._meters.sessions += 1
         self._on_connected()
+
+    async def _declare(self, session: Session) -> None:
+        await session.declare(server_topology(self._names, self._partitions))
+        await session.declare(self._more)
 
     async def _consume(self, session: Session, queue: str) -> None:
         def arrived(consumer: Consumer, delivery: Delivery) -> None:
@@ -175,6 +186,8 @@ class Link:
             beside = [tasks.create_task(self._listen(session))]
             if self._trigger_consumers is not None:
                 beside.append(tasks.create_task(self._trigger_consumers.serve(session)))
+            if self._events is not None:
+                beside.append(tasks.create_task(self._events.serve(session)))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in (*ends, *beside):
                 task.cancel()

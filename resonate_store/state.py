@@ -177,6 +177,38 @@ class Use(Struct, frozen=True, order=True):
     origin: str
 
 
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that has happened to a promise, a task or a schedule.
+
+    Attributes:
+        origin: the execution tree, or the schedule: events of one origin keep their order.
+        kind: `promise.resolved` and the like.
+        subject: id of the promise or the schedule.
+        group: the worker group that it concerns; empty for none.
+        data: JSON.
+    """
+
+    origin: str
+    kind: str
+    subject: str
+    group: str
+    at_ms: int
+    data: str
+
+
+class NumberedEvent(Struct, frozen=True, kw_only=True):
+    """An event that is stored, until it has been told.
+
+    Attributes:
+        position: its place among all; of one origin it ascends with `sequence`.
+        sequence: counts the events of its origin, from 1 on.
+    """
+
+    position: int
+    sequence: int
+    event: Event
+
+
 class LoadSet(Struct, frozen=True, kw_only=True):
     """What a transaction locks and reads.
 
@@ -237,6 +269,7 @@ class Changes(Struct, frozen=True, kw_only=True):
         schedules_deleted: ids of locked rows; these go first, others may be created in their place.
         inbox_taken: locked rows to remove.
         inbox_refused: locked rows that stay, and are not looked at again.
+        events: what all this means, in order; none unless somebody wants to know.
     """
 
     created: tuple[Promise, ...] = ()
@@ -254,6 +287,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     schedules_deleted: tuple[str, ...] = ()
     inbox_taken: tuple[int, ...] = ()
     inbox_refused: tuple[InboxRefusal, ...] = ()
+    events: tuple[Event, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""

@@ -4,7 +4,8 @@ A transaction has two phases: `begin` takes the locks and reads, `commit` writes
 somebody decides what to write; nothing that was decided is true before `commit` has returned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from resonate_sdk.protocol.records import PromiseState, TaskState, TriggerRecord
@@ -15,6 +16,7 @@ from resonate_store.state import (
     InboxEntry,
     Loaded,
     LoadSet,
+    NumberedEvent,
     Page,
     Retired,
     ScheduleRows,
@@ -197,6 +199,32 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let the database go."""
+        ...
+
+
+class EventClaim(Protocol):
+    """The right to publish events, for a moment."""
+
+    events: Sequence[NumberedEvent]
+
+    async def forget(self, positions: Sequence[int]) -> None:
+        """These events have been told; durable when the claim ends.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+
+class EventRows(Protocol):
+    """Where events wait until they are told; only stores that several servers share have them."""
+
+    def claim(self, limit: int) -> AbstractAsyncContextManager[EventClaim]:
+        """Be the one who publishes, and read the oldest events; none if somebody else is.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from resonate_broker.kernel.submissions import Outgoing
 from resonate_store.state import (
     Callback,
     Changes,
+    Event,
     InboxRefusal,
     InboxRow,
     Listener,
@@ -61,12 +62,14 @@ class WorkingState:
         self._callbacks_consumed = set[Callback]()
         self._listeners_added = set[Listener]()
         self._told: list[Outgoing] = []
+        self._events: list[Event] = []
         self._armed = set[Timer]()
         self._uses = set[Use]()
         self._held: dict[str, int] = {}
         self._disarmed = set[Timer]()
 
         self._schedules_deleted = set[str]()
+        self._schedules_changed: dict[str, Schedule | None] = {}  # as those of promises
         self._stored_schedules = {schedule.id: schedule for schedule in loaded.schedules}
         self._schedules: dict[str, Schedule | None] = {
             id: self._stored_schedules.get(id) for id in load.schedules
@@ -101,6 +104,11 @@ class WorkingState:
             self._callbacks.setdefault(id, {})
             self._listeners.setdefault(id, {})
             self._file(promise)
+
+    @property
+    def changed(self) -> Mapping[str, Promise | None]:
+        """Promises changed since the last `take_changed`, each as it was before."""
+        return self._changed
 
     def take_changed(self) -> dict[str, Promise | None]:
         """Promises changed since the last call, each as it was before; None for a newborn."""
@@ -153,11 +161,13 @@ class WorkingState:
     def put_schedule(self, schedule: Schedule) -> None:
         """Create a schedule, or replace one."""
         assert schedule.id in self._schedules, f"{schedule.id!r} was not loaded"
+        self._schedules_changed.setdefault(schedule.id, self._schedules[schedule.id])
         self._schedules[schedule.id] = schedule
 
     def delete_schedule(self, id: str) -> None:
         """End a schedule."""
         assert id in self._schedules, f"{id!r} was not loaded"
+        self._schedules_changed.setdefault(id, self._schedules[id])
         self._schedules[id] = None
         self._schedules_deleted.add(id)
 
@@ -172,6 +182,15 @@ class WorkingState:
     def refuse(self, row: InboxRow, reason: str) -> None:
         """No promise can be made of the call: its row stays, with the reason."""
         self._inbox_refused.add(InboxRefusal(row.number, reason))
+
+    def take_changed_schedules(self) -> dict[str, Schedule | None]:
+        """Schedules changed since the last call, each as it was before; None for a newborn."""
+        changed, self._schedules_changed = self._schedules_changed, {}
+        return changed
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Tell what has happened, once that is durable."""
+        self._events.extend(events)
 
     @property
     def next_runs_at_ms(self) -> tuple[int, ...]:
@@ -276,6 +295,7 @@ class WorkingState:
             uses_added=tuple(sorted(self._uses)),
             inbox_taken=tuple(sorted(self._inbox_taken)),
             inbox_refused=tuple(sorted(self._inbox_refused)),
+            events=tuple(self._events),
             **self._schedule_changes(),
         )
 

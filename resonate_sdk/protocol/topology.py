@@ -130,6 +130,16 @@ class Names(Struct, frozen=True):
         return name.startswith(f"{self.namespace}.")
 
     @property
+    def events(self) -> str:
+        """The exchange that tells what has happened, if the tap is on."""
+        return f"{self.namespace}.events"
+
+    @property
+    def events_log(self) -> str:
+        """The stream in which all that it told is kept for a while."""
+        return f"{self.events}.log"
+
+    @property
     def dead_exchange(self) -> str:
         """Where messages go that nobody can carry out."""
         return f"{self.namespace}.dlx"
@@ -239,6 +249,18 @@ def group_topology(names: Names, group: str) -> Topology:
         ),
         bindings=(Binding(exchange=names.group_any(group), queue=queue),),
     )
+
+
+def events_topology(names: Names, *, log_days: int | None) -> Topology:
+    """What a server declares for events: their exchange, and a stream if they are to be kept."""
+    exchange = Exchange(name=names.events, type="topic")
+    if log_days is None:
+        return Topology(exchanges=(exchange,))
+    log = Queue(
+        name=names.events_log, arguments={"x-queue-type": "stream", "x-max-age": f"{log_days}D"}
+    )
+    binding = Binding(exchange=names.events, queue=names.events_log, key="#")
+    return Topology(exchanges=(exchange,), queues=(log,), bindings=(binding,))
 
 
 def trigger_topology(names: Names, trigger: str, exchange: str, routing_key: str) -> Topology:

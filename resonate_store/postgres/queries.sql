@@ -182,7 +182,8 @@ select pg_terminate_backend(pid) from pg_stat_activity
 where backend_xid = ($1::bigint::text::xid8)::xid;
 
 -- name: reset
-truncate promises, callbacks, listeners, timers, schedules, uses, inbox;
+truncate
+    promises, callbacks, listeners, timers, schedules, uses, inbox, events, event_origins;
 
 -- name: insert_uses
 insert into uses (id, origin)

@@ -9,6 +9,7 @@ from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_store.postgres import inbox, notices, schedules, settings
 from resonate_store.postgres.connection import Pool, Row, connect
 from resonate_store.postgres.data_path import DataPath
+from resonate_store.postgres.events import PostgresEvents
 from resonate_store.postgres.migrate import check
 from resonate_store.postgres.rows import to_json, to_promise
 from resonate_store.postgres.transaction import PostgresTransaction
@@ -33,6 +34,7 @@ READERS_MAX = 3  # searches and sweeps at a time
 RETIRED_PAGES_MAX = 64  # of the table, looked at in one go
 
 _QUERIES = load_queries("resonate_store.postgres")
+_EVENTS = load_queries("resonate_store.postgres", "events.sql")
 _SCHEDULES = load_queries("resonate_store.postgres", "schedules.sql")
 
 
@@ -43,6 +45,7 @@ class PostgresStore:
 
     Attributes:
         triggers: what only a server with RabbitMQ has.
+        events: likewise.
     """
 
     def __init__(self, url: str, namespace: str) -> None:
@@ -58,6 +61,8 @@ class PostgresStore:
         self._data_path = DataPath(url, namespace)
         self._readers = Pool(url, settings.reads(namespace), READERS_MAX)
         self._writers = Pool(url, settings.data_path(namespace), 1)
+        self._publishing = Pool(url, settings.data_path(namespace), 1)
+        self.events = PostgresEvents(self._publishing)
         self.triggers = PostgresTriggers(self._readers, self._writers)
 
     @classmethod
@@ -188,9 +193,12 @@ class PostgresStore:
     async def remove_tree(self, tree: str, settled_before_ms: int, rows_max: int) -> int:
         """Remove a part of a tree if all of it may go; return how many promises went."""
         async with self._writers.connection() as connection:
-            return await connection.fetch_value(
+            removed: int = await connection.fetch_value(
                 _QUERIES["remove_tree"], tree, settled_before_ms, rows_max
             )
+            if removed:
+                await connection.fetch(_EVENTS["forget_origin"], tree)
+            return removed
 
     async def reset(self) -> None:
         """Delete everything."""
@@ -209,6 +217,7 @@ class PostgresStore:
         await self._data_path.close()
         await self._readers.close()
         await self._writers.close()
+        await self._publishing.close()
 
     async def _read(self, statement: str, *parameters: Any) -> Sequence[Row]:
         async with self._readers.connection() as connection:

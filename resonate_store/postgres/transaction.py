@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from resonate_store.postgres import inbox, schedules
+from resonate_store.postgres import events, inbox, schedules
 from resonate_store.postgres.connection import Connection, Row
 from resonate_store.postgres.errors import note_conflict
 from resonate_store.postgres.rows import to_columns, to_promise
@@ -94,6 +94,8 @@ class PostgresTransaction:
             if changes.has_schedules:
                 await schedules.store(self._connection, changes)
             await inbox.store(self._connection, changes)
+            if changes.events:
+                await events.store(self._connection, changes.events)
         except UnicodeEncodeError as error:
             await self.rollback()
             raise RejectedError(f"text that is not Unicode: {error}") from error

@@ -270,6 +270,7 @@ class SqliteStore:
                     self._connection.execute("rollback")
 
     def _write(self, changes: Changes) -> None:
+        assert not changes.events, "there is nobody to tell in local mode"
         self._write_each("insert_promise", _insert_row, changes.created)
         self._write_each("update_promise", _update_row, changes.updated)
         self._write_each("insert_callback", _pair, changes.callbacks_added)

@@ -133,6 +133,15 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_the_longest_delay_is_ten_minutes",
         ),
     ),
+    "C23: events are told at least once, in order": (
+        "tests/integration/amqp/plain/test_events.py",
+        (
+            "test_events_of_an_origin_stay_in_order_whoever_publishes_them",
+            "test_what_a_server_owed_when_it_ended_is_told_by_the_next",
+            "test_what_was_told_and_not_forgotten_is_told_again_with_the_same_id",
+            "test_a_full_queue_loses_nothing_and_mixes_nothing_up",
+        ),
+    ),
     "C24: an event is one execution, whatever dies": (
         "tests/acceptance/recovery/test_kill_triggers.py",
         ("test_a_server_that_is_killed_among_events_loses_and_doubles_none",),

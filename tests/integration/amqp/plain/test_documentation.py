@@ -4,15 +4,17 @@ import asyncio
 import logging
 import re
 import shlex
+import threading
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from pika.adapters.blocking_connection import BlockingChannel
 from typer.testing import CliRunner
 
 from resonate_broker.cli.program import app
-from resonate_broker.config import Config
+from resonate_broker.config import Config, EventsConfig
 from resonate_sdk import Context, Resonate, Workflow
 from tests.integration.amqp.plain.test_triggers import result
 from tests.integration.amqp.server import ServerThread
@@ -22,10 +24,10 @@ SECONDS_MAX = 20
 README = ROOT / "resonate_broker" / "integration" / "README.md"
 
 
-def example(beginning: str, config: Config) -> str:
-    """The snippet that begins so, for the servers of this test."""
+def example(part: str, config: Config) -> str:
+    """The snippet that has this in it, for the servers of this test."""
     snippets = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    (found,) = [snippet for snippet in snippets if snippet.startswith(beginning)]
+    (found,) = [snippet for snippet in snippets if part in snippet]
     return found.replace("amqp://guest:guest@localhost:5672/", config.url).replace(
         '"resonate.', f'"{config.namespace}.'
     )
@@ -42,9 +44,7 @@ def test_the_client_of_the_tutorials(
         payments.register(charge)
         payments.start()
         exec(
-            compile(
-                example("import json\n\nimport pika\n\nconnection", config), str(README), "exec"
-            ),
+            compile(example("resonate.submit", config), str(README), "exec"),
             {},
         )
 
@@ -88,10 +88,32 @@ def test_the_event_that_starts_an_execution(
 
         orders.register(fulfil)
         orders.start()
-        snippet = example("import json\n\nimport pika\n\nwith", config)
+        snippet = example('exchange="shop"', config)
         exec(compile(snippet.replace('"shop"', f'"{exchange}"'), str(README), "exec"), {})
 
         assert result(orders, "order-17") == "a teapot for order-17"
+
+
+def test_the_subscriber_of_what_happens(config: Config, capfd: pytest.CaptureFixture[str]):
+    """It is a program of its own: it waits for what we do meanwhile."""
+    snippet = compile(example("queue_bind", config), str(README), "exec")
+    with (
+        ServerThread(replace(config, events=EventsConfig(enabled=True))),
+        Resonate.remote(config.url, namespace=config.namespace, group="payments") as payments,
+    ):
+
+        def charge(ctx: Context) -> None: ...
+
+        payments.register(charge)
+        payments.start()
+        subscriber = threading.Thread(target=exec, args=(snippet, {}), daemon=True)
+        subscriber.start()
+        number = 0
+        while subscriber.is_alive():  # what is told before it listens is gone
+            number += 1
+            payments.run(f"charge-{number}", charge)
+
+    assert re.fullmatch(r"charge-\d+ resolved\n", capfd.readouterr().out)
 
 
 def named(snippet: str, queue: str) -> Any:
