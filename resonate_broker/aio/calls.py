@@ -3,22 +3,25 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from resonate_broker.integration import calls
+from resonate_broker.integration import calls, celery
 from resonate_broker.integration.plain import NotPlainError
 from resonate_broker.integration.tokens import Tokens
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_sdk.amqp.outlets import NotDeliveredError, Outlets
 from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.protocol import addresses, tags
-from resonate_sdk.protocol.addresses import ExchangeAddress
+from resonate_sdk.protocol.addresses import CeleryAddress, ExchangeAddress
 from resonate_sdk.protocol.messages import Invoke
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.topology import Names
 
 logger = logging.getLogger(__name__)
+
+CALENDAR_S_MAX = 253_402_214_400  # the end of the year 9999, in every zone
 
 
 class CallSubsystem:
@@ -64,7 +67,10 @@ class CallSubsystem:
         assert isinstance(target, ExchangeAddress), "a call goes to an exchange"
         if self._is_ours(target.exchange or target.routing_key):
             raise NotPlainError(f"{target} belongs to the server itself: nobody serves calls there")
-        message = calls.message(promise)
+        if isinstance(target, CeleryAddress):
+            message = celery.call(promise, _calendar(promise.timeout_at_ms))
+        else:
+            message = calls.message(promise)
         return Publication(
             exchange=target.exchange,
             routing_key=target.routing_key,
@@ -77,3 +83,8 @@ class CallSubsystem:
 
     def _is_ours(self, name: str) -> bool:
         return self._names.is_ours(name) or name.startswith("amq.rabbitmq.")
+
+
+def _calendar(at_ms: int) -> str:
+    """An instant as calendars write it; what is behind all of them is their last day."""
+    return datetime.fromtimestamp(min(at_ms // 1000, CALENDAR_S_MAX), UTC).isoformat()

@@ -195,7 +195,7 @@ def _reply_address(outgoing: Outgoing) -> ReplyAddress | None:
 def _plain_result(outgoing: Outgoing, address: ReplyAddress) -> Publication:
     """The result for whoever published an invocation; it is dropped if his queue is gone."""
     assert isinstance(outgoing.message, Notify), "somebody who waits is told of a settled promise"
-    return plain_publication(address, results.result(outgoing.message.data.promise))
+    return plain_publication(address, results.told(address, outgoing.message.data.promise))
 
 
 def is_congested(session: Session) -> bool:

@@ -1,16 +1,17 @@
 """Plain messages at the door: what they ask for, and where their answers go."""
 
 import re
+from datetime import UTC, datetime
 
 from resonate_broker.api.deliveries import Asker, Incoming
-from resonate_broker.integration import calls, events, invocation, results
+from resonate_broker.integration import calls, celery, events, invocation, results
 from resonate_broker.integration.invocation import wants_acknowledgement
 from resonate_broker.integration.plain import NotPlainError, PlainMessage
 from resonate_broker.integration.tokens import Tokens
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol import responses
-from resonate_sdk.protocol.addresses import ReplyAddress
+from resonate_sdk.protocol.addresses import CeleryReplyAddress, ReplyAddress
 from resonate_sdk.protocol.envelope import (
     UNKNOWN_CORRELATION_ID,
     Body,
@@ -19,6 +20,7 @@ from resonate_sdk.protocol.envelope import (
     RequestHead,
 )
 from resonate_sdk.protocol.records import TriggerRecord
+from resonate_sdk.protocol.requests import PromiseGet, Request
 from resonate_sdk.protocol.responses import Answer, PromiseData
 from resonate_sdk.protocol.topology import Names
 
@@ -40,6 +42,8 @@ class PlainDoor:
 
     def invocation(self, consumer: Consumer, delivery: Delivery) -> Incoming:
         """Take in an invocation."""
+        if celery.is_task(delivery.headers):
+            return self._task(consumer, delivery)
         try:
             reply_to = self._address(delivery)
         except NotPlainError as error:
@@ -65,9 +69,15 @@ class PlainDoor:
                 "reply", UNKNOWN_CORRELATION_ID, None, reason, delivery.body, responses.MALFORMED
             )
             return _incoming(consumer, delivery, item, Asker())
-        request = calls.settlement(
-            promise_id, delivery.body, delivery.content_type, delivery.headers
-        )
+        request: Request | None
+        if celery.is_reply(promise_id, delivery.body):
+            request = celery.settlement(delivery.body)
+        else:
+            request = calls.settlement(
+                promise_id, delivery.body, delivery.content_type, delivery.headers
+            )
+        if request is None:
+            request = PromiseGet(id=promise_id)  # it only begins: a look changes nothing
         decoded = Decoded(request.kind, RequestHead(), request, delivery.body)
         return Incoming(delivery, consumer, None, Body(False, (decoded,)))
 
@@ -88,11 +98,27 @@ class PlainDoor:
         decoded = Decoded(request.kind, RequestHead(), request, delivery.body)
         return _incoming(consumer, delivery, decoded, Asker())
 
+    def _task(self, consumer: Consumer, delivery: Delivery) -> Incoming:
+        """Take in a task of Celery. Every one names a reply queue, whether there is one or not."""
+        queue, reply_to = delivery.reply_to, None
+        if queue and self._may_reply_to(queue):
+            reply_to = CeleryReplyAddress(queue, delivery.correlation_id or "")
+        asker = Asker(reply_to=reply_to)
+        try:
+            request = celery.read(delivery.body, delivery.headers, reply_to, _instant_ms)
+        except NotPlainError as error:
+            return _incoming(consumer, delivery, _malformed(delivery, str(error)), asker)
+        decoded = Decoded(invocation.KIND, RequestHead(), request, delivery.body)
+        return _incoming(consumer, delivery, decoded, asker)
+
+    def _may_reply_to(self, queue: str) -> bool:
+        return self._names.may_reply_to(queue) or self._reply_to.fullmatch(queue) is not None
+
     def _address(self, delivery: Delivery) -> ReplyAddress | None:
         queue = delivery.reply_to
         if not queue:
             return None
-        if not self._names.may_reply_to(queue) and not self._reply_to.fullmatch(queue):
+        if not self._may_reply_to(queue):
             raise NotPlainError(
                 f"reply_to {queue!r} is not allowed: use direct reply-to, a queue that the broker "
                 f"has named, one that begins with {self._names.namespace}.reply., or let the "
@@ -105,11 +131,14 @@ def answer_to(asker: Asker, answer: Answer) -> PlainMessage | None:
     """What the publisher of an invocation is told now; None if that is nothing yet."""
     match answer.data:
         case PromiseData(promise=promise) if promise.state != "pending":
-            return results.result(promise)
+            return results.told(asker.reply_to, promise) if asker.reply_to is not None else None
         case PromiseData(promise=promise):
             return results.accepted(promise) if asker.wants_acknowledgement else None
         case str(reason):
-            return results.refused(answer.status, reason)
+            refusal = results.refused(answer.status, reason)
+            if isinstance(asker.reply_to, CeleryReplyAddress):
+                return celery.refused(asker.reply_to.correlation_id, refusal)
+            return refusal
         case _:
             raise AssertionError(f"an invocation is not answered with {answer.data!r}")
 
@@ -123,6 +152,16 @@ def _malformed(delivery: Delivery, reason: str) -> Malformed:
         delivery.body,
         responses.MALFORMED,
     )
+
+
+def _instant_ms(text: str) -> int:
+    """An instant as Celery writes it; without a zone it is UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = datetime.fromisoformat(text)
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _incoming(

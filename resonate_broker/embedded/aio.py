@@ -24,6 +24,7 @@ from resonate_broker.kernel.submissions import (
     Published,
     ReadTriggers,
     StoreFailed,
+    TriggerRefused,
     Write,
     Written,
 )
@@ -94,8 +95,12 @@ class ImmediateAIO:
                 return Published(told + tuple(map(_refused, filter(_is_call, messages))))
             case Declare():
                 return None
-            case CreateTrigger() | ReadTriggers() | EndTrigger():
-                return Failed("triggers need a server with RabbitMQ: there is none in local mode")
+            case CreateTrigger():
+                return TriggerRefused("a trigger needs a server with RabbitMQ, not local mode")
+            case ReadTriggers():
+                return ()
+            case EndTrigger():
+                return False
             case Begin() | Write():
                 raise AssertionError("served elsewhere")
             case _:

@@ -18,7 +18,9 @@ JSON_CONTENT = "json"
 TEXT_CONTENT = "text/"
 
 
-class _Call(Struct, frozen=True):
+class Call(Struct, frozen=True):
+    """What a promise asks for, as the SDK stores it."""
+
     func: str
     args: list[Raw] = field(default_factory=list[Raw])
     kwargs: dict[str, Raw] = field(default_factory=dict[str, Raw])
@@ -30,11 +32,7 @@ def message(promise: PromiseRecord) -> PlainMessage:
     Raises:
         NotPlainError: the call has no such form.
     """
-    body = plain.plain(promise.param)
-    try:
-        call = msgspec.json.decode(body, type=_Call)
-    except UNREADABLE as error:
-        raise NotPlainError(f"promise {promise.id!r} holds no call: {error}") from error
+    call = read_call(promise)
     if call.args and call.kwargs:
         raise NotPlainError(
             f"promise {promise.id!r} has arguments by position and by name: the body of a plain "
@@ -53,6 +51,18 @@ def message(promise: PromiseRecord) -> PlainMessage:
         DEADLINE_HEADER: promise.timeout_at_ms,
     }
     return PlainMessage(kind=CALL, body=body, headers=headers)
+
+
+def read_call(promise: PromiseRecord) -> Call:
+    """Read what a promise asks for.
+
+    Raises:
+        NotPlainError: it is encrypted, or no call.
+    """
+    try:
+        return msgspec.json.decode(plain.plain(promise.param), type=Call)
+    except UNREADABLE as error:
+        raise NotPlainError(f"promise {promise.id!r} holds no call: {error}") from error
 
 
 def rejection(reason: str) -> Value:

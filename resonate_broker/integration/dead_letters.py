@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Struct
 
+from resonate_broker.integration import celery
 from resonate_broker.integration.invocation import is_invocation
 from resonate_broker.integration.plain import FIRST_DIED_AT_HEADER
 from resonate_sdk.protocol.topology import REASON_HEADER, Names
@@ -139,7 +140,7 @@ def read(
         routing_key=routing_key,
         message_id=message_id,
         user_id=user_id,
-        promise_id=_promise_id(body, routing_key, message_id, correlation_id),
+        promise_id=_promise_id(body, had, routing_key, message_id, correlation_id),
         kept={name: text for name, text in had.items() if not _is_of_a_letter(name)},
     )
 
@@ -164,10 +165,14 @@ def _by_the_broker(had: Mapping[str, Any]) -> tuple[str, int | None, str, str]:
 
 
 def _promise_id(
-    body: bytes, routing_key: str, message_id: str | None, correlation_id: str | None
+    body: bytes,
+    had: Mapping[str, Any],
+    routing_key: str,
+    message_id: str | None,
+    correlation_id: str | None,
 ) -> str | None:
     if is_invocation(routing_key):
-        return message_id
+        return had[celery.ID_HEADER] if celery.is_task(had) else message_id
     try:
         found = msgspec.json.decode(body, type=_Named).data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -41,6 +41,8 @@ class Invoke(Request, frozen=True, kw_only=True):
         call: the call envelope as the SDK stores it.
         timeout_ms: from the start of the execution to its deadline.
         delay_ms: from now to its start.
+        start_at_ms: its start, if that is an instant.
+        deadline_at_ms: its deadline, if that is an instant.
         reply_to: who is told, if somebody is.
     """
 
@@ -52,14 +54,27 @@ class Invoke(Request, frozen=True, kw_only=True):
     target: str
     timeout_ms: int
     delay_ms: int
+    start_at_ms: int | None = None
+    deadline_at_ms: int | None = None
     reply_to: ReplyAddress | None = None
 
     def origin(self) -> str:
         return self.id
 
+    def begins_at_ms(self, now_ms: int) -> int:
+        """When the execution starts."""
+        return max(now_ms + self.delay_ms, self.start_at_ms or 0)
+
+    def ends_at_ms(self, now_ms: int) -> int:
+        """Its deadline."""
+        if self.deadline_at_ms is not None:
+            return self.deadline_at_ms
+        return self.begins_at_ms(now_ms) + self.timeout_ms
+
     def tags(self, now_ms: int) -> Mapping[str, str]:
         """The tags of the promise: those of the root of a tree."""
-        delay = {tags.DELAY: str(now_ms + self.delay_ms)} if self.delay_ms else {}
+        start_at_ms = self.begins_at_ms(now_ms)
+        delay = {tags.DELAY: str(start_at_ms)} if start_at_ms > now_ms else {}
         return delay | {
             tags.TARGET: self.target,
             tags.SCOPE: tags.SCOPE_GLOBAL,
@@ -98,7 +113,7 @@ def read(
             "the property message_id is missing: it is the id of the execution, and makes it "
             "harmless to publish twice"
         )
-    _check_headers(headers)
+    check_headers(headers)
     func = headers.get(plain.FUNC_HEADER)
     if not isinstance(func, str) or not func:
         raise NotPlainError(f"the header {plain.FUNC_HEADER} must name a function, found {func!r}")
@@ -115,15 +130,19 @@ def read(
         func=func,
         version=version,
         call=call,
-        target=_target(headers),
-        timeout_ms=_duration_ms(headers, plain.TIMEOUT_HEADER) or limits.PROMISE_TIMEOUT_MS_DEFAULT,
+        target=read_target(headers),
+        timeout_ms=read_timeout_ms(headers),
         delay_ms=_duration_ms(headers, plain.DELAY_HEADER),
         reply_to=reply_to,
     )
 
 
-def _check_headers(headers: Mapping[str, Any]) -> None:
-    """Refuse what may be a slip of the pen: a deadline that nobody reads would be a year away."""
+def check_headers(headers: Mapping[str, Any]) -> None:
+    """Refuse what may be a slip of the pen: a deadline that nobody reads would be a year away.
+
+    Raises:
+        NotPlainError: there is one; it names it.
+    """
     for name in headers:
         if name.startswith(HEADER_PREFIX) and name not in HEADERS:
             raise NotPlainError(
@@ -157,7 +176,21 @@ def _version(headers: Mapping[str, Any]) -> int:
     return found
 
 
-def _target(headers: Mapping[str, Any]) -> str:
+def read_timeout_ms(headers: Mapping[str, Any]) -> int:
+    """How long an execution may take.
+
+    Raises:
+        NotPlainError: what the headers say is no duration.
+    """
+    return _duration_ms(headers, plain.TIMEOUT_HEADER) or limits.PROMISE_TIMEOUT_MS_DEFAULT
+
+
+def read_target(headers: Mapping[str, Any]) -> str:
+    """Who runs it, in the stored form.
+
+    Raises:
+        NotPlainError: what the headers say is no address.
+    """
     found = headers.get(plain.TARGET_HEADER, TARGET_DEFAULT)
     if not isinstance(found, str):
         raise NotPlainError(f"the header {plain.TARGET_HEADER} must be text, found {found!r}")

@@ -26,10 +26,9 @@ def _invoke(state: WorkingState, request: Invoke) -> Answer:
     existing = rules.observe(state, request.id)
     if existing is not None and (reason := _difference(existing, request)) is not None:
         return rules.refused(responses.CONFLICT, reason)
-    start_at_ms = state.now_ms + request.delay_ms
     creation = PromiseCreate(
         id=request.id,
-        timeout_at_ms=start_at_ms + request.timeout_ms,
+        timeout_at_ms=request.ends_at_ms(state.now_ms),
         param=request.call,
         tags=request.tags(state.now_ms),
     )

@@ -1,7 +1,8 @@
 """What the publisher of an invocation is told: plain messages, each with a JSON body."""
 
-from resonate_broker.integration import plain
+from resonate_broker.integration import celery, plain
 from resonate_broker.integration.plain import NotPlainError, PlainMessage
+from resonate_sdk.protocol.addresses import CeleryReplyAddress, ReplyAddress
 from resonate_sdk.protocol.records import PromiseRecord
 
 ACCEPTED = "resonate.accepted"
@@ -43,6 +44,12 @@ def result(promise: PromiseRecord) -> PlainMessage:
             headers[plain.ENCRYPTION_HEADER] = method
             body = plain.sealed(promise.value)
     return PlainMessage(kind=RESULT, body=body, headers=headers)
+
+
+def told(to: ReplyAddress, promise: PromiseRecord) -> PlainMessage:
+    """What a settled promise holds, in the form that somebody expects."""
+    message = result(promise)
+    return celery.result(promise, message) if isinstance(to, CeleryReplyAddress) else message
 
 
 def _failure(promise: PromiseRecord) -> tuple[bytes, str]:

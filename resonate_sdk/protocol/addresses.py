@@ -6,6 +6,8 @@
 `amqp-exchange://orders/price.quote` is a target that knows no protocol: whoever takes the messages of
 this exchange with this routing key. Without an exchange (`amqp-exchange:///quotes`) it is a queue.
 
+`celery://queue` and `celery://exchange/routing.key` are the same for workers of Celery.
+
 Only the server makes `amqp-reply://queue/correlation-id`: where somebody waits for a result who
 does not know the protocol. No request may contain it.
 """
@@ -26,6 +28,8 @@ _FULL = re.compile(
 )
 
 _EXCHANGE_SCHEME = "amqp-exchange://"
+_CELERY_SCHEME = "celery://"
+_CELERY_PREFIX = "celery+"
 _REPLY_SCHEME = "amqp-reply://"
 _REPLY_SAFE = "=+.:@!$&'()*,;<>[]{}| "  # what needs no escape, to keep the rows short
 
@@ -63,6 +67,15 @@ class ExchangeAddress(Struct, frozen=True):
         return f"{_EXCHANGE_SCHEME}{quote(self.exchange, safe=_REPLY_SAFE)}/{self.routing_key}"
 
 
+class CeleryAddress(ExchangeAddress, frozen=True):
+    """Workers of Celery that take tasks from a queue, or by an exchange and a routing key."""
+
+    def __str__(self) -> str:
+        """The stored form."""
+        exchange = quote(self.exchange, safe=_REPLY_SAFE)
+        return _CELERY_SCHEME + (f"{exchange}/" if exchange else "") + self.routing_key
+
+
 class ReplyAddress(Struct, frozen=True):
     """A queue in which somebody waits for a plain message with this correlation id."""
 
@@ -75,18 +88,28 @@ class ReplyAddress(Struct, frozen=True):
         return f"{_REPLY_SCHEME}{queue}/{quote(self.correlation_id, safe=_REPLY_SAFE)}"
 
 
+class CeleryReplyAddress(ReplyAddress, frozen=True):
+    """The same, for the result backend of a producer of Celery."""
+
+    def __str__(self) -> str:
+        """The stored form."""
+        return _CELERY_PREFIX + ReplyAddress.__str__(self)
+
+
 def parse_listener(text: str) -> Address | ReplyAddress:
     """Read the stored address of a listener.
 
     Raises:
         AddressError: the text has no accepted form.
     """
-    if not text.startswith(_REPLY_SCHEME):
+    plain = text.removeprefix(_CELERY_PREFIX)
+    if not plain.startswith(_REPLY_SCHEME):
         return parse(text)
-    queue, slash, correlation_id = text.removeprefix(_REPLY_SCHEME).partition("/")
+    queue, slash, correlation_id = plain.removeprefix(_REPLY_SCHEME).partition("/")
     if not slash:
         raise AddressError(f"{text!r} names no correlation id")
-    return ReplyAddress(unquote(queue), unquote(correlation_id))
+    kind = ReplyAddress if plain == text else CeleryReplyAddress
+    return kind(unquote(queue), unquote(correlation_id))
 
 
 def parse_target(text: str) -> Address | ExchangeAddress:
@@ -95,15 +118,19 @@ def parse_target(text: str) -> Address | ExchangeAddress:
     Raises:
         AddressError: the text has no accepted form.
     """
-    if not text.startswith(_EXCHANGE_SCHEME):
+    if text.startswith(_CELERY_SCHEME):
+        exchange, slash, routing_key = text.removeprefix(_CELERY_SCHEME).rpartition("/")
+        address, slash = CeleryAddress(unquote(exchange), routing_key), "/"
+    elif text.startswith(_EXCHANGE_SCHEME):
+        exchange, slash, routing_key = text.removeprefix(_EXCHANGE_SCHEME).partition("/")
+        address = ExchangeAddress(unquote(exchange), routing_key)
+    else:
         return parse(text)
-    exchange, slash, routing_key = text.removeprefix(_EXCHANGE_SCHEME).partition("/")
-    address = ExchangeAddress(unquote(exchange), routing_key)
     parts = (address.exchange, address.routing_key)
     if not slash or not any(parts):
         raise AddressError(
-            f"{text!r} names no routing key: write 'amqp-exchange://exchange/routing.key' or "
-            "'amqp-exchange:///queue'"
+            f"{text!r} names no routing key: write 'amqp-exchange://exchange/routing.key', "
+            "'amqp-exchange:///queue', 'celery://queue' or 'celery://exchange/routing.key'"
         )
     if any(len(part.encode()) > limits.AMQP_TEXT_BYTES_MAX for part in parts):
         raise AddressError(

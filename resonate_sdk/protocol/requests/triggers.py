@@ -51,7 +51,7 @@ class TriggerCreate(Request, frozen=True, kw_only=True):
         if (self.func is None) != (self.target is None):
             raise ValueError("func and target belong together; without both, events settle")
         if self.func is not None and self.target is not None:
-            check_text("func", self.func)
+            check_id("func", self.func)
             try:
                 addresses.normalize(self.target)
             except addresses.AddressError as error:

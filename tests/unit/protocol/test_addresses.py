@@ -21,6 +21,10 @@ names = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
         ("amqp://any@billing/w_1", "amqp://any@billing/w_1"),
         ("poll://uni@billing/w1", "amqp://uni@billing/w1"),
         ("amqp://uni@billing/w1", "amqp://uni@billing/w1"),
+        ("celery://mails", "celery://mails"),
+        ("celery://mails.fast", "celery://mails.fast"),
+        ("celery://shop%2Fx/order.paid", "celery://shop%2Fx/order.paid"),
+        ("celery://shop x/order.paid", "celery://shop x/order.paid"),
     ],
 )
 def test_every_accepted_form_has_one_stored_form(text: str, stored: str):

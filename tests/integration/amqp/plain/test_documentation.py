@@ -44,7 +44,7 @@ def test_the_client_of_the_tutorials(
         payments.register(charge)
         payments.start()
         exec(
-            compile(example("resonate.submit", config), str(README), "exec"),
+            compile(example('routing_key="invoke"', config), str(README), "exec"),
             {},
         )
 
@@ -56,7 +56,7 @@ async def test_the_subscriber_that_is_a_step(config: Config, server: ServerThrea
     queue = f"{config.namespace}-price.quote"
     exec(named(example("from faststream", config), queue), subscriber)
     with Resonate.remote(config.url, namespace=config.namespace, group="orders") as resonate:
-        workflow = named(example("@resonate.register", config), queue)
+        workflow = named(example("amqp-exchange:///price.quote", config), queue)
         exec(workflow, {"resonate": resonate, "Context": Context, "Workflow": Workflow})
         resonate.start()
 
