@@ -140,6 +140,10 @@ async def connect(url: URL, *, name: str) -> tuple[aio_pika.abc.AbstractConnecti
     opener = _Opener()
     connection = aio_pika.Connection(url, client_properties={"connection_name": name})
     connection.kwargs["transport_factory"] = opener
-    await connection.connect()
+    try:
+        await connection.connect()
+    except BaseException:
+        await connection.close()  # which waits for nothing; else the library complains, later
+        raise
     assert opener.wire is not None, "who is connected has a socket"
     return connection, opener.wire

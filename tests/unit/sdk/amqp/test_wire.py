@@ -1,16 +1,20 @@
 """A wire on a socket of this machine, and at its other end a program that is no broker."""
 
 import asyncio
+import gc
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import aio_pika
 import pamqp.frame
 import pytest
 from pamqp import commands
+from yarl import URL
 
 from resonate_sdk.amqp.frames import HEARTBEAT_FRAME
 from resonate_sdk.amqp.splitter import Confirm, Event
-from resonate_sdk.amqp.wire import Wire
+from resonate_sdk.amqp.wire import Wire, connect
 
 CONFIRM = pamqp.frame.marshal(commands.Basic.Ack(7), 3)
 PATIENCE_S = 10
@@ -99,3 +103,15 @@ async def test_what_cannot_be_read_ends_the_connection(caplog: pytest.LogCapture
 
         assert await ends.reader.read() == b""
         assert "what the broker sent could not be read" in caplog.text
+
+
+async def test_an_attempt_that_fails_leaves_no_open_connection_behind():
+    """Of one that is, the library complains when it is collected on another thread."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        with pytest.raises(ConnectionError) as failed:
+            await connect(URL(f"amqp://127.0.0.1:{nobody.getsockname()[1]}/"), name="")
+
+    assert failed.value.__traceback__ is not None, "which keeps alive what there was"
+    left = [one for one in gc.get_objects() if isinstance(one, aio_pika.Connection)]
+    assert all(connection.is_closed for connection in left)
