@@ -163,17 +163,18 @@ class Requests:
         """What has not been answered for long is to be sent again, in order.
 
         Answers are lost when a machine dies after its acknowledgement, or while a broker in need
-        takes no messages. Who does not ask again waits for ever.
+        takes no messages. Who does not ask again waits for ever. A chain is asked again as a whole:
+        its last item alone might be carried out for somebody else.
         """
+        chains = {w.chain for w in self._open.values() if _is_late(w.ticket, now_s)} - {None}
         for waiting in self._open.values():
             ticket = waiting.ticket
-            if not ticket.was_published or ticket.is_sent_once or ticket.kind in UNVERSIONED:
+            if waiting.chain not in chains and not _is_late(ticket, now_s):
                 continue
-            if now_s - ticket.asked_at_s >= ticket.patience_s:
-                longer_s = min(2 * ticket.patience_s, ASK_AGAIN_S_MAX)
-                ticket.patience_s = longer_s * random.SystemRandom().uniform(0.75, 1.0)
-                ticket.asked_at_s = now_s
-                self._ready.append(waiting)
+            longer_s = min(2 * ticket.patience_s, ASK_AGAIN_S_MAX)
+            ticket.patience_s = longer_s * random.SystemRandom().uniform(0.75, 1.0)
+            ticket.asked_at_s = now_s
+            self._ready.append(waiting)
 
     def answered(self, responses: Sequence[ReceivedResponse]) -> None:
         """Answers have arrived; those nobody waits for are dropped."""
@@ -216,6 +217,13 @@ class Requests:
         if ticket.was_published:
             reason += "; it may still be carried out"
         ticket.answer.set_exception(TransportError(reason, may_be_carried_out=ticket.was_published))
+
+
+def _is_late(ticket: Ticket, now_s: float) -> bool:
+    """Whether a request waits for its answer in vain, and may be repeated."""
+    is_repeatable = not ticket.is_sent_once and ticket.kind not in UNVERSIONED
+    is_asked = ticket.was_published and is_repeatable
+    return is_asked and now_s - ticket.asked_at_s >= ticket.patience_s
 
 
 def _is_ok(answer: "asyncio.Future[Answer]") -> bool:

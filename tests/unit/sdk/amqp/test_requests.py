@@ -77,6 +77,23 @@ async def test_what_has_no_version_is_not_sent_again_unasked():
     assert not not_sent.done()
 
 
+async def test_a_chain_that_is_not_answered_is_asked_again_as_a_whole_every_time():
+    """C9: its last item alone would be carried out for whoever holds the task by then."""
+    requests = Requests()
+    add_chain(requests)
+    requests.take_ready()
+    now_s = asyncio.get_running_loop().time()
+
+    asked: list[list[str]] = []
+    for second in range(0, 1_000, 2):
+        requests.ask_again(now_s + second)
+        if kinds := sent(requests):
+            asked.append(kinds)
+
+    assert len(asked) > 2
+    assert asked == [["task.acquire", "task.release"]] * len(asked)
+
+
 async def test_what_relies_on_an_item_that_is_not_sent_is_not_sent_either():
     """C9: at a version that was guessed nothing may travel alone."""
     requests = Requests()
