@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from resonate_sdk.errors import TransportError
-from resonate_sdk.protocol import envelope
+from resonate_sdk.protocol import envelope, limits, responses as statuses
 from resonate_sdk.protocol.coalescing import Ready
 from resonate_sdk.protocol.envelope import ReceivedResponse
 from resonate_sdk.protocol.faults import UNREADABLE
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 30.0  # without an answer, then after twice as long, and so on
 ASK_AGAIN_S_MAX = 240.0
+ARRAY_BYTES = 2  # of the array that every request travels in
 
 
 class Ticket:
@@ -87,7 +88,13 @@ class Requests:
     ) -> "asyncio.Future[Answer]":
         """Take a request to be sent."""
         waiting = self._waiting(request, origin, chain, timeout_s)
-        self._ready.append(waiting)
+        size = len(waiting.encoded) + ARRAY_BYTES
+        if size > limits.MESSAGE_BYTES_MAX:  # who answered it could not tell to whom
+            del self._open[waiting.ticket.id]
+            reason = f"{request.kind} has {size} bytes, the limit is {limits.MESSAGE_BYTES_MAX}"
+            waiting.ticket.answer.set_result(Answer(statuses.MALFORMED, reason))
+        else:
+            self._ready.append(waiting)
         return waiting.ticket.answer
 
     def add_unqueued(

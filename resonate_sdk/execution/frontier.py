@@ -1,18 +1,20 @@
 """What a pass waits for when nothing can go on here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from resonate_sdk.execution.effects import Suspended
 from resonate_sdk.execution.nodes import Activation, Node, Wait
 from resonate_sdk.protocol import limits
 
+CALLBACK_BYTES = 100  # what a request says about each promise, without the ids
 
-def frontier(activations: Iterable[Activation], nodes: Iterable[Node] = ()) -> Suspended | None:
+
+def frontier(activations: Sequence[Activation], nodes: Iterable[Node] = ()) -> Suspended | None:
     """The promises that others settle and that functions wait for; None if there are none.
 
     Args:
-        activations: the functions of the pass.
+        activations: the functions of the pass, its root first.
         nodes: its promises.
     """
     awaited = dict.fromkeys(
@@ -25,7 +27,19 @@ def frontier(activations: Iterable[Activation], nodes: Iterable[Node] = ()) -> S
         return None
     is_more_begun = any(_is_elsewhere(node) and node.id not in awaited for node in nodes)
     # The rest is awaited when one of these has settled.
-    return Suspended(tuple(islice(awaited, limits.AWAITED_PER_SUSPEND_MAX)), is_more_begun)
+    within = tuple(_within_a_request(awaited, awaiter=activations[0].node.id))
+    return Suspended(within, is_more_begun)
+
+
+def _within_a_request(ids: Iterable[str], awaiter: str) -> Iterator[str]:
+    """As many as one request may name, and has room for."""
+    each = len(awaiter.encode()) + CALLBACK_BYTES
+    room = limits.MESSAGE_BYTES_MAX - limits.ID_BYTES_MAX - each
+    for id in islice(ids, limits.AWAITED_PER_SUSPEND_MAX):
+        room -= len(id.encode()) + each
+        if room < 0:
+            return
+        yield id
 
 
 def stuck(activations: Sequence[Activation]) -> tuple[Wait, Node]:

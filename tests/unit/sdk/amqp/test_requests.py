@@ -6,9 +6,17 @@ import pytest
 
 from resonate_sdk.amqp.requests import ASK_AGAIN_S, Requests
 from resonate_sdk.errors import TransportError
-from resonate_sdk.protocol import responses
+from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.envelope import decode_responses, encode_answer
-from resonate_sdk.protocol.requests import TaskAcquire, TaskContinue, TaskHalt, TaskRelease
+from resonate_sdk.protocol.requests import (
+    CallbackAction,
+    PromiseRegisterCallback,
+    TaskAcquire,
+    TaskContinue,
+    TaskHalt,
+    TaskRelease,
+    TaskSuspend,
+)
 from resonate_sdk.protocol.responses import Answer
 from tests.unit.sdk.wire import granted, make_record
 
@@ -75,6 +83,23 @@ async def test_what_has_no_version_is_not_sent_again_unasked():
     assert isinstance(error, TransportError)
     assert error.may_be_carried_out
     assert not not_sent.done()
+
+
+async def test_what_no_server_would_take_is_refused_at_once_and_not_sent():
+    """It would be answered without a name, and its sender would wait for ever."""
+    requests = Requests()
+    callbacks = tuple(
+        CallbackAction(data=PromiseRegisterCallback(awaited=f"{n}".zfill(1_000), awaiter="x"))
+        for n in range(limits.MESSAGE_BYTES_MAX // 1_000)
+    )
+    answer = requests.add(TaskSuspend(id="x", version=1, actions=callbacks), "x", None, None)
+    small = requests.add(SECOND, "x", None, None)
+
+    assert sent(requests) == ["task.release"]
+    refused = await answer
+    assert refused.status == responses.MALFORMED
+    assert str(limits.MESSAGE_BYTES_MAX) in str(refused.data)
+    assert not small.done()
 
 
 async def test_a_chain_that_is_not_answered_is_asked_again_as_a_whole_every_time():

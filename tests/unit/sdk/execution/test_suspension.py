@@ -9,6 +9,8 @@ from resonate_sdk.execution.effects import CallFunction, Done, Suspended
 from resonate_sdk.execution.outbox import CREATIONS_MAX
 from resonate_sdk.functions.ops import Detach
 from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.envelope import encode_request
+from resonate_sdk.protocol.requests import CallbackAction, PromiseRegisterCallback, TaskSuspend
 
 
 def leaf(ctx, value=None):
@@ -128,6 +130,25 @@ def test_the_frontier_is_within_what_one_request_may_name(world, monkeypatch):
             yield ctx.begin_run(child)
 
     assert len(world.awaited(parent)) <= limits.AWAITED_PER_SUSPEND_MAX
+
+
+def test_the_frontier_is_within_what_one_message_may_hold(world):
+    count = limits.MESSAGE_BYTES_MAX // limits.ID_BYTES_MAX + 1
+
+    def parent(ctx):
+        promises = []
+        for n in range(count):
+            promises.append((yield ctx.promise(id=f"{n}".zfill(limits.ID_BYTES_MAX))))
+        yield ctx.race(promises)
+
+    awaited = world.awaited(parent)
+
+    actions = tuple(
+        CallbackAction(data=PromiseRegisterCallback(awaited=id, awaiter="x")) for id in awaited
+    )
+    request = TaskSuspend(id="x", version=1, actions=actions)
+    assert len(awaited) > 1_000
+    assert len(encode_request(request, "1")) < limits.MESSAGE_BYTES_MAX
 
 
 # Only when nothing can go on
