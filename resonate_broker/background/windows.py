@@ -116,9 +116,9 @@ class Windows:
             self._windows.move_to_end(group)
         return window
 
-    def first(self, count_max: int) -> Iterator[tuple[str, Window]]:
-        """The windows of the groups that were met first."""
-        return islice(self._windows.items(), count_max)
+    def latest(self, count_max: int) -> Iterator[tuple[str, Window]]:
+        """The windows of the groups that were used last."""
+        return islice(reversed(self._windows.items()), count_max)
 
     def want(self, group: str) -> None:
         """Something about a group waits for a look at its queue."""

@@ -111,7 +111,7 @@ def _depths(subject: Subject) -> Iterator[Metric]:
 
 
 def _groups(subject: Subject) -> Iterator[Metric]:
-    windows = dict(subject.windows.first(GROUPS_MAX))
+    windows = dict(subject.windows.latest(GROUPS_MAX))
     counts = {
         "group_hints": "Hints that the broker holds for a group, as far as is known.",
         "group_hints_ready": "Hints that no worker had when the queue was last counted.",
