@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -142,6 +142,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         namespace: prefix of all queues, and schema in the database.
         partitions: submission queues; requests of one execution tree go to the same.
         log_level: of the log on standard error.
+        log_format: of its lines, `text` or `json`.
         record_history: a file that every decided request is appended to, for checkers of
             histories; empty for none. Schedules do not fire meanwhile, and the inbox waits.
         strict: whether answers have nothing that the protocol does not name, and searches are
@@ -154,6 +155,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     namespace: Annotated[str, Meta(pattern=rf"^{limits.NAMESPACE_PATTERN}\Z")] = "resonate"
     partitions: Annotated[int, Meta(ge=1, le=topology.PARTITIONS_MAX)] = 1
     log_level: str = "info"
+    log_format: Literal["text", "json"] = "text"
     record_history: str = ""
     strict: bool = False
     kernel: KernelConfig = KernelConfig()

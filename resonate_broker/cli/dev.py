@@ -80,7 +80,7 @@ def dev(
         )
     # What goes well is said here in fewer words.
     level = "warning" if settings.log_level == "info" else settings.log_level
-    log_to_stderr(level, as_json=as_json)
+    log_to_stderr(level, as_json=as_json or settings.log_format == "json")
     stop = Stop(output)
     stop.listen()
     with _home(folder) as home, ExitStack() as running:

@@ -8,6 +8,7 @@ from resonate_broker.cli.settings import (
     ConfigFile,
     DatabaseUrl,
     Listen,
+    LogFormat,
     Namespace,
     Url,
     server_settings,
@@ -26,14 +27,17 @@ def serve(
     namespace: Namespace = None,
     config: ConfigFile = None,
     listen: Listen = None,
+    log_format: LogFormat = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a server until SIGTERM or Ctrl-C; any number may run beside each other.
 
     The log goes to standard error. At the end, what was begun is finished first.
     """
-    settings = server_settings(config, url, database_url, namespace, listen)
-    log_to_stderr(settings.log_level, as_json=as_json)
+    settings = server_settings(
+        config, url, database_url, namespace, listen=listen, log_format=log_format
+    )
+    log_to_stderr(settings.log_level, as_json=as_json or settings.log_format == "json")
     ready = {
         "url": shown_url(settings.url),
         "database_url": shown_url(settings.database_url),

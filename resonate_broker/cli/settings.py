@@ -88,6 +88,15 @@ Listen = Annotated[
         show_default=False,
     ),
 ]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--log-format",
+        metavar="text|json",
+        help="Of the lines of the log; else RESONATE_LOG_FORMAT, else text.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option(
@@ -132,10 +141,17 @@ def server_settings(
     url: str | None,
     database_url: str | None,
     namespace: str | None,
+    *,
     listen: str | None = None,
+    log_format: str | None = None,
 ) -> Config:
     """The settings of a server; errors as `client_settings`."""
-    flags: dict[str, Any] = {"url": url, "database_url": database_url, "namespace": namespace}
+    flags: dict[str, Any] = {
+        "url": url,
+        "database_url": database_url,
+        "namespace": namespace,
+        "log_format": log_format,
+    }
     if listen is not None:
         flags["http"] = {"listen": listen}
     config = load_config(flags, file=file)

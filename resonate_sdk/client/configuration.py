@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from resonate_sdk.task_sources.poller import Poller
 NAMESPACE_DEFAULT = "resonate"
 GROUP_DEFAULT = "default"
 SCHEMES = ("amqp://", "amqps://")
+FORM = "amqp://user:password@host:5672/"
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -84,16 +86,26 @@ def check_url(url: str) -> None:
     Raises:
         UsageError: it is not an AMQP URL.
     """
+    scheme, is_url, _ = url.partition("://")
+    if not is_url:  # what it is instead may be a password
+        raise UsageError(f"this client speaks AMQP, and was given no URL: write {FORM!r}")
     if not url.startswith(SCHEMES):
-        scheme = url.split("://")[0] if "://" in url else url
         raise UsageError(
-            f"this client speaks AMQP, not {scheme!r}: write 'amqp://user:password@host:5672/', "
+            f"this client speaks AMQP, not {scheme!r}: write {FORM!r}, "
             "or leave the URL out to run without a server"
         )
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        # Not as the cause: it repeats what it could not read.
+        raise UsageError(
+            f"the URL of the broker has no host and port that can be read: write {FORM!r}, "
+            "special characters in the password as %40 and the like"
+        ) from None
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+    return re.sub(r"//.*@", "//", url)
 
 
 def _name(given: str | None, default: str) -> str:

@@ -46,7 +46,31 @@ def test_a_line_may_be_json(capsys):
         "level": "warning",
         "logger": "resonate_broker.example",
         "message": "task lost task_id=ü\n",
+        "task_id": "ü\n",
     }
+
+
+def test_fields_of_a_message_are_fields_of_json(capsys):
+    log_to_stderr("info", as_json=True)
+
+    logger.info("%s is 100%% done task_id=%s version=%d reason=%r", "all", "a.1", 3, "no\nroom")
+
+    line = json.loads(capsys.readouterr().err)
+    assert (line["task_id"], line["version"], line["reason"]) == ("a.1", 3, "no\nroom")
+    assert line["message"] == "all is 100% done task_id=a.1 version=3 reason='no\\nroom'"
+
+
+def test_a_field_does_not_replace_what_every_line_has(capsys):
+    log_to_stderr("info", as_json=True)
+
+    logger.info("step taken level=%d message=%s", 7, "hello")
+    logger.info("nothing to fill in: 100%")
+    logger.info("by name task_id=%(id)s", {"id": "a"})
+
+    first, second, third = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["level"], first["message"]) == ("info", "step taken level=7 message=hello")
+    assert second["message"] == "nothing to fill in: 100%"
+    assert third["message"] == "by name task_id=a"
 
 
 def test_an_exception_stays_on_the_line_of_json(capsys):

@@ -1,5 +1,7 @@
 """Where a client connects: arguments first, then the environment."""
 
+import traceback
+
 import pytest
 
 from resonate_sdk import Poller, RemoteStore, UsageError
@@ -191,3 +193,28 @@ def test_any_other_url_is_refused_as_well(url):
 @pytest.mark.parametrize("url", [URL, "amqps://broker/vhost"])
 def test_amqp_urls_are_taken(url):
     check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "u:s3cret@host",
+        "amqp://u:s3cret/x@host/",
+        "amqp://u:s3cret@host:port/",
+        "amqp://u:s3cret@host:99999/",
+        "amqp://u:s3cret@[::1/",
+        "http://u:s3cret@host/",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str):
+    with pytest.raises(UsageError) as caught:
+        check_url(url)
+
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value, chain=True))
+
+
+def test_contradicting_urls_are_named_without_their_passwords():
+    with pytest.raises(UsageError) as caught:
+        make_configuration(url="amqp://u:s3cret@a/", store=RemoteStore(url="amqp://u:s3@cret@b/"))
+
+    assert "amqp://a/, amqp://b/" in str(caught.value)
