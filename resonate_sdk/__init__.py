@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ApplicationError as ApplicationError,
         CanceledError as CanceledError,
         ConflictError as ConflictError,
+        ContradictionError as ContradictionError,
         DecodeError as DecodeError,
         EncodeError as EncodeError,
         FunctionNotFoundError as FunctionNotFoundError,
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
         NotFoundError as NotFoundError,
         OverloadedError as OverloadedError,
         RegistrationError as RegistrationError,
+        ResonateCanceledError as ResonateCanceledError,
         ResonateError as ResonateError,
+        ResonateShutdownError as ResonateShutdownError,
+        ResonateStoreError as ResonateStoreError,
+        ResonateTimedoutError as ResonateTimedoutError,
         RetryAfter as RetryAfter,
         ShutdownError as ShutdownError,
         StoreError as StoreError,
@@ -62,7 +67,7 @@ if TYPE_CHECKING:
         RetryPolicy as RetryPolicy,
     )
     from resonate_sdk.stores.remote import RemoteStore as RemoteStore
-    from resonate_sdk.targets import poll as poll
+    from resonate_sdk.targets import amqp as amqp, poll as poll
     from resonate_sdk.task_sources.poller import Poller as Poller
 
 _HOMES = {
@@ -75,6 +80,7 @@ _HOMES = {
         "ApplicationError",
         "CanceledError",
         "ConflictError",
+        "ContradictionError",
         "DecodeError",
         "EncodeError",
         "FunctionNotFoundError",
@@ -86,6 +92,10 @@ _HOMES = {
         "OverloadedError",
         "RegistrationError",
         "ResonateError",
+        "ResonateCanceledError",
+        "ResonateShutdownError",
+        "ResonateStoreError",
+        "ResonateTimedoutError",
         "RetryAfter",
         "ShutdownError",
         "StoreError",
@@ -104,7 +114,7 @@ _HOMES = {
     "resonate_sdk.client.resonate": ("Resonate",),
     "resonate_sdk.retry": ("Constant", "Exponential", "Linear", "Never", "RetryPolicy"),
     "resonate_sdk.stores.remote": ("RemoteStore",),
-    "resonate_sdk.targets": ("poll",),
+    "resonate_sdk.targets": ("amqp", "poll"),
     "resonate_sdk.task_sources.poller": ("Poller",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

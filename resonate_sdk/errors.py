@@ -27,6 +27,10 @@ class UsageError(ResonateError, TypeError):
     """The program uses the library in a way that cannot work; the message says what to write."""
 
 
+class ContradictionError(UsageError, ValueError):
+    """Two arguments say different things; the message says which one to leave out."""
+
+
 class RegistrationError(ResonateError, ValueError):
     """A function cannot be registered under this name and version."""
 

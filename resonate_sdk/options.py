@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from resonate_sdk import targets
+from resonate_sdk.encoding.encoder import Encoder
 from resonate_sdk.errors import UsageError
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.retry import RetryPolicy
@@ -31,6 +32,7 @@ class Options(Struct, frozen=True, kw_only=True):
         durable: False: nothing is recorded of it.
         type: what the result is decoded into.
         idempotency_key: informative; the id is what makes a call idempotent.
+        encoder: writes the call and reads the result, of calls from outside of executions.
     """
 
     id: str | None = None
@@ -43,6 +45,7 @@ class Options(Struct, frozen=True, kw_only=True):
     durable: bool | None = None
     type: Any = None
     idempotency_key: str | None = None
+    encoder: Encoder | None = None
 
     def merged(self, other: "Options") -> "Options":
         """These options with those of `other` on top; tags of both."""
@@ -72,6 +75,8 @@ class ContextOptions(TypedDict, total=False):
 
 class ClientOptions(ContextOptions, total=False):
     """What `resonate.options` and `function.options` take."""
+
+    encoder: Encoder | None
 
 
 class CommandOptions(ContextOptions, total=False):
@@ -112,6 +117,7 @@ def make_options(
     durable: bool | None = None,
     type: Any = None,
     idempotency_key: str | None = None,
+    encoder: Encoder | None = None,
 ) -> Options:
     """Check what a user gave as options.
 
@@ -127,6 +133,8 @@ def make_options(
         raise ValueError(f"a version is 0 (the latest) or more, found {version}")
     if retry_policy is not None and not callable(getattr(retry_policy, "next", None)):
         raise UsageError(f"retry_policy= takes a policy like Constant(1), found {retry_policy!r}")
+    if encoder is not None and not (hasattr(encoder, "encode") and hasattr(encoder, "decode")):
+        raise UsageError(f"encoder= takes an object with encode and decode, found {encoder!r}")
     _expect_text("id", id)
     _expect_text("target", address)
     _expect_text("idempotency_key", idempotency_key)
@@ -149,6 +157,7 @@ def make_options(
         durable=durable,
         type=type,
         idempotency_key=idempotency_key,
+        encoder=encoder,
     )
 
 

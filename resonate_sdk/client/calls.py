@@ -6,9 +6,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.errors import FunctionNotFoundError
-from resonate_sdk.functions.function import Function
+from resonate_sdk.functions.function import Function, given_to
 from resonate_sdk.functions.registry import Registered
-from resonate_sdk.options import NO_OPTIONS, Options
+from resonate_sdk.options import Options
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class Calls(ABC):
             FunctionNotFoundError: it is not registered here.
             UsageError: the arguments do not fit.
         """
-        return self.start_here(id, self._registered(func), args, kwargs, NO_OPTIONS)
+        return self.start_here(id, self._registered(func), args, kwargs, given_to(func))
 
     @overload
     def run(self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
@@ -164,7 +164,7 @@ class Calls(ABC):
         """
         if isinstance(func, str):
             return self._start_by_name(id, func, args, kwargs)
-        return self.start_at_target(id, self._registered(func), args, kwargs, NO_OPTIONS)
+        return self.start_at_target(id, self._registered(func), args, kwargs, given_to(func))
 
     @overload
     def rpc(self, id: str, /, func: Function[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...

@@ -4,20 +4,21 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from resonate_sdk.errors import UsageError
+from resonate_sdk.client.broker_url import check_url, url_of, with_credentials, without_password
+from resonate_sdk.errors import ContradictionError, UsageError
 from resonate_sdk.protocol import limits
 from resonate_sdk.stores.remote import RemoteStore
 from resonate_sdk.task_sources.poller import Poller
 
+T = TypeVar("T")
+
 NAMESPACE_DEFAULT = "resonate"
 GROUP_DEFAULT = "default"
-SCHEMES = ("amqp://", "amqps://")
-FORM = "amqp://user:password@host:5672/"
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -47,27 +48,46 @@ def configure(
     prefix: str | None,
     store: Any,
     task_source: Any,
+    auth: tuple[str, str] | None = None,
+    token: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Configuration:
     """Find out where to connect.
 
     Raises:
-        UsageError: the answers contradict each other, or one is not well formed.
+        UsageError: one of the answers is not well formed.
+        ContradictionError: they contradict each other.
     """
-    poller = _expect(task_source, Poller, "task_source")
-    remote = _expect(store, RemoteStore, "store")
-    urls = {found for found in (url, remote and remote.url, poller and poller.url) if found}
+    poller: Poller | None = _expect(task_source, Poller, "task_source")
+    remote: RemoteStore | None = _expect(store, RemoteStore, "store")
+    if url is not None and remote is not None:
+        raise ContradictionError("url= and store= mean the same: give one of them")
+    named = [url]
+    named += [remote.url, url_of(remote.host, remote.port)] if remote else []
+    named += [poller.url, url_of(poller.host, poller.port)] if poller else []
+    urls = {found for found in named if found}
     if len(urls) > 1:
-        found = ", ".join(sorted(_without_password(found) for found in urls))
-        raise UsageError(f"url, store and task_source must name the same broker, found {found}")
+        found = ", ".join(sorted(without_password(found) for found in urls))
+        raise ContradictionError(
+            f"url, store and task_source must name the same broker, found {found}"
+        )
     groups = {found for found in (group, poller and poller.group) if found}
     if len(groups) > 1:
-        raise UsageError(f"group and task_source must name the same group, found {groups}")
-    found = next(iter(urls), None) or environment.get("RESONATE_URL") or None
+        raise ContradictionError(f"group and task_source must name the same group, found {groups}")
+    pids = {found for found in (pid, poller and poller.id) if found}
+    if len(pids) > 1:
+        raise ContradictionError(f"pid and task_source must name the same process, found {pids}")
+    found = next(iter(urls), None) or _url_from(environment)
     if found is None and (remote is not None or poller is not None):
         raise UsageError("RemoteStore and Poller need url='amqp://...', or RESONATE_URL")
+    auth, token = (auth or (remote and remote.auth)), (token or (remote and remote.token))
+    if auth is not None and token is not None:
+        raise ContradictionError("auth= and token= both say who you are: give one of them")
     if found is not None:
         check_url(found)
+        found = with_credentials(found, auth, token)
+    elif auth is not None or token is not None:
+        raise UsageError("auth= and token= are for a broker: give url='amqp://...', too")
     name = namespace or environment.get("RESONATE_NAMESPACE") or NAMESPACE_DEFAULT
     if not re.fullmatch(limits.NAMESPACE_PATTERN, name):
         raise UsageError(f"a namespace is 1 to 32 of a-z, 0-9, _ and -, found {name!r}")
@@ -75,37 +95,20 @@ def configure(
         url=found,
         namespace=name,
         group=_name(next(iter(groups), None) or environment.get("RESONATE_GROUP"), GROUP_DEFAULT),
-        pid=_name(pid or environment.get("RESONATE_PID"), secrets.token_hex(16)),
+        pid=_name(next(iter(pids), None) or environment.get("RESONATE_PID"), secrets.token_hex(16)),
         prefix=prefix if prefix is not None else environment.get("RESONATE_PREFIX", ""),
     )
 
 
-def check_url(url: str) -> None:
-    """Refuse a URL that no transport here understands.
-
-    Raises:
-        UsageError: it is not an AMQP URL.
-    """
-    scheme, is_url, _ = url.partition("://")
-    if not is_url:  # what it is instead may be a password
-        raise UsageError(f"this client speaks AMQP, and was given no URL: write {FORM!r}")
-    if not url.startswith(SCHEMES):
-        raise UsageError(
-            f"this client speaks AMQP, not {scheme!r}: write {FORM!r}, "
-            "or leave the URL out to run without a server"
-        )
+def _url_from(environment: Mapping[str, str]) -> str | None:
+    """What the environment says, itself or by naming a file: passwords are better kept there."""
+    path = environment.get("RESONATE_URL_FILE")
+    if environment.get("RESONATE_URL") or not path:
+        return environment.get("RESONATE_URL") or None
     try:
-        _ = urlsplit(url).port
-    except ValueError:
-        # Not as the cause: it repeats what it could not read.
-        raise UsageError(
-            f"the URL of the broker has no host and port that can be read: write {FORM!r}, "
-            "special characters in the password as %40 and the like"
-        ) from None
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//.*@", "//", url)
+        return Path(path).read_text().strip() or None
+    except OSError as error:
+        raise UsageError(f"RESONATE_URL_FILE names no readable file: {error}") from error
 
 
 def _name(given: str | None, default: str) -> str:
@@ -123,15 +126,19 @@ def _expect(found: Any, wanted: type[Any], keyword: str) -> Any:
     raise UsageError(f"{keyword}= takes a {wanted.__name__}, found {type(found).__name__}")
 
 
-def either(task_source: Poller | None, message_source: Poller | None) -> Poller | None:
-    """The one that is given, of two spellings of one argument."""
-    if task_source is not None and message_source is not None:
-        raise UsageError("task_source and message_source mean the same: give one of them")
-    return task_source if task_source is not None else message_source
+def either(first: T | None, second: T | None, names: str) -> T | None:
+    """The one that is given, of two spellings of one argument.
+
+    Raises:
+        ContradictionError: both are, and differ.
+    """
+    if first is not None and second is not None and first != second:
+        raise ContradictionError(f"{names} mean the same: give one of them")
+    return first if first is not None else second
 
 
 def environment_for(*, is_url_given: bool) -> Mapping[str, str]:
     """The environment, without its URL if that does not matter."""
     if not is_url_given:
         return os.environ
-    return {key: value for key, value in os.environ.items() if key != "RESONATE_URL"}
+    return {k: v for k, v in os.environ.items() if k not in ("RESONATE_URL", "RESONATE_URL_FILE")}

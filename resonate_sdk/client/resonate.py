@@ -4,30 +4,29 @@ import copy
 import logging
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, TimeoutError as FutureTimeoutError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.client.aio import AsyncResonate
+from resonate_sdk.client.broker_url import url_of
 from resonate_sdk.client.calls import Calls
 from resonate_sdk.client.configuration import configure, either, environment_for
 from resonate_sdk.client.connect import connect
+from resonate_sdk.client.executions import Asked, Executions
 from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.client.host import Host, ThreadHost
 from resonate_sdk.client.lifetime import Lifetime
 from resonate_sdk.client.promises import Promises
 from resonate_sdk.client.registration import Registration
-from resonate_sdk.client.result import Result
-from resonate_sdk.client.roots import root_request
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
-from resonate_sdk.client.schedules import Schedule, Schedules, scheduled_call
+from resonate_sdk.client.schedules import Schedule, Schedules
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
 from resonate_sdk.errors import TransportError, UsageError
 from resonate_sdk.execution.environment import Environment, OnNondeterminism
-from resonate_sdk.functions.call_envelope import encode_call
-from resonate_sdk.functions.function import Function, registered_as
+from resonate_sdk.functions.function import Function, given_to, registered_as
 from resonate_sdk.functions.registry import Registered, Registry
 from resonate_sdk.hooks import Hook, Hooks, Occasion
 from resonate_sdk.local import LocalServer, LocalTransport
@@ -40,7 +39,7 @@ from resonate_sdk.options import (
     make_options,
     seconds,
 )
-from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.addresses import Address
 from resonate_sdk.protocol.requests import PromiseGet, Request
 from resonate_sdk.protocol.responses import Answer, PromiseData
@@ -81,7 +80,7 @@ class Resonate(Registration, Calls, Lifetime):
         namespace: str | None = None,
         group: str | None = None,
         pid: str | None = None,
-        store: RemoteStore | None = None,
+        store: RemoteStore | LocalServer | None = None,
         task_source: Poller | None = None,
         message_source: Poller | None = None,
         network: Transport | None = None,
@@ -90,6 +89,8 @@ class Resonate(Registration, Calls, Lifetime):
         ttl: Seconds = limits.LEASE_MS_DEFAULT / 1000,
         workers: int | None = None,
         max_concurrent_tasks: int = 64,
+        token: str | None = None,
+        auth: tuple[str, str] | None = None,
         prefix: str | None = None,
         codec: Codec | None = None,
         encryptor: Encryptor | None = None,
@@ -105,13 +106,14 @@ class Resonate(Registration, Calls, Lifetime):
         """Make a client; nothing is connected before it is needed.
 
         Args:
-            url: `amqp://…` or `amqps://…` of the broker; else `RESONATE_URL`; without either a
-                server inside this process is used, which forgets everything when it ends.
+            url: `amqp://…` or `amqps://…` of the broker; else `RESONATE_URL`, or the content of the
+                file that `RESONATE_URL_FILE` names; without any a server inside this process is
+                used, which forgets everything when it ends.
             namespace: prefix of all queues; else `RESONATE_NAMESPACE`, else `resonate`.
             group: the worker group whose calls this process serves; else `RESONATE_GROUP`, else
                 `default`.
             pid: the name of this process; unique by default, and must be.
-            store: the broker, in the spelling of the first SDKs.
+            store: the broker, in the spelling of the first SDKs; or a server inside this process.
             task_source: broker and group, in the spelling of the first SDKs.
             message_source: the same as `task_source`.
             network: another way to a server.
@@ -120,6 +122,8 @@ class Resonate(Registration, Calls, Lifetime):
             ttl: how long a task stays with a process that sends no heartbeat; 1 second or more.
             workers: how many functions run at a time; by default a few more than CPUs.
             max_concurrent_tasks: how many executions may be under way at a time.
+            token: a token for a broker with OAuth 2, instead of the password in the URL.
+            auth: user and password, instead of those in the URL.
             prefix: put before the ids that the program chooses; else `RESONATE_PREFIX`.
             codec: encodes and decodes values.
             encryptor: encrypts values, instead of `codec`.
@@ -140,6 +144,10 @@ class Resonate(Registration, Calls, Lifetime):
         Raises:
             UsageError: arguments contradict each other.
         """
+        if isinstance(store, LocalServer):
+            store, server = None, either(server, store, "server and store")
+        if isinstance(host, str):
+            raise UsageError(f"host= is for tests: write url='amqp://{host}:5672/'")
         configuration = configure(
             url=url,
             namespace=namespace,
@@ -147,7 +155,9 @@ class Resonate(Registration, Calls, Lifetime):
             pid=pid,
             prefix=prefix,
             store=store,
-            task_source=either(task_source, message_source),
+            task_source=either(task_source, message_source, "task_source and message_source"),
+            auth=auth,
+            token=token,
             environment=environment_for(is_url_given=server is not None or network is not None),
         )
         lease_s = seconds(ttl)
@@ -157,7 +167,6 @@ class Resonate(Registration, Calls, Lifetime):
         self.group = configuration.group
         self.anycast = str(Address("any", self.group))
         self.unicast = str(Address("uni", self.group, self.pid))
-        self._prefix = configuration.prefix
         if codec is not None and encryptor is not None:
             raise UsageError("give the encryptor to the codec: codec=Codec(encryptor)")
         self._codec = codec or Codec(encryptor)
@@ -196,6 +205,14 @@ class Resonate(Registration, Calls, Lifetime):
         )
         self.promises = Promises(self._call, self._codec, self._host.now_ms)
         self.schedules = Schedules(self._call, self._codec, self.promises)
+        self._executions = Executions(
+            self._runtime,
+            self._codec,
+            now_ms=self._host.now_ms,
+            default_target=self.anycast,
+            prefix=configuration.prefix,
+            cancel=lambda id, tree: self.cancel(id, tree=tree),
+        )
 
     @classmethod
     def local(
@@ -222,17 +239,32 @@ class Resonate(Registration, Calls, Lifetime):
         return cls(server=server or LocalServer(path, closes_with_client=True), **keywords)
 
     @classmethod
-    def remote(cls, url: str | None = None, **keywords: Any) -> Self:
+    def remote(
+        cls,
+        url: str | None = None,
+        *,
+        host: str | None = None,
+        store_port: int | None = None,
+        message_source_port: int | None = None,
+        **keywords: Any,
+    ) -> Self:
         """Make a client of a server that is reached through RabbitMQ.
 
         Args:
             url: `amqp://…` or `amqps://…`; else `RESONATE_URL`.
+            host: instead of the URL: the name of the broker's machine.
+            store_port: with `host`; 5672 by default.
+            message_source_port: in the spelling of the first SDKs; the same as `store_port`, since
+                requests and messages go through one broker.
             keywords: as for the constructor.
 
         Raises:
             UsageError: there is no URL.
+            ContradictionError: several are given.
         """
-        if not (url or os.environ.get("RESONATE_URL")):
+        port = either(store_port, message_source_port, "store_port and message_source_port")
+        url = either(url, url_of(host, port), "url and host")
+        if not (url or os.environ.get("RESONATE_URL") or os.environ.get("RESONATE_URL_FILE")):
             raise UsageError("Resonate.remote needs url='amqp://...', or RESONATE_URL")
         return cls(url=url, **keywords)
 
@@ -250,14 +282,11 @@ class Resonate(Registration, Calls, Lifetime):
         Raises:
             NotFoundError: there is none.
         """
-        id = self._prefixed(id)
+        id = self._executions.prefixed(id)
         answer = self._call(PromiseGet(id=id))
         if not isinstance(answer.data, PromiseData):
             raise refusal(answer)
-        result, created = self._runtime.promised()
-        created.set_result(None)
-        self._runtime.watch(id, result, type)
-        return self._handle(id, result, created)
+        return self._executions.wait_for(id, type)
 
     def schedule(
         self, id: str, cron: str, func: Callable[..., Any] | str, *args: Any, **kwargs: Any
@@ -276,17 +305,23 @@ class Resonate(Registration, Calls, Lifetime):
             InvalidError: the calendar is not valid.
         """
         if isinstance(func, str):
-            name, given = func, self._given
-            version = self._registry.version_for(func, given.version)
+            asked = self._asked_by_name(func, args, kwargs)
         else:
-            registered = self._registered(func)
-            registered.callee.check_arguments(args, kwargs)
-            name, version = registered.name, registered.version
-            given = registered.options.merged(self._given)
-        call = encode_call(self._codec, name, version, args, kwargs)
-        tagged = tag.function(name, version)
-        request = scheduled_call(self._prefixed(id), cron, call, tagged, given, self.anycast)
-        return self.schedules.put(request, replace=False)
+            asked = self._asked(self._registered(func), args, kwargs, given_to(func))
+        return self.schedules.put(self._executions.scheduled(id, cron, asked), replace=False)
+
+    def schedule_registered(
+        self,
+        id: str,
+        cron: str,
+        registered: Registered,
+        args: Any,
+        kwargs: Any,
+        given: Options,
+    ) -> Schedule:
+        """Call a registered function at the instants of a calendar."""
+        asked = self._asked(registered, args, kwargs, given)
+        return self.schedules.put(self._executions.scheduled(id, cron, asked), replace=False)
 
     def cancel(self, id: str, *, tree: bool = True) -> None:
         """Cancel an execution or another promise: whoever waits for it gets `CanceledError`.
@@ -301,9 +336,9 @@ class Resonate(Registration, Calls, Lifetime):
         Raises:
             NotFoundError: there is none.
         """
-        self.promises.cancel(self._prefixed(id), tree=tree)
+        self.promises.cancel(self._executions.prefixed(id), tree=tree)
 
-    def versions(self, name: str) -> dict[int, int]:
+    def pending_versions(self, name: str) -> dict[int, int]:
         """Count the pending executions of a function by version.
 
         What has none can be registered no more: a report for the end of a deployment.
@@ -328,7 +363,8 @@ class Resonate(Registration, Calls, Lifetime):
                 version: of functions that are called by name, 0 for the latest known here;
                 retry_policy: when a failed attempt is repeated;
                 non_retryable_exceptions: exceptions after which none is;
-                idempotency_key: informative, the id makes a call idempotent.
+                idempotency_key: informative, the id makes a call idempotent;
+                encoder: makes JSON text of calls and values of that of results.
 
         Raises:
             UsageError: options contradict each other, or one is not known.
@@ -436,79 +472,30 @@ class Resonate(Registration, Calls, Lifetime):
         self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
     ) -> Handle[Any]:
         """Run a registered function in this process."""
-        return self._start_registered(id, registered, args, kwargs, given, here=True)
+        asked = self._asked(registered, args, kwargs, given)
+        return self._executions.start(id, asked, here=True)
 
     def start_at_target(
         self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
     ) -> Handle[Any]:
         """Run a registered function in any process of its target's group."""
-        return self._start_registered(id, registered, args, kwargs, given, here=False)
+        asked = self._asked(registered, args, kwargs, given)
+        return self._executions.start(id, asked, here=False)
 
-    def _start_registered(
-        self,
-        id: str,
-        registered: Registered,
-        args: Any,
-        kwargs: Any,
-        given: Options,
-        *,
-        here: bool,
-    ) -> Handle[Any]:
+    def _asked(self, registered: Registered, args: Any, kwargs: Any, given: Options) -> Asked:
         registered.callee.check_arguments(args, kwargs)
-        merged = registered.options.merged(self._given).merged(given)
-        return self._start(
-            id,
-            registered.name,
-            registered.version,
-            args,
-            kwargs,
-            merged,
-            registered.callee.result_type,
-            here=here,
+        return Asked(
+            name=registered.name,
+            version=registered.version,
+            args=args,
+            kwargs=kwargs,
+            given=registered.options.merged(self._given).merged(given),
+            result_type=registered.callee.result_type,
         )
 
-    def _start(
-        self,
-        id: str,
-        name: str,
-        version: int,
-        args: Any,
-        kwargs: Any,
-        given: Options,
-        result_type: Any,
-        *,
-        here: bool,
-    ) -> Handle[Any]:
-        if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users do
-            raise UsageError(f"the id of an execution is a string, found {id!r}")
-        id = self._prefixed(id)
-        call = encode_call(self._codec, name, version, args, kwargs)
-        function = tag.function(name, version)
-        request = root_request(
-            id,
-            call,
-            function,
-            given,
-            default_target=self.anycast,
-            now_ms=self._host.now_ms(),
-        )
-        result, created = self._runtime.promised()
-        self._runtime.create(
-            request,
-            here=here,
-            result=result,
-            created=created,
-            result_type=given.type or result_type,
-        )
-        return self._handle(id, result, created)
-
-    def _handle(self, id: str, result: Result, created: "Future[None]") -> Handle[Any]:
-        return Handle(id, result, created, lambda tree: self.cancel(id, tree=tree))
-
-    def _prefixed(self, id: str) -> str:
-        if not self._prefix or id.startswith(f"{self._prefix}:"):
-            return id
-        return f"{self._prefix}:{id}"
+    def _asked_by_name(self, name: str, args: Any, kwargs: Any) -> Asked:
+        version = self._registry.version_for(name, self._given.version)
+        return Asked(name=name, version=version, args=args, kwargs=kwargs, given=self._given)
 
     def _find(self, name: str) -> Registered:
         return self._registry.by_name(name, self._given.version or 0)
@@ -517,8 +504,7 @@ class Resonate(Registration, Calls, Lifetime):
         return registered_as(self._registry, func, "resonate.run")
 
     def _start_by_name(self, id: str, name: str, args: Any, kwargs: Any) -> Handle[Any]:
-        version = self._registry.version_for(name, self._given.version)
-        return self._start(id, name, version, args, kwargs, self._given, Any, here=False)
+        return self._executions.start(id, self._asked_by_name(name, args, kwargs), here=False)
 
     def _add(self, func: Callable[..., Any], **how: Any) -> Any:
         registered = self._registry.add(func, **how)

@@ -1,9 +1,11 @@
 """What a handle waits for."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from resonate_sdk.client.host import Host
+from resonate_sdk.protocol.records import Value
 
 
 class HostFuture(Future[Any]):
@@ -28,11 +30,15 @@ class Result(HostFuture):
 
     Values may be of classes of the user's, which run code of their own when they are made. That
     must not happen on the thread that keeps the leases.
+
+    Attributes:
+        decode: makes the value of what is stored.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, decode: Callable[[Value], Any]) -> None:
         """Wait for the end of a promise."""
         super().__init__(host)
+        self.decode = decode
         self._value: tuple[Any] | None = None
 
     def result(self, timeout: float | None = None) -> Any:

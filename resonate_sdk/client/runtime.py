@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from resonate_sdk.errors import ResonateError, ShutdownError
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.messages import Hint
-from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.records import PromiseRecord, Value
 from resonate_sdk.protocol.requests import (
     CreateAction,
     PromiseCreate,
@@ -142,9 +142,13 @@ class Runtime:
         self.start()
         return result_of(self.host, self._run_on_loop(ask(self._transport, request)), timeout_s)
 
-    def promised(self) -> tuple[Result, HostFuture]:
-        """What a handle waits for: the result of a promise, and that it exists."""
-        return Result(self.host), HostFuture(self.host)
+    def promised(self, decode: Callable[[Value], Any]) -> tuple[Result, HostFuture]:
+        """What a handle waits for: the result of a promise, and that it exists.
+
+        Args:
+            decode: makes the value of what is stored.
+        """
+        return Result(self.host, decode), HostFuture(self.host)
 
     @property
     def is_busy(self) -> bool:
@@ -156,10 +160,10 @@ class Runtime:
         """Whether somebody waits for a promise."""
         return bool(self._watches)
 
-    def watch(self, id: str, result: Result, result_type: Any) -> None:
+    def watch(self, id: str, result: Result) -> None:
         """Complete a result when a promise that exists settles."""
         self.start()
-        self.loop.call_soon_threadsafe(self._watch, id, result, result_type)
+        self.loop.call_soon_threadsafe(self._watch, id, result)
 
     def create(
         self,
@@ -168,7 +172,6 @@ class Runtime:
         here: bool,
         result: Result,
         created: "Future[None]",
-        result_type: Any,
     ) -> None:
         """Create a promise and wait for it.
 
@@ -177,10 +180,9 @@ class Runtime:
             here: whether it is run in this process, if nobody runs it.
             result: gets its value.
             created: is completed when it exists.
-            result_type: what the value is decoded into.
         """
         self.start()
-        self.loop.call_soon_threadsafe(self._create, request, here, result, created, result_type)
+        self.loop.call_soon_threadsafe(self._create, request, here, result, created)
 
     def on_hint(self, hint: Hint, slot: Slot) -> None:
         """A task may be acquired, and there is room for it."""
@@ -237,8 +239,8 @@ class Runtime:
         self._is_subscribed = True
         self._spawn(self._transport.subscribe(self._slots))
 
-    def _watch(self, id: str, result: Result, result_type: Any) -> None:
-        self._watches.add(id, result, result_type)
+    def _watch(self, id: str, result: Result) -> None:
+        self._watches.add(id, result)
         self._spawn(self._watches.look(id))
 
     def _create(
@@ -247,10 +249,9 @@ class Runtime:
         here: bool,
         result: Result,
         created: "Future[None]",
-        result_type: Any,
     ) -> None:
         is_running = here and self._is_here(request.id)
-        self._watches.add(request.id, result, result_type)
+        self._watches.add(request.id, result)
         if is_running:
             self._spawn(self._attach(request, result, created))
         elif here:

@@ -1,7 +1,7 @@
 """Schedules: promises that a server creates at the instants of a calendar."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.client.promises import PromiseRecord, Promises
@@ -54,6 +54,19 @@ class Schedule:
     def __repr__(self) -> str:
         """Show id and calendar."""
         return f"<Schedule {self.id!r} {self.cron!r}>"
+
+
+class ScheduleDefinition(TypedDict, total=False):
+    """What `schedules.create` takes beside an id and a calendar."""
+
+    promise_id: str
+    promise_timeout: Seconds
+    param: Any
+    promise_tags: Mapping[str, str] | None
+    timezone: str
+    overlap: OverlapPolicy
+    missed: MissedPolicy
+    replace: bool
 
 
 class Schedules:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from resonate_sdk.ask import ask, refusal
 from resonate_sdk.client.result import Result
@@ -33,7 +32,7 @@ class Watch:
         """Nobody waits yet."""
         self.id = id
         self.look_at_s = look_at_s
-        self.waiting: list[tuple[Result, Any]] = []
+        self.waiting: list[Result] = []
 
 
 class Watches:
@@ -44,7 +43,7 @@ class Watches:
 
         Args:
             transport: the way to the server.
-            codec: decodes results.
+            codec: decodes errors.
             address: where news for this process go.
         """
         self._transport = transport
@@ -52,11 +51,11 @@ class Watches:
         self._address = address
         self._watches: dict[str, Watch] = {}
 
-    def add(self, id: str, result: Result, result_type: Any) -> None:
+    def add(self, id: str, result: Result) -> None:
         """Complete a result when a promise settles."""
         now_s = asyncio.get_running_loop().time()
         watch = self._watches.setdefault(id, Watch(id, now_s + FIRST_LOOK_S))
-        watch.waiting.append((result, result_type))
+        watch.waiting.append(result)
 
     def __bool__(self) -> bool:
         """Whether anything is waited for."""
@@ -70,13 +69,13 @@ class Watches:
         """A promise may have settled: complete the results that wait for it."""
         if record.state == "pending" or record.id not in self._watches:
             return
-        for result, result_type in self._watches.pop(record.id).waiting:
-            self._complete(result, record, result_type)
+        for result in self._watches.pop(record.id).waiting:
+            self._complete(result, record)
 
     def fail(self, id: str, error: Exception) -> None:
         """Waiting for a promise makes no sense any more."""
         watch = self._watches.pop(id, None)
-        for result, _ in watch.waiting if watch else ():
+        for result in watch.waiting if watch else ():
             if not result.done():
                 result.set_exception(error)
 
@@ -84,7 +83,7 @@ class Watches:
         """One of those who wait for a promise does not mean it."""
         watch = self._watches.get(id)
         if watch is not None:
-            watch.waiting = [waiting for waiting in watch.waiting if waiting[0] is not result]
+            watch.waiting = [other for other in watch.waiting if other is not result]
         if not result.done():
             result.set_exception(error)
 
@@ -149,10 +148,10 @@ class Watches:
         else:
             raise refusal(answer)
 
-    def _complete(self, result: Result, record: PromiseRecord, result_type: Any) -> None:
+    def _complete(self, result: Result, record: PromiseRecord) -> None:
         if result.done():
             return
         if record.state == "resolved":
-            result.set_result(partial(self._codec.decode, record.value, result_type))
+            result.set_result(partial(result.decode, record.value))
         else:
             result.set_exception(decode_failure(self._codec, record))

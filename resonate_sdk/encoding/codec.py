@@ -135,16 +135,9 @@ class Codec:
         Raises:
             DecodeError: the data is not base64 of JSON, or not of that type.
         """
-        if not value.data:
+        text = self.text(value)
+        if text is None:
             return None
-        if value.headers:
-            _check_headers(value.headers)
-        try:
-            text = base64.b64decode(value.data, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise DecodeError(f"the stored data is not base64: {error}") from error
-        if value.headers and ENCRYPTION_HEADER in value.headers:
-            text = self._decrypted(text, value.headers)
         try:
             if text == b"null":
                 return None
@@ -161,6 +154,24 @@ class Codec:
             raise DecodeError(f"the stored data is not JSON: {error}") from error
         except Exception as error:  # a class of the user's runs code of its own when it is made
             raise DecodeError(f"the stored data does not become {type!r}: {error}") from error
+
+    def text(self, value: Value) -> bytes | None:
+        """The JSON text of a value, decrypted; None if it is empty.
+
+        Raises:
+            DecodeError: the data is not base64, or cannot be decrypted.
+        """
+        if not value.data:
+            return None
+        if value.headers:
+            _check_headers(value.headers)
+        try:
+            text = base64.b64decode(value.data, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise DecodeError(f"the stored data is not base64: {error}") from error
+        if value.headers and ENCRYPTION_HEADER in value.headers:
+            return self._decrypted(text, value.headers)
+        return text
 
     def convert(self, value: Any, type: Any) -> Any:
         """Bring plain JSON types into an annotated type.

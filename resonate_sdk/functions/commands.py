@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from resonate_sdk.errors import FunctionNotFoundError
 from resonate_sdk.functions.callee import Callee, describe, instant
-from resonate_sdk.functions.function import Function, raw, registered_as
+from resonate_sdk.functions.function import given_to, raw, registered_as
 from resonate_sdk.functions.ops import Call, Command, CommandKind, Invocation
 from resonate_sdk.functions.scope import Scope, call_site
 from resonate_sdk.options import NO_OPTIONS, Options
@@ -140,5 +140,4 @@ class Commands:
         return op
 
     def _merged(self, registered: Options, func: Any) -> Options:
-        given = registered.merged(self.given)
-        return given.merged(func.given) if isinstance(func, Function) else given
+        return registered.merged(self.given).merged(given_to(func))

@@ -10,6 +10,7 @@ from resonate_sdk.options import NO_OPTIONS, ClientOptions, Options, check_known
 
 if TYPE_CHECKING:  # so that the core, which knows functions, knows no event loop
     from resonate_sdk.client.handle import Handle
+    from resonate_sdk.client.schedules import Schedule
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +27,18 @@ class Caller(Protocol):
 
     def get(self, id: str, *, type: Any = ...) -> "Handle[Any]":
         """Wait for what exists."""
+        ...
+
+    def schedule_registered(
+        self,
+        id: str,
+        cron: str,
+        registered: Registered,
+        args: Any,
+        kwargs: Any,
+        given: Options,
+    ) -> "Schedule":
+        """Call it at the instants of a calendar."""
         ...
 
     def check_may_block(self, id: str) -> None:
@@ -106,6 +119,12 @@ class Function(Generic[P, T]):
         """Wait for an execution that exists; its result has the type of this function's."""
         return self._caller.get(id, type=self._registered.callee.result_type)
 
+    def schedule(self, id: str, cron: str, /, *args: P.args, **kwargs: P.kwargs) -> "Schedule":
+        """Call it at the instants of a calendar; see `Resonate.schedule`."""
+        return self._caller.schedule_registered(
+            id, cron, self._registered, args, kwargs, self.given
+        )
+
     def options(self, **given: Unpack[ClientOptions]) -> "Function[P, T]":
         """A copy whose calls begin with these options.
 
@@ -140,6 +159,11 @@ def raw(func: Any, method: str) -> Callable[..., Any]:
             f"{func!r} is not a function: write {method}(f, x), not {method}(f(ctx, x))"
         )
     return found
+
+
+def given_to(func: Any) -> Options:
+    """The options that a function was given behind its name."""
+    return func.given if isinstance(func, Function) else NO_OPTIONS
 
 
 def registered_as(registry: Registry, func: Any, method: str) -> Registered | None:

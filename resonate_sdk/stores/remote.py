@@ -8,6 +8,14 @@ class RemoteStore(Struct, frozen=True):
 
     Attributes:
         url: `amqp://user:password@host:port/vhost`, or `amqps://`.
+        host: instead of the URL: the name of the machine.
+        port: with `host`; 5672 by default.
+        auth: user and password, instead of those in the URL.
+        token: a token for a broker with OAuth 2, instead of a password.
     """
 
     url: str | None = None
+    host: str | None = None
+    port: int | None = None
+    auth: tuple[str, str] | None = None
+    token: str | None = None

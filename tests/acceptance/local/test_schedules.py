@@ -1,5 +1,7 @@
 """Schedules from a client: created once, looked at, ended; each instant is a call."""
 
+import asyncio
+
 import pytest
 
 from resonate_sdk import AlreadyExistsError, InvalidError, NotFoundError
@@ -55,3 +57,41 @@ def test_a_deleted_schedule_is_gone(resonate):
 def test_a_calendar_that_is_none_is_refused(resonate):
     with pytest.raises(InvalidError, match="cron"):
         resonate.schedules.create("daily", "every morning")
+
+
+def test_a_function_schedules_itself_with_its_own_options(resonate):
+    function = resonate.register(report)
+
+    daily = function.options(tags={"team": "a"}, target="reports", timeout=60).schedule(
+        "daily", DAILY, region="north"
+    )
+
+    assert [schedule.id for schedule in resonate.schedules.search(tags={"team": "a"})] == ["daily"]
+    assert daily.cron == DAILY
+    again = resonate.schedule(
+        "daily",
+        DAILY,
+        function.options(tags={"team": "a"}, target="reports", timeout=60),
+        region="north",
+    )
+    assert again.next_run == daily.next_run
+    with pytest.raises(AlreadyExistsError):
+        function.schedule("daily", DAILY, region="north")
+
+
+def test_a_program_of_coroutines_has_schedules_as_well(resonate):
+    function = resonate.register(report)
+
+    async def main():
+        aio = resonate.aio
+        made = await aio.schedule("daily", DAILY, function, "north")
+        await aio.schedules.create("hourly", HOURLY, param=1, timezone="Europe/Berlin")
+        found = [schedule.id for schedule in await aio.schedules.search()]
+        runs = await made.runs()
+        await made.delete()
+        await aio.schedules.delete("hourly")
+        with pytest.raises(NotFoundError):
+            await aio.schedules.get("daily")
+        return found, runs, (await aio.pending_versions("report"))
+
+    assert asyncio.run(main()) == (["daily", "hourly"], [], {1: 0})

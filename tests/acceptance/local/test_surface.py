@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
-from resonate_sdk import CanceledError, NotFoundError, Resonate, UsageError
+import resonate_sdk
+from resonate_sdk import CanceledError, NotFoundError, Resonate, UsageError, poll
+from resonate_sdk.stores.local import LocalStore
 
 WAIT_S = 30
 
@@ -125,10 +127,10 @@ def test_an_execution_keeps_its_version_and_versions_are_counted(resonate):
 
     assert resonate.run("new", "f") == 2
     assert resonate.options(version=2).rpc("newer", "f") == 2
-    assert resonate.versions("f") == {1: 1, 2: 0}
+    assert resonate.pending_versions("f") == {1: 1, 2: 0}
     resonate.promises.resolve("answer", "kept")
     assert old.result(WAIT_S) == [1, "kept"]
-    assert resonate.versions("f") == {1: 0, 2: 0}
+    assert resonate.pending_versions("f") == {1: 0, 2: 0}
 
 
 def test_a_function_finds_its_executions(resonate):
@@ -202,3 +204,50 @@ def test_a_step_that_takes_long_is_seen_while_it_runs(resonate, is_beside_anothe
     go_on.set()
     handle.result(WAIT_S)
     assert resonate.promises.get("x.1").resolved
+
+
+# Names of the first SDKs
+
+
+def test_a_local_store_is_a_server_inside_the_process():
+    store = LocalStore()
+    with Resonate(store=store, group="a") as first, Resonate(store=store, group="b") as second:
+        second.register(leaf)
+
+        assert first.options(send_to=poll("b")).rpc("x", "leaf", 3) == 3
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Resonate.remote(host="http://localhost", store_port=8001), "speaks AMQP, not"),
+        (lambda: Resonate.remote("amqp://a/", host="b"), "url and host mean the same"),
+        (
+            lambda: Resonate.remote(host="b", store_port=8001, message_source_port=8002),
+            "store_port and message_source_port mean the same",
+        ),
+        (lambda: Resonate(host="localhost"), r"write url='amqp://localhost:5672/'"),  # pyright: ignore[reportArgumentType]
+        (lambda: Resonate(store=LocalStore(), server=LocalStore()), "server and store mean the"),
+        (lambda: Resonate.local(token="t"), "auth= and token= are for a broker"),
+    ],
+)
+def test_what_cannot_be_connected_to_is_refused_with_what_to_write(make, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        make()
+
+
+def test_the_first_sdks_names_of_errors_mean_the_same():
+    assert resonate_sdk.ResonateStoreError is resonate_sdk.StoreError
+    assert resonate_sdk.ResonateTimedoutError is resonate_sdk.TimedOutError
+    assert resonate_sdk.ResonateCanceledError is CanceledError
+    assert resonate_sdk.ResonateShutdownError is resonate_sdk.ShutdownError
+
+
+def test_options_behind_the_name_of_a_function_count_for_calls_of_the_client(resonate):
+    function = resonate.register(leaf).options(tags={"team": "a"})
+
+    resonate.run("x", function, 1)
+    resonate.rpc("y", function, 1)
+
+    assert [record.id for record in resonate.promises.search(tags={"team": "a"})] == ["x", "y"]

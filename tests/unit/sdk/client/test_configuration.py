@@ -5,16 +5,18 @@ import traceback
 import pytest
 
 from resonate_sdk import Poller, RemoteStore, UsageError
-from resonate_sdk.client.configuration import check_url, configure
+from resonate_sdk.client.broker_url import check_url
+from resonate_sdk.client.configuration import configure, either
 
 URL = "amqp://user:secret@broker:5672/"
 
 
 def make_configuration(environment=None, **keywords):
     names = ("url", "namespace", "group", "pid", "prefix", "store", "task_source")
+    credentials = {name: keywords.pop(name) for name in ("auth", "token") if name in keywords}
     given = {name: keywords.pop(name, None) for name in names}
     assert not keywords
-    return configure(**given, environment=environment or {})
+    return configure(**given, **credentials, environment=environment or {})
 
 
 def test_without_anything_there_is_no_broker():
@@ -84,7 +86,7 @@ def test_the_first_sdks_spelling_names_broker_and_group():
         {"store": RemoteStore(url=URL)},
         {"task_source": Poller(url=URL, group="g")},
         {"store": RemoteStore(), "task_source": Poller(url=URL)},
-        {"url": URL, "store": RemoteStore(url=URL)},
+        {"store": RemoteStore(url=URL), "task_source": Poller(url=URL)},
     ],
     ids=["store", "poller", "one of both", "the same twice"],
 )
@@ -105,7 +107,10 @@ def test_store_and_poller_without_a_url_take_that_of_the_environment():
 CONTRADICTIONS = pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"url": URL, "store": RemoteStore(url="amqp://other/")}, "must name the same broker"),
+        ({"url": URL, "store": RemoteStore(url=URL)}, "url= and store= mean the same: give one"),
+        ({"url": URL, "task_source": Poller(url="amqp://other/")}, "must name the same broker"),
+        ({"pid": "a", "task_source": Poller(url=URL, id="b")}, "must name the same process"),
+        ({"url": URL, "auth": ("a", "b"), "token": "c"}, "auth= and token= both say who you are"),
         (
             {"store": RemoteStore(url=URL), "task_source": Poller(url="amqp://other/")},
             "must name the same broker",
@@ -114,19 +119,30 @@ CONTRADICTIONS = pytest.mark.parametrize(
         ({"store": RemoteStore()}, "need url='amqp://...', or RESONATE_URL"),
         ({"task_source": Poller(group="a")}, "need url='amqp://...', or RESONATE_URL"),
     ],
-    ids=["url and store", "store and poller", "groups", "store without url", "poller without url"],
+    ids=[
+        "url and store",
+        "url and poller",
+        "pids",
+        "auth and token",
+        "store and poller",
+        "groups",
+        "store without url",
+        "poller without url",
+    ],
 )
 
 
 @CONTRADICTIONS
 def test_contradictions_are_refused_with_what_to_write(keywords, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as caught:
         make_configuration(**keywords)
+    if "need url" not in message:
+        assert isinstance(caught.value, ValueError)
 
 
 def test_passwords_are_not_repeated_in_messages():
     with pytest.raises(UsageError) as caught:
-        make_configuration(url=URL, store=RemoteStore(url="amqp://user:hidden@other/"))
+        make_configuration(url=URL, task_source=Poller(url="amqp://user:hidden@other/"))
 
     assert "secret" not in str(caught.value)
     assert "hidden" not in str(caught.value)
@@ -218,3 +234,73 @@ def test_contradicting_urls_are_named_without_their_passwords():
         make_configuration(url="amqp://u:s3cret@a/", store=RemoteStore(url="amqp://u:s3@cret@b/"))
 
     assert "amqp://a/, amqp://b/" in str(caught.value)
+
+
+# Who the client is
+
+
+@pytest.mark.parametrize(
+    ("url", "who", "found"),
+    [
+        ("amqp://broker/v", {"auth": ("ada", "p@ss/%")}, "amqp://ada:p%40ss%2F%25@broker/v"),
+        ("amqp://bob:x@broker:1/", {"auth": ("a:b", "c")}, "amqp://a%3Ab:c@broker:1/"),
+        ("amqps://bob:x@broker/", {"token": "a.b-c"}, "amqps://bob:a.b-c@broker/"),
+        ("amqp://b%40b@broker", {"token": "t"}, "amqp://b%40b:t@broker"),
+        ("amqp://broker", {"token": "t"}, "amqp://:t@broker"),
+        ("amqp://bob:x@broker/", {"store": RemoteStore(token="t")}, "amqp://bob:t@broker/"),
+        ("amqp://broker/", {"store": RemoteStore(auth=("a", "b"))}, "amqp://a:b@broker/"),
+    ],
+)
+def test_credentials_take_the_place_of_those_in_the_url(url, who, found):
+    assert make_configuration({"RESONATE_URL": url}, **who).url == found
+
+
+@pytest.mark.parametrize("who", [{"auth": ("a", "b")}, {"token": "t"}])
+def test_credentials_without_a_broker_are_refused(who):
+    with pytest.raises(UsageError, match=r"auth= and token= are for a broker: give url='amqp://"):
+        make_configuration(**who)
+
+
+def test_the_url_may_be_in_a_file(tmp_path):
+    (tmp_path / "url").write_text(f"{URL}\n")
+    file = {"RESONATE_URL_FILE": str(tmp_path / "url")}
+
+    assert make_configuration(file).url == URL
+    assert make_configuration({**file, "RESONATE_URL": "amqp://direct/"}).url == "amqp://direct/"
+    with pytest.raises(UsageError, match=r"RESONATE_URL_FILE names no readable file: .*missing"):
+        make_configuration({"RESONATE_URL_FILE": str(tmp_path / "missing")})
+
+
+@pytest.mark.parametrize(
+    ("store", "url"),
+    [
+        (RemoteStore(host="broker"), "amqp://broker:5672/"),
+        (RemoteStore(host="broker", port=7), "amqp://broker:7/"),
+        (RemoteStore(host="amqp://broker", port=7), "amqp://broker:7/"),
+    ],
+)
+def test_the_broker_may_be_named_by_its_machine(store, url):
+    assert make_configuration(store=store).url == url
+    assert make_configuration(task_source=Poller(host=store.host, port=store.port)).url == url
+
+
+@pytest.mark.parametrize(
+    ("store", "sentence"),
+    [
+        (RemoteStore(host="http://localhost", port=8001), "speaks AMQP, not 'http'"),
+        (RemoteStore(port=8001), "port=8001 needs host=, or write url='amqp://host:8001/'"),
+    ],
+)
+def test_a_machine_that_is_none_is_refused(store, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        make_configuration(store=store)
+
+
+def test_a_poller_may_name_the_process():
+    assert make_configuration(task_source=Poller(url=URL, id="p1")).pid == "p1"
+
+
+def test_two_spellings_of_one_argument_must_agree():
+    assert (either(None, 1, "a and b"), either(1, None, "a and b"), either(1, 1, "")) == (1, 1, 1)
+    with pytest.raises(ValueError, match="a and b mean the same: give one of them"):
+        either(1, 2, "a and b")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,8 +39,8 @@ def pending(request):
 
 
 def watch(watches, id="p", type: Any = Any):
-    result = Result(ThreadHost())
-    watches.add(id, result, type)
+    result = Result(ThreadHost(), partial(CODEC.decode, type=type))
+    watches.add(id, result)
     return result
 
 
