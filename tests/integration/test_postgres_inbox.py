@@ -9,7 +9,6 @@ from typing import Any
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
-from resonate_sdk.encoding.call_envelope import CallEnvelope, decode_call, encode_call
 
 from resonate_broker.background.inbox import drain_inbox, take
 from resonate_sdk.client.roots import root_request

@@ -229,11 +229,11 @@ def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str):
     assert "s3cret" not in "".join(traceback.format_exception(caught.value, chain=True))
 
 
-def test_contradicting_urls_are_named_without_their_passwords():
-    with pytest.raises(UsageError) as caught:
+def test_contradicting_urls_are_refused_without_repeating_them():
+    with pytest.raises(UsageError, match="url= and store= mean the same") as caught:
         make_configuration(url="amqp://u:s3cret@a/", store=RemoteStore(url="amqp://u:s3@cret@b/"))
 
-    assert "amqp://a/, amqp://b/" in str(caught.value)
+    assert "cret" not in str(caught.value)
 
 
 # Who the client is
