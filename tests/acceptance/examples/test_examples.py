@@ -1,7 +1,7 @@
 """Every small example: in one process, on a real server, and with a crash at every place."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -9,7 +9,23 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from resonate_sdk.examples import approval, failures, fibonacci, money, pipeline, saga, structure
+from resonate_sdk import Codec, DecodeError
+from resonate_sdk.examples import (
+    approval,
+    await_chain,
+    dependencies,
+    detached_chain,
+    encryption,
+    endless,
+    failures,
+    fibonacci,
+    models,
+    money,
+    pipeline,
+    saga,
+    structure,
+    webhook,
+)
 from resonate_sdk.examples.deadline import slow_answer
 from resonate_sdk.testing import Environment, Exploration, explore
 from tests.acceptance.seeds.conftest import Place
@@ -22,6 +38,7 @@ class Example(Struct, frozen=True, kw_only=True):
         printed: its last line when it is run.
         workflow: the function that is made to crash.
         ends_with: what that returns, whatever happens.
+        prepare: starts the other services that it needs, and gives it its dependencies.
     """
 
     printed: str
@@ -29,9 +46,78 @@ class Example(Struct, frozen=True, kw_only=True):
     ends_with: Any
     args: Sequence[Any] = ()
     register: Sequence[Any] = ()
+    prepare: Callable[[Environment], None] | None = None
+
+
+def start_chain(env: Environment) -> None:
+    for group, function in await_chain.SERVICES.items():
+        env.worker(group, register=[function])
+
+
+def give_dependencies(env: Environment) -> None:
+    env.dependencies |= {"worker": "slow", "greeting": "Welcome"}
+    env.dependencies[dependencies.Database] = dependencies.Database()
 
 
 EXAMPLES: Mapping[str, Example] = {
+    "await_chain": Example(
+        printed="a got b's 42", workflow="b", args=[60], ends_with="b's 42", prepare=start_chain
+    ),
+    "detached_chain": Example(
+        printed="a teapot is shipped as order-1-shipment",
+        workflow="pack",
+        args=["tea", "x"],
+        ends_with="tea is packed",
+    ),
+    "endless": Example(
+        printed="the last one with 325",
+        workflow="collect",
+        args=["x", 0, 1, 4],
+        register=[endless.publish],
+        ends_with=1,
+    ),
+    "load_balancing": Example(
+        printed="60 jobs are done",
+        workflow="job",
+        args=[1],
+        ends_with="slow",
+        prepare=give_dependencies,
+    ),
+    "report": Example(
+        printed="sent: 5 orders in the north",
+        workflow="report",
+        args=["south"],
+        ends_with="sent: 5 orders in the south",
+    ),
+    "encryption": Example(
+        printed="secret-1: the stored data cannot be decrypted by 'aes-gcm': it was written with "
+        "the key '2025', which is not among the keys",
+        workflow="last_digits",
+        args=["4242 1234"],
+        ends_with="1234",
+    ),
+    "dependencies": Example(
+        printed="['Ada']",
+        workflow="welcome",
+        args=["Bob"],
+        ends_with="Welcome Bob",
+        prepare=give_dependencies,
+    ),
+    "models": Example(
+        printed="Ada has paid 23.50",
+        workflow="buy",
+        args=[models.Order(customer="Bob", items=[models.Item(name="tea", price=Decimal(3))])],
+        ends_with=models.Receipt("Bob", Decimal(3)),
+    ),
+    "http_api": Example(
+        printed='200 {"state": "resolved", "value": 30}', workflow="work", args=[3], ends_with=5
+    ),
+    "webhook": Example(
+        printed="receipt of event-1 is in the books",
+        workflow="handle_event",
+        args=["e", 5],
+        ends_with="receipt of e is in the books",
+    ),
     "hello": Example(
         printed="Hello World!", workflow="hello", args=["World"], ends_with="Hello World!"
     ),
@@ -126,7 +212,12 @@ def explored(name: str, **keywords: Any) -> Exploration:
     """Every way in which the process of an example can die once."""
     example = EXAMPLES[name]
     module = import_module(f"resonate_sdk.examples.{name}")
-    keywords = {"args": example.args, "register": example.register, **keywords}
+    keywords = {
+        "args": example.args,
+        "register": example.register,
+        "prepare": example.prepare,
+        **keywords,
+    }
     return explore(vars(module)[example.workflow], **keywords)
 
 
@@ -135,7 +226,7 @@ def test_a_crash_anywhere_changes_no_result(name):
     exploration = explored(name)
 
     assert exploration.expected.value == EXAMPLES[name].ends_with
-    assert len(exploration.runs) >= 4
+    assert len(exploration.runs) == 2 * len(set(exploration.checkpoints)) > 0
 
 
 @pytest.mark.parametrize(
@@ -191,3 +282,78 @@ def test_a_decision_of_the_last_day_counts():
         env.promises.resolve("p.1", approval.Decision(approved=False, by="Bob"))
 
         assert handle.result() == "teapot: refused by Bob"
+
+
+def test_every_service_of_a_chain_may_die_anywhere():
+    def start_others(env):
+        for group in ("service-b", "service-c"):
+            env.worker(group, register=[await_chain.SERVICES[group]])
+
+    exploration = explore(await_chain.a, args=[60], prepare=start_others)
+
+    assert exploration.expected.value == "a got b's 42"
+    assert exploration.expected.seconds < 120
+
+
+def test_the_callee_in_a_chain_runs_once_although_its_caller_dies():
+    with Environment() as env:
+        start_chain(env)
+        caller = env.worker("service-b")
+        handle = env.client("x").options(target="service-b").begin_rpc("id", await_chain.b, 60)
+        env.advance(30)
+        env.restart(caller)
+
+        assert handle.result() == "b's 42"
+        assert env.elapsed_s < 90
+        assert len([e for e in env.journal if e.what == "fulfill:id.1"]) == 1
+
+
+def test_each_caller_of_a_detached_chain_ends_before_what_it_has_started():
+    with Environment() as env:
+        for group, function in detached_chain.SERVICES.items():
+            env.worker(group, register=[function])
+        client = env.client("x").options(target="service-receive")
+        assert client.rpc("id", detached_chain.receive, "tea") == "tea is received"
+        env.advance(minutes=1)
+
+        calls = [r for r in env.promises.search() if "resonate:target" in r.tags]
+        calls.sort(key=lambda record: record.settled_at or 0)
+        received, packed, shipped = [record.id for record in calls]
+        assert (received, shipped) == ("id", "id-shipment")
+        assert packed.startswith("id.d")
+
+
+def test_ids_of_an_endless_workflow_do_not_grow():
+    with Environment() as env:
+        env.worker(register=[endless.collect, endless.publish])
+        client = env.client("x").options(target="default")
+        client.rpc("id", endless.collect, "id", 0, 1, 100)
+        env.run_until_idle()
+
+        assert client.get("id-total").result() == 100 * 101 // 2
+        assert max(len(record.id) for record in env.promises.search()) < 30
+
+
+def test_an_event_is_charged_once_however_often_it_is_delivered_and_whatever_dies(capsys):
+    with Environment() as env:
+        worker = env.worker(register=[webhook.handle_event])
+        env.crash(worker, at="settle:e.2")
+        client = env.client("x").options(target="default")
+        handles = [client.begin_rpc("e", webhook.handle_event, "e", 5) for _ in range(5)]
+        env.run_until(lambda: worker.is_dead)
+        env.restart(worker)
+
+        assert {handle.result() for handle in handles} == {"receipt of e is in the books"}
+    assert capsys.readouterr().out.count("charging 5 cents for e") == 1
+
+
+def test_keys_are_rotated_without_losing_what_was_written_before():
+    old, new = {"a": bytes(32)}, {"b": bytes(range(32))}
+    written = Codec(encryption.AesGcm(old)).encode("secret")
+    rotated = Codec(encryption.AesGcm({**old, **new}))
+
+    assert rotated.decode(written) == "secret"
+    assert rotated.encode("secret").headers == {"resonate:enc": "aes-gcm", "key": "b"}
+    for broken in ({"a": bytes(range(32))}, new):
+        with pytest.raises(DecodeError, match="cannot be decrypted by 'aes-gcm'"):
+            Codec(encryption.AesGcm(broken)).decode(written)
