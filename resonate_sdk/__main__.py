@@ -1,6 +1,7 @@
 """`python -m resonate_sdk`: histories of executions, fetched and checked against code.
 
 python -m resonate_sdk history ID [-o FILE] [--url amqp://…]
+python -m resonate_sdk tree ID [--url amqp://…]
 python -m resonate_sdk check FILE_OR_FOLDER... --app MODULE
 """
 
@@ -25,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     history.add_argument("-o", "--output", type=Path, help="a file; default ID.json")
     history.add_argument("--url", help="of the broker; default RESONATE_URL")
     history.set_defaults(run=_history)
+    tree = commands.add_parser("tree", help="show what an execution has done")
+    tree.add_argument("id")
+    tree.add_argument("--url", help="of the broker; default RESONATE_URL")
+    tree.set_defaults(run=_tree)
     check = commands.add_parser("check", help="replay saved executions with the present code")
     check.add_argument("paths", nargs="+", type=Path)
     check.add_argument("--app", required=True, help="module that has the registered functions")
@@ -46,6 +51,15 @@ def _history(given: argparse.Namespace) -> int:
         found = history(client, given.id)
     found.save(output)
     sys.stdout.write(f"{output}: {len(found.promises) + 1} promises\n")
+    return 0
+
+
+def _tree(given: argparse.Namespace) -> int:
+    from resonate_sdk.client.resonate import Resonate
+    from resonate_sdk.debug import history, tree
+
+    with Resonate.remote(given.url, autostart=False) as client:
+        sys.stdout.write(tree(history(client, given.id)) + "\n")
     return 0
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from resonate_sdk.debug.checking import check as check
     from resonate_sdk.debug.histories import History as History, history as history
     from resonate_sdk.debug.replaying import Report as Report, replay as replay
+    from resonate_sdk.debug.trees import tree as tree
 
 _HOME_OF = {
     "History": "resonate_sdk.debug.histories",
@@ -17,6 +18,7 @@ _HOME_OF = {
     "check": "resonate_sdk.debug.checking",
     "history": "resonate_sdk.debug.histories",
     "replay": "resonate_sdk.debug.replaying",
+    "tree": "resonate_sdk.debug.trees",
 }
 
 __all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # one list, in _HOME_OF

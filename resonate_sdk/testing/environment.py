@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from resonate_sdk.client.resonate import Resonate
 from resonate_sdk.debug.histories import History, history
+from resonate_sdk.debug.trees import tree
 from resonate_sdk.functions.function import Function
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.local import LocalServer
@@ -263,6 +264,10 @@ class Environment:
     def history(self, id: str) -> History:
         """What is stored of an execution, to be saved or replayed."""
         return history(self._watcher, id)
+
+    def tree(self, id: str) -> str:
+        """What an execution has done so far, as text."""
+        return tree(self.history(id))
 
     def close(self) -> None:
         """End all processes."""

@@ -1,5 +1,6 @@
 """What becomes of an execution when its process dies: once at every place where that may happen."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -8,10 +9,12 @@ from msgspec import Struct
 
 from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.function import Function
+from resonate_sdk.options import Seconds, seconds
 from resonate_sdk.testing.environment import Environment, Process, Registrable
 from resonate_sdk.testing.wire import Side
 
 RUNS_MAX = 10_000
+TIME_LIMIT_S = 300.0
 SIDES: tuple[Side, ...] = ("before", "after")
 GROUP = "default"
 
@@ -83,10 +86,10 @@ class Exploration(Struct, frozen=True, kw_only=True):
         """
         if self.differing:
             run = self.differing[0]
-            places = ", then ".join(f"{side} {what}" for what, side in run.crashes)
             raise AssertionError(
                 f"{len(self.differing)} of {len(self.runs)} runs ended differently: "
-                f"without a crash {_text(self.expected)}, with one {places} {_text(run.ending)}"
+                f"without a crash {_text(self.expected)}, "
+                f"{_crashes(run.crashes)} {_text(run.ending)}"
             )
         return self
 
@@ -100,6 +103,7 @@ def explore(
     crashes: int = 1,
     id: str = "explored",
     prepare: Callable[[Environment], None] | None = None,
+    time_limit: Seconds = TIME_LIMIT_S,
     **keywords: Any,
 ) -> Exploration:
     """Run a function again and again, and let its process die at another place each time.
@@ -116,10 +120,12 @@ def explore(
             places, which may be many.
         id: of the execution.
         prepare: called with each new environment, to start other workers or create promises.
+        time_limit: how long all of it may take, in seconds that really pass.
         keywords: for the process, such as `dependencies`.
 
     Raises:
         AssertionError: a crash has changed the result.
+        TimeoutError: the time is over; the message says how far it came.
 
     Example:
         >>> def step(ctx, n):
@@ -135,15 +141,17 @@ def explore(
         >>> exploration.repeated
         ('explored', 'explored.1', 'explored.2', 'explored.3')
     """
+    limit = _Limit(seconds(time_limit))
 
     def run(places: tuple[Place, ...]) -> tuple[Run, Sequence[str]]:
+        limit.begin(places)
         with Environment() as env:
             for other in (*register, *(() if isinstance(func, str) else (func,))):
                 env.register(other)
             if prepare is not None:
                 prepare(env)
             process = env.worker(GROUP, **keywords)
-            ending, repeated = _run_once(env, process, places, func, args, kwargs or {}, id)
+            ending, repeated = _run_once(env, process, places, func, args, kwargs or {}, id, limit)
             steps = [e.what for e in env.journal if e.is_checkpoint and e.pid == process.pid]
             return Run(crashes=places, repeated=tuple(repeated), ending=ending), steps
 
@@ -167,6 +175,7 @@ def _run_once(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     id: str,
+    limit: "_Limit",
 ) -> tuple[Ending, Sequence[str]]:
     client = env.client("caller").options(target=GROUP)
     repeated: list[str] = []
@@ -174,13 +183,16 @@ def _run_once(
     handle = client.begin_rpc(id, called, *args, **kwargs)
     for what, side in places:
         env.crash(process, at=what, side=side)
-        env.run_until(lambda: process.is_dead or handle.done())
+        env.run_until(lambda: process.is_dead or handle.done() or limit.is_over())
+        limit.check(env.elapsed_s)
         if not process.is_dead:
             break  # this run does not come to that place
         action, _, settled = what.partition(":")
         if action in ("settle", "fulfill") and side == "before":
             repeated.append(settled)
         env.restart(process)
+    env.run_until(lambda: handle.done() or limit.is_over())
+    limit.check(env.elapsed_s)
     try:
         ending = Ending(value=handle.result(), seconds=env.elapsed_s)
     except UsageError:
@@ -188,6 +200,38 @@ def _run_once(
     except Exception as error:  # noqa: BLE001  # how it ended is what is asked for
         ending = Ending(error=f"{type(error).__name__}: {error}", seconds=env.elapsed_s)
     return ending, repeated
+
+
+class _Limit:
+    """How long an exploration may take."""
+
+    def __init__(self, time_limit_s: float) -> None:
+        self._time_limit_s = time_limit_s
+        self._ends_at_s = time.monotonic() + time_limit_s
+        self._runs = 0
+        self._places: tuple[Place, ...] = ()
+
+    def begin(self, places: tuple[Place, ...]) -> None:
+        """Another run begins."""
+        self._runs += 1
+        self._places = places
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self._ends_at_s
+
+    def check(self, elapsed_s: float) -> None:
+        if self.is_over():
+            raise TimeoutError(
+                f"the exploration took more than {self._time_limit_s:g} s: its run {self._runs}, "
+                f"{_crashes(self._places)}, has not ended after {elapsed_s:g} s of its own time; "
+                "if it ends at all, give it a longer time_limit= or fewer crashes="
+            )
+
+
+def _crashes(places: Sequence[Place]) -> str:
+    if not places:
+        return "without a crash"
+    return "with a crash " + ", then ".join(f"{side} {what}" for what, side in places)
 
 
 def _places(checkpoints: Sequence[str]) -> Iterator[Place]:

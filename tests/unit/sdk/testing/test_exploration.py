@@ -2,7 +2,7 @@
 
 import pytest
 
-from resonate_sdk.testing import explore, fake
+from resonate_sdk.testing import exploration, explore, fake
 
 
 def add_one(ctx, n):
@@ -82,7 +82,7 @@ def test_a_result_that_depends_on_a_crash_is_found():
         return len(runs)
 
     with pytest.raises(
-        AssertionError, match=r"ended differently: without a crash gave 1, with one"
+        AssertionError, match=r"ended differently: without a crash gave 1, with a crash "
     ):
         explore(counts)
 
@@ -115,3 +115,24 @@ def test_others_are_faked_and_prepared():
         env.promises.resolve("answer", "yes")
 
     assert explore(asks, prepare=prepare).expected.value == [3, "yes"]
+
+
+def test_an_exploration_that_does_not_end_is_ended():
+    def never(ctx):
+        while True:
+            yield ctx.sleep(60)
+
+    with pytest.raises(
+        TimeoutError,
+        match=r"took more than 0.2 s: its run 1, without a crash, has not ended after \d+ s of its "
+        r"own time; if it ends at all, give it a longer time_limit= or fewer crashes=",
+    ):
+        explore(never, time_limit=0.2)
+
+
+def test_an_exploration_of_many_ways_to_die_is_ended(monkeypatch):
+    instants = iter(range(1_000))
+    monkeypatch.setattr(exploration.time, "monotonic", lambda: next(instants))
+
+    with pytest.raises(TimeoutError, match=r"its run \d+, with a crash (before|after) "):
+        explore(three, time_limit=40)
