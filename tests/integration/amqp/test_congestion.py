@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,7 +136,7 @@ async def test_calls_go_on_when_an_alarm_is_over(
             assert goes_on.wait(RESULT_SECONDS)
         return name
 
-    remote = {"url": config.url, "namespace": config.namespace}
+    remote: dict[str, Any] = {"url": config.url, "namespace": config.namespace}
     with (
         Resonate.remote(group=GROUP, **remote) as worker,
         Resonate.remote(group="caller", **remote) as caller,
@@ -173,7 +174,7 @@ async def test_an_alarm_that_outlasts_a_lease_does_not_take_the_task_away(
         assert goes_on.wait(RESULT_SECONDS)
         return "done"
 
-    remote = {"url": config.url, "namespace": config.namespace}
+    remote: dict[str, Any] = {"url": config.url, "namespace": config.namespace}
     with Resonate.remote(group=GROUP, ttl=LEASE_SECONDS, **remote) as worker:
         worker.register(work, name="work")
         handle = worker.begin_rpc("call", "work")

@@ -3,13 +3,13 @@ import json
 from typing import Any
 
 import pytest
-from resonate_sdk.encoding.call_envelope import encode_call
 
 from resonate_broker import rules
 from resonate_broker.integration import celery, results
 from resonate_broker.integration.plain import NotPlainError
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.failures import encode_failure
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.protocol.addresses import CeleryReplyAddress
 from resonate_sdk.protocol.records import PromiseRecord, Value
 from tests.unit.broker.builders import NOW, make_promise
