@@ -15,6 +15,7 @@ from resonate_sdk.protocol.requests import PromiseSettle
 CALL = "resonate.call"
 DEADLINE_HEADER = "resonate-deadline"  # epoch ms
 JSON_CONTENT = "json"
+FUNC_BYTES_MAX = 1_024  # the broker closes the connection of who publishes too large a header
 TEXT_CONTENT = "text/"
 
 
@@ -57,12 +58,18 @@ def read_call(promise: PromiseRecord) -> Call:
     """Read what a promise asks for.
 
     Raises:
-        NotPlainError: it is encrypted, or no call.
+        NotPlainError: it is encrypted, or no call that a message could carry.
     """
     try:
-        return msgspec.json.decode(plain.plain(promise.param), type=Call)
+        call = msgspec.json.decode(plain.plain(promise.param), type=Call)
     except UNREADABLE as error:
         raise NotPlainError(f"promise {promise.id!r} holds no call: {error}") from error
+    if len(call.func.encode()) > FUNC_BYTES_MAX:
+        raise NotPlainError(
+            f"promise {promise.id!r} calls a function whose name has {len(call.func.encode())} "
+            f"bytes, a header of a message has room for {FUNC_BYTES_MAX}"
+        )
+    return call
 
 
 def rejection(reason: str) -> Value:

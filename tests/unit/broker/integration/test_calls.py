@@ -49,6 +49,10 @@ def test_the_body_of_a_call_is_its_arguments(asked: PromiseRecord, body: Any):
     ("asked", "reason"),
     [
         (promise("pot", count=2), "by position and by name"),
+        (
+            rules.record(make_promise(param=encode_call(Codec(), "f" * 1_025, 1, (), {}))),
+            "1025 bytes, a header of a message has room for 1024",
+        ),
         (rules.record(make_promise()), "holds no call"),
         (rules.record(make_promise(param=Value(data="MTc="))), "holds no call"),
         (
