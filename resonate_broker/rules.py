@@ -327,7 +327,7 @@ def preload(state: WorkingState, root: Promise) -> tuple[tuple[PromiseRecord, ..
     """What a replay of the root needs, and whether it was cut at the limit of a message.
 
     A deadline that has passed is stored with this answer, so a promise whose deadline has passed
-    must be under our lock: see `due_relatives`.
+    must be under our lock: see `unlocked_relatives`.
     """
     records: list[PromiseRecord] = []
     size = 0
@@ -346,16 +346,19 @@ def _record_bytes(promise: Promise) -> int:
     return promise.param.size_bytes() + promise.value.size_bytes() + tags_bytes + 512
 
 
-def due_relatives(state: WorkingState, root: Promise) -> tuple[str, ...]:
-    """Promises of a preload whose deadline has passed, and which are not under our lock.
+def unlocked_relatives(state: WorkingState, root: Promise) -> tuple[str, ...]:
+    """Promises of a preload that the batch must name, and does not yet.
 
-    Whoever serves the verdict of a deadline stores it, so these must be named by the batch.
+    Whoever serves the verdict of a deadline stores it: so those whose deadline has passed. In
+    strict mode also the first of the branch, by which nobody else finds it.
     """
-    return tuple(
+    due = tuple(
         promise.id
         for promise in state.family(root)
         if is_due(promise, state.now_ms) and not state.is_named(promise.id)
     )
+    first = state.first_to_name(root)
+    return due if first is None else (first, *due)
 
 
 def granted(state: WorkingState, promise: Promise, *, preloaded: bool) -> Answer:

@@ -260,8 +260,21 @@ class WorkingState:
         ids = dict(members)
         for parent in (root.branch, *members):
             ids |= self._remote_children.get(parent, {})
+        first = self._promises.get(root.branch)
+        if self._is_strict and first is not None and first.branch == first.id:
+            ids[first.id] = None
         ids.pop(root.id, None)
         return [self._promises.get(id) or self._related[id] for id in sorted(ids)]
+
+    def first_to_name(self, root: Promise) -> str | None:
+        """The first promise of a branch that belongs to a family, and is not known to do so.
+
+        It has no entry in the index of branches: who wants it must name it.
+        """
+        branch = root.branch
+        if not self._is_strict or branch is None or branch in self._named:
+            return None
+        return branch
 
     def _file(self, promise: Promise) -> None:
         branch, parent, id = promise.branch, promise.parent, promise.id

@@ -24,9 +24,9 @@ def task_acquire(request: TaskAcquire) -> Operation:
             f"pending at version {request.version}"
         )
         return (yield Commit(rules.refused(responses.CONFLICT, reason)))
-    due = rules.due_relatives(state, promise) if request.preload else ()
-    if due:
-        yield Load(ids=(request.id, *due), preload=preload)
+    more = rules.unlocked_relatives(state, promise) if request.preload else ()
+    if more:
+        yield Load(ids=(request.id, *more), preload=preload)
     task = rules.acquired(task, request.pid, request.lease_ms, state.now_ms)
     promise = replace(promise, task=task)
     state.put(promise)

@@ -27,9 +27,9 @@ def task_create(request: TaskCreate) -> Operation:
     elif promise.task is None:
         reason = f"promise {create.id!r} exists without resonate:target"
         return (yield Commit(rules.refused(responses.UNPROCESSABLE, reason)))
-    due = rules.due_relatives(state, promise) if request.preload else ()
-    if due:
-        yield Load(ids=(create.id, *due), preload=preload)
+    more = rules.unlocked_relatives(state, promise) if request.preload else ()
+    if more:
+        yield Load(ids=(create.id, *more), preload=preload)
     return (yield Commit(_take(state, promise, request)))
 
 

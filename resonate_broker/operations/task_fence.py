@@ -31,9 +31,9 @@ def task_fence(request: TaskFence) -> Operation:
         return (yield Commit(refusal))
     assert promise is not None, "a held task has a promise"
     assert promise.task is not None, "a held task exists"
-    due = rules.due_relatives(state, promise) if request.preload else ()
-    if due:
-        yield Load(ids=(*ids, *due), settling=settling, preload=preload)
+    more = rules.unlocked_relatives(state, promise) if request.preload else ()
+    if more:
+        yield Load(ids=(*ids, *more), settling=settling, preload=preload)
 
     inner = _act(state, action)
     used = state.promise(inner_id)

@@ -41,9 +41,9 @@ def task_suspend(request: TaskSuspend) -> Operation:
             settled.append(awaited)
 
     if settled:
-        due = rules.due_relatives(state, promise) if request.preload else ()
-        if due:
-            yield Load(ids=(*ids, *due), preload=preload)
+        more = rules.unlocked_relatives(state, promise) if request.preload else ()
+        if more:
+            yield Load(ids=(*ids, *more), preload=preload)
         if promise.task.resumes:
             state.put(replace(promise, task=replace(promise.task, resumes=())))
         return (yield Commit(_redirected(state, promise, settled, request)))

@@ -53,8 +53,6 @@ class Requests:
         random: Random,
         knowledge: Knowledge,
         generation: Callable[[], int],
-        *,
-        has_local_tasks: bool = True,
     ) -> None:
         """Make requests from what a client knows.
 
@@ -62,10 +60,8 @@ class Requests:
             random: where choices come from.
             knowledge: of the client.
             generation: goes up with time, so that there is always something new.
-            has_local_tasks: whether some tasks belong to the branch of another promise.
         """
         self._random = random
-        self._remote_share = 0.8 if has_local_tasks else 1.0
         self._known = knowledge
         self._generation = generation
 
@@ -175,7 +171,7 @@ class Requests:
 
     def _lineage(self, id: str, *, is_targeted: bool) -> dict[str, str]:
         origin = id.partition(".")[0]
-        is_remote = self._random.random() < (self._remote_share if is_targeted else 0.3)
+        is_remote = self._random.random() < (0.8 if is_targeted else 0.3)
         return {
             "resonate:origin": origin,
             "resonate:branch": id if is_remote else origin,

@@ -38,8 +38,7 @@ async def be_busy(client: ForeignClient, pid: str, messages: int = MESSAGES) -> 
     """Ask at random, as the clients of simulations do."""
     now_ms = lambda: time.time_ns() // 1_000_000  # noqa: E731
     known, random = Knowledge(pid, now_ms), Random(pid)
-    # The strict protocol shows the first promise of a branch to a task beside it; we do not.
-    requests = Requests(random, known, lambda: 0, has_local_tasks=False)
+    requests = Requests(random, known, lambda: 0)
     for number in range(messages):
         asked = [requests.make() for _ in range(random.choice((1, 1, 3)))]
         body = [

@@ -326,3 +326,17 @@ def test_a_strict_family_is_the_branch_alone_with_its_root():
 
     assert [promise.id for promise in strict.family(member)] == ["r"]
     assert [promise.id for promise in ours.family(member)] == ["r.2"]
+
+
+def test_a_strict_family_has_the_first_promise_of_its_branch_once_that_is_named():
+    first = make_promise("r", tags={tags.BRANCH: "r"})
+    beside = make_promise("t", tags={tags.BRANCH: "r"})
+    loaded = Loaded(now_ms=NOW, promises=(beside,))
+    again = Loaded(now_ms=NOW, promises=(first, beside))
+
+    before = WorkingState(LoadSet(ids=("t",), preload=("t",)), loaded, NOW, is_strict=True)
+    after = WorkingState(LoadSet(ids=("r", "t"), preload=("t",)), again, NOW, is_strict=True)
+
+    assert (before.first_to_name(beside), before.family(beside)) == ("r", [])
+    assert (after.first_to_name(beside), after.family(beside)) == (None, [first])
+    assert after.first_to_name(first) is None
