@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from resonate_broker.aio.plain import plain_publication
 from resonate_broker.integration import results
@@ -11,7 +11,7 @@ from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.submissions import Failed, Outgoing, Probed, Published
 from resonate_sdk.amqp.publisher import Publication, Publisher, ReturnedError
 from resonate_sdk.amqp.session import Session, SessionLostError
-from resonate_sdk.protocol import addresses, envelope, limits, messages, topology
+from resonate_sdk.protocol import addresses, envelope, limits, messages, topology, traces
 from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
@@ -165,7 +165,10 @@ class MessageSubsystem:
             )
         exchange = self._names.group(outgoing.group)
         key = outgoing.pid or ANY_KEY
-        return Publication(exchange=exchange, routing_key=key, body=body, kind=kind)
+        headers = _context(outgoing.message)
+        return Publication(
+            exchange=exchange, routing_key=key, body=body, kind=kind, headers=headers
+        )
 
 
 def _parcels(outgoing: Iterable[Outgoing]) -> Iterator[Parcel]:
@@ -196,6 +199,14 @@ def _plain_result(outgoing: Outgoing, address: ReplyAddress) -> Publication:
     """The result for whoever published an invocation; it is dropped if his queue is gone."""
     assert isinstance(outgoing.message, Notify), "somebody who waits is told of a settled promise"
     return plain_publication(address, results.told(address, outgoing.message.data.promise))
+
+
+def _context(message: Message) -> Mapping[str, str] | None:
+    """The trace to which the execution belongs that a hint is about, for who reads headers."""
+    if isinstance(message, Notify) or message.data.promise is None:
+        return None
+    headers = message.data.promise.param.headers
+    return traces.of(headers) if headers else None
 
 
 def is_congested(session: Session) -> bool:

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct, field
 
 from resonate_broker.integration import plain
 from resonate_broker.integration.plain import UNREADABLE, NotPlainError, PlainMessage
+from resonate_sdk.protocol import traces
 from resonate_sdk.protocol.records import PromiseRecord, Value
 from resonate_sdk.protocol.requests import PromiseSettle
 
@@ -50,6 +51,7 @@ def message(promise: PromiseRecord) -> PlainMessage:
         plain.PROMISE_HEADER: promise.id,
         plain.FUNC_HEADER: call.func,
         DEADLINE_HEADER: promise.timeout_at_ms,
+        **traces.of(promise.param.headers),
     }
     return PlainMessage(kind=CALL, body=body, headers=headers)
 

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from resonate_broker.durations import parse_duration
 from resonate_broker.integration import plain
 from resonate_broker.integration.plain import NotPlainError
-from resonate_sdk.protocol import addresses, limits, tags
+from resonate_sdk.protocol import addresses, limits, tags, traces
 from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import Request, check_id, check_value
@@ -122,6 +123,8 @@ def read(
     try:
         check_id("message_id", message_id)
         check_text(plain.FUNC_HEADER, func)
+        if context := traces.of(headers):
+            call = replace(call, headers={**(call.headers or {}), **context})
         check_value("the call", call)
     except ValueError as error:
         raise NotPlainError(str(error)) from error

@@ -20,6 +20,7 @@ from resonate_sdk.options import Options
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import ScheduleCreate
+from resonate_sdk.tracing import Tracer, with_headers
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class Executions:
         now_ms: Callable[[], int],
         default_target: str,
         prefix: str,
+        tracer: Tracer | None,
         cancel: Callable[[str, bool], None],
     ) -> None:
         """Work for a client.
@@ -68,6 +70,7 @@ class Executions:
             now_ms: the clock, epoch ms.
             default_target: who runs what names no target.
             prefix: put before the ids that the program chooses.
+            tracer: makes spans of calls, if somebody wants them.
             cancel: cancels a promise, with its descendants or alone.
         """
         self._runtime = runtime
@@ -75,6 +78,7 @@ class Executions:
         self._now_ms = now_ms
         self._default_target = default_target
         self._prefix = prefix
+        self._tracer = tracer
         self._cancel = cancel
 
     def start(self, id: str, asked: Asked, *, here: bool) -> Handle[Any]:
@@ -90,9 +94,12 @@ class Executions:
             UsageError: the id is no text.
         """
         id = self.prefixed(id)
+        call = self._call(asked)
+        if self._tracer is not None:
+            call = with_headers(call, self._tracer.call(id, asked.name))
         request = root_request(
             id,
-            self._call(asked),
+            call,
             asked.tag,
             asked.given,
             default_target=self._default_target,

@@ -46,6 +46,7 @@ from resonate_sdk.protocol.responses import Answer, PromiseData
 from resonate_sdk.retry import RetryPolicy
 from resonate_sdk.stores.remote import RemoteStore
 from resonate_sdk.task_sources.poller import Poller
+from resonate_sdk.tracing import Tracer
 from resonate_sdk.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class Resonate(Registration, Calls, Lifetime):
         autostart: bool = True,
         overlap: bool = True,
         log_level: int | str | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Make a client; nothing is connected before it is needed.
 
@@ -140,6 +142,7 @@ class Resonate(Registration, Calls, Lifetime):
                 Now and then another worker gets the task: then what the function wrote elsewhere
                 is written twice, as after a crash; its promise is settled once in any case.
             log_level: of the loggers of this package.
+            tracer: makes spans of calls and executions: `resonate_sdk.otel.OpenTelemetry()`.
 
         Raises:
             UsageError: arguments contradict each other.
@@ -185,6 +188,7 @@ class Resonate(Registration, Calls, Lifetime):
             now_ms=self._host.now_ms,
             on_nondeterminism=on_nondeterminism,
             hooks=self._hooks,
+            tracer=tracer,
         )
         if log_level is not None:
             logging.getLogger("resonate_sdk").setLevel(log_level)
@@ -211,6 +215,7 @@ class Resonate(Registration, Calls, Lifetime):
             now_ms=self._host.now_ms,
             default_target=self.anycast,
             prefix=configuration.prefix,
+            tracer=tracer,
             cancel=lambda id, tree: self.cancel(id, tree=tree),
         )
 

@@ -4,7 +4,7 @@ import logging
 
 from resonate_sdk.errors import UsageError
 from resonate_sdk.options import Options
-from resonate_sdk.protocol import limits, tags
+from resonate_sdk.protocol import limits, tags, traces
 from resonate_sdk.protocol.records import PromiseRecord, Value
 from resonate_sdk.protocol.requests import PromiseCreate
 
@@ -56,7 +56,8 @@ def other_call(request: PromiseCreate, record: PromiseRecord) -> UsageError | No
     """What is wrong if an id has been used for another call; None if it is the same function."""
     wanted, found = request.tags[tags.FUNCTION], record.tags.get(tags.FUNCTION)
     if found is None or _name(found) == _name(wanted):
-        if record.param.data != request.param.data and not record.param.headers:
+        is_plain = (record.param.headers or {}).keys() <= traces.HEADERS
+        if record.param.data != request.param.data and is_plain:
             logger.warning(
                 "an execution of this id exists with other arguments: its result is given, give "
                 "each call an id of its own promise_id=%s func=%s",

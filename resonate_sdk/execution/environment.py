@@ -9,6 +9,7 @@ from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.functions.registry import Registry
 from resonate_sdk.hooks import Hooks
 from resonate_sdk.retry import RetryPolicy
+from resonate_sdk.tracing import Tracer
 
 OnNondeterminism = Literal["halt", "reject", "warn"]
 
@@ -22,6 +23,7 @@ class Environment(Struct, frozen=True, kw_only=True):
         now_ms: the clock, epoch ms.
         on_nondeterminism: what follows when a function does not do what is recorded of it.
         hooks: are told what passes do.
+        tracer: makes spans of calls and passes, if somebody wants them.
     """
 
     registry: Registry
@@ -32,3 +34,4 @@ class Environment(Struct, frozen=True, kw_only=True):
     now_ms: Callable[[], int]
     on_nondeterminism: OnNondeterminism = "halt"
     hooks: Hooks = field(default_factory=Hooks)
+    tracer: Tracer | None = None

@@ -122,7 +122,7 @@ class Execution:
         node = self.family.node(root.id)
         self._root = Activation(node, callee, args, kwargs, given, version, copy_context())
         node.activation = self._root
-        self._story.begins()
+        self._story.begins(self._root.variables)
         self._begin(self._root)
 
     # What the driver calls
@@ -353,6 +353,8 @@ class Execution:
         assert outcome is not None, "only a function that ended has an outcome"
         if activation is self._root:
             warn_of_fewer_steps(activation)
+            if isinstance(outcome, Raised):
+                self._story.raised = outcome.error
             self._outcome = encoded(codec, outcome, activation.callee.name)
         elif not node.is_durable:
             self.family.end(node, outcome)

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from resonate_sdk.errors import EncodeError, NondeterminismError
 from resonate_sdk.execution import mistakes
 from resonate_sdk.execution.bodies import Raised, Returned
@@ -27,6 +29,7 @@ from resonate_sdk.functions.scope import Info
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
+from resonate_sdk.tracing import with_headers
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +234,7 @@ class Family:
 
     def _request(self, op: Pending[Any], lineage: Lineage) -> PromiseCreate:
         environment = self._environment
-        return child_request(
+        request = child_request(
             op.command,
             op.given,
             lineage,
@@ -240,6 +243,9 @@ class Family:
             environment.default_target,
             environment.now_ms(),
         )
+        if environment.tracer is None or op.command.kind not in ("rpc", "detached"):
+            return request
+        return replace(request, param=with_headers(request.param, self._story.headers))
 
     def _may_wait(self, op: Pending[Any], request: PromiseCreate) -> bool:
         """Whether the promise is sure to be new, so that its creation can travel with its end."""

@@ -1,4 +1,7 @@
-"""Tells the hooks of a program what a pass does."""
+"""Tells the hooks of a program, and its tracer, what a pass does."""
+
+from collections.abc import Mapping
+from contextvars import Context as Variables
 
 from resonate_sdk.execution.effects import Done, Failed, Outcome, Suspended
 from resonate_sdk.execution.environment import Environment
@@ -7,10 +10,15 @@ from resonate_sdk.functions.ops import Command
 from resonate_sdk.hooks import Happening, Occasion
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.records import PromiseRecord, SettledState
+from resonate_sdk.tracing import PassSpan
 
 
 class Story:
-    """What is told of one pass. Hooks run on the thread that advances it."""
+    """What is told of one pass. Hooks run on the thread that advances it.
+
+    Attributes:
+        raised: what the function ended with, if it did not return.
+    """
 
     def __init__(self, environment: Environment, root: PromiseRecord, func: str) -> None:
         """Begin the story of a pass.
@@ -24,9 +32,18 @@ class Story:
         self._root = root
         self._func = func
         self._is_over = False
+        self._span: PassSpan | None = None
+        self.raised: BaseException | None = None
 
-    def begins(self) -> None:
-        """The pass begins."""
+    def begins(self, variables: Variables) -> None:
+        """The pass begins.
+
+        Args:
+            variables: the context variables that its function sees.
+        """
+        if self._environment.tracer is not None:
+            self._span = self._environment.tracer.begin(self._root, self._func)
+            variables.run(self._span.enter)
         self._tell("pass_start", self._root.id, func=self._func)
 
     def ends(self, outcome: Outcome | None) -> None:
@@ -44,7 +61,14 @@ class Story:
                 state, error = "failed", cause
             case None:
                 state, error = "given up", None
+        if self._span is not None:
+            self._span.end(state, error or self.raised)
         self._tell("pass_end", self._root.id, func=self._func, state=state, error=error)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What a call carries so that its execution belongs to the trace of this one."""
+        return {} if self._span is None else self._span.headers
 
     def creates(self, id: str, command: Command, parent: str) -> None:
         """A promise is asked for."""

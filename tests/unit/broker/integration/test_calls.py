@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies
+from msgspec.structs import replace
 
 from resonate_broker import rules
 from resonate_broker.integration import calls
@@ -170,3 +171,12 @@ def test_an_address_without_a_key_or_too_long_is_refused(text: str):
 def test_nobody_listens_at_an_exchange():
     with pytest.raises(AddressError):
         addresses.parse("amqp-exchange://orders/price.quote")
+
+
+def test_a_call_carries_the_trace_of_its_execution():
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    param = replace(promise("pot").param, headers={"traceparent": parent})
+
+    message = calls.message(replace(promise("pot"), param=param))
+
+    assert message.headers["traceparent"] == parent

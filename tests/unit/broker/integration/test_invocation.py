@@ -155,3 +155,13 @@ def test_who_waits_is_part_of_the_request():
     to = ReplyAddress("amq.gen-x", "c1")
 
     assert read(b"", "a", {"resonate-func": "f"}, to).reply_to == to
+
+
+def test_the_trace_of_the_publisher_travels_with_the_call():
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = {"resonate-func": "f", "traceparent": parent, "tracestate": "a=1"}
+
+    invoke = read(b"[]", "a", headers, None)
+
+    assert invoke.call.headers == {"traceparent": parent, "tracestate": "a=1"}
+    assert read(b"[]", "a", headers | {"traceparent": "no"}, None).call.headers is None
