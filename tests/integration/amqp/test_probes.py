@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
 from functools import partial
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +23,7 @@ from tests.integration.amqp.foreign import ForeignClient
 from tests.integration.amqp.server import ServerThread
 from tests.processes import wait_until
 
+DASHBOARD = Path(__file__).parents[3] / "infra" / "grafana" / "resonate.json"
 ASK_S_MAX = 5
 CHANGE_S_MAX = 30
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -155,3 +158,39 @@ def test_a_server_without_its_database_is_alive_but_not_ready(
         assert ask(config, "/health")[0] == 200
         private_postgres.start()
         assert becomes(config, "database", "ok")
+
+
+SUFFIXES = {
+    "counter": ("_total",),
+    "gauge": ("",),
+    "histogram": ("_bucket", "_sum", "_count"),
+    "info": ("_info",),
+}
+
+
+def exported(config: Config) -> set[str]:
+    """The names of all series that there may be, also of those that have no value yet."""
+    _, _, body = ask(config, "/metrics", OPEN_METRICS)
+    return {
+        family.name + suffix for family in open_metrics(body) for suffix in SUFFIXES[family.type]
+    }
+
+
+def test_the_dashboard_shows_what_there_is_and_nothing_else(config: Config, server: ServerThread):
+    shown = set(re.findall(r"\b(?:resonate|process)_\w+", DASHBOARD.read_text()))
+
+    known = exported(config)
+
+    assert shown - known == set()
+    own = {name for name in known if name.startswith("resonate_")}
+    assert own - shown - {name for name in own if name.endswith(("_sum", "_count"))} == set()
+
+
+def test_every_panel_has_a_query_and_a_place_of_its_own():
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+
+    places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels]
+    assert len(set(places)) == len(places)
+    assert len({p["id"] for p in panels}) == len(panels)
+    assert all(t["expr"] for p in panels if p["type"] != "row" for t in p["targets"])
+    assert all(p["targets"] for p in panels if p["type"] != "row")
