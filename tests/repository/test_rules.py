@@ -142,6 +142,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_a_full_queue_loses_nothing_and_mixes_nothing_up",
         ),
     ),
+    "C23: a killed server leaves no event out": (
+        "tests/acceptance/recovery/test_kill_events.py",
+        ("test_a_server_that_is_killed_among_events_leaves_out_none",),
+    ),
     "C24: an event is one execution, whatever dies": (
         "tests/acceptance/recovery/test_kill_triggers.py",
         ("test_a_server_that_is_killed_among_events_loses_and_doubles_none",),

@@ -30,6 +30,10 @@ class Deployment:
         self._started = 0
         self._processes: list[subprocess.Popen[bytes]] = []
 
+    def set(self, variable: str, value: str) -> None:
+        """Give the processes to come a setting."""
+        self._environment[variable] = value
+
     def migrate(self) -> None:
         self.command("migrate")
 
