@@ -36,6 +36,13 @@ class Output:
         for line in lines:
             console.print(line)
 
+    def show_paragraph(self, document: Document, text: str) -> None:
+        """Print a result that is prose: it is broken where the terminal ends."""
+        if self.as_json:
+            self.show(document, ())
+        else:
+            _console().print(text, soft_wrap=False)
+
     def announce(self, document: Document, lines: Iterable[Text | str]) -> None:
         """Print the result of a command that goes on running: as JSON it is one line."""
         if self.as_json:

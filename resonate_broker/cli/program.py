@@ -20,6 +20,7 @@ from resonate_broker.cli import (
     tasks,
     tree,
     triggers,
+    why,
     workers,
 )
 from resonate_broker.cli.exits import CommandError, ExitCode, failure_of
@@ -101,6 +102,7 @@ app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
 app.command("invoke", epilog=invoke.EXAMPLES, cls=invoke.InvokeCommand)(invoke.invoke)
 app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
+app.command("why", epilog=why.EXAMPLES)(why.why)
 app.command("workers", epilog=workers.EXAMPLES)(workers.workers)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(promises.app, name="promises")

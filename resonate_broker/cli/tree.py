@@ -32,14 +32,20 @@ def tree(
     """
     settings = client_settings(config, url, namespace)
     output = Output(as_json=as_json)
-    root, is_whole = talk(settings, lambda client: _fetch(client, id))
+    root, is_whole = talk(settings, lambda client: fetch_tree(client, id))
     document = {**tree_document(root, now_ms()), "is_whole": is_whole}
     output.show(document, tree_lines(root, now_ms(), symbols=has_symbols()))
     if not is_whole:
         output.note("There are more promises: resonate tree of one of these shows what is below.")
 
 
-async def _fetch(client: Client, id: str) -> tuple[Node, bool]:
+async def fetch_tree(client: Client, id: str) -> tuple[Node, bool]:
+    """Read a promise and what is below it; the bool tells whether that is all.
+
+    Raises:
+        StoreError: there is none, or it was refused.
+        TransportError: no answer came in time.
+    """
     root = await client.promise(PromiseGet(id=id))
     origin = root.tags.get(tag.ORIGIN, root.id)
     records, is_whole = await client.search({tag.ORIGIN: origin}, origin=origin)
@@ -54,7 +60,7 @@ async def _tasks(
     pending = {r.id for r in records if r.state == "pending" and tag.TARGET in r.tags}
     async with asyncio.TaskGroup() as group:
         asking = [
-            group.create_task(client.ask(TaskGet(id=id), origin=origin))
+            group.create_task(client.ask(TaskGet(id=id, details=True), origin=origin))
             for id in sorted(pending)[:TASKS_MAX]
         ]
     answers = [asked.result() for asked in asking]

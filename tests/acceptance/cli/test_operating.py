@@ -101,3 +101,48 @@ def test_where_no_server_answers_the_broker_is_shown_all_the_same(managed):
     assert shown.code == 0
     assert shown.out.splitlines()[1].split() == ["workers", "0", "?", "?"]
     assert "Not seen: what runs and what is pending: RabbitMQ at" in shown.err
+
+
+def test_why_names_the_worker_that_has_it(managed, held):
+    assert wait_until(lambda: is_seen(managed), seconds=30)
+
+    why = managed("why", held, COLUMNS="80")
+    document = managed("why", held, "--json").document
+
+    (reason,) = document["reasons"]
+    assert (why.code, why.err) == (0, "")
+    assert why.out.startswith(f"{held}, a call of read, is pending for ")
+    assert all(len(line) <= 80 for line in why.out.splitlines())
+    assert (reason["id"], reason["cause"]) == (held, "runs")
+    assert document["text"].startswith(f"{held}, a call of read, is pending for ")
+    assert document["unseen"] == []
+
+
+def test_why_follows_what_is_awaited(managed, id):
+    managed("invoke", id, "-f", "order", "--arg", "17", "--target", "workers")
+    awaited = ("promises", "get", f"{id}.4")
+    assert wait_until(lambda: managed(*awaited).code == 0, seconds=30)
+
+    (waiting,) = managed("why", id, "--json").document["reasons"]
+    managed("promises", "resolve", f"{id}.4", "--value", "1")
+    managed("invoke", id, "-f", "order", "--arg", "17", "--wait", "30")
+    done = managed("why", id)
+
+    assert (waiting["id"], waiting["cause"]) == (f"{id}.4", "is_to_be_settled")
+    assert done.out.startswith(f"{id} is settled: resolved ")
+
+
+def test_why_says_that_nobody_is_there(managed, unattended):
+    with_api = managed("why", f"{unattended}-u", "--json").document
+    without = managed("why", f"{unattended}-u", RESONATE_MANAGEMENT_URL="")
+
+    assert [reason["cause"] for reason in with_api["reasons"]] == ["no_worker"]
+    assert f"group {unattended} has none now" in without.out
+    assert without.err.startswith("Not seen: which processes are connected: no management API")
+
+
+def test_why_of_what_is_not_there_is_not_found(managed, id):
+    missing = managed("why", id, "--json")
+
+    assert missing.code == 4
+    assert missing.error == {"error": f"no promise '{id}'", "exit_code": 4}

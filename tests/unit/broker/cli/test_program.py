@@ -15,6 +15,7 @@ COMMANDS = [
     ("invoke",),
     ("tree",),
     ("workers",),
+    ("why",),
     ("schedules", "create"),
     ("schedules", "get"),
     ("schedules", "delete"),
@@ -87,7 +88,7 @@ def test_every_option_has_a_help(command):
 
 def test_the_singular_is_understood_and_not_advertised():
     assert run("promise", "get", "-h").exit_code == 0
-    assert "promise " not in run("-h").stdout.partition("Commands")[2]
+    assert "│ promise " not in run("-h").stdout.partition("Commands")[2]
 
 
 @pytest.mark.parametrize(

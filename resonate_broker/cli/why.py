@@ -1,0 +1,124 @@
+"""`resonate why`: what keeps a promise from being settled, in one paragraph."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+from rich.text import Text
+
+from resonate_broker.cli.arguments import read_id
+from resonate_broker.cli.broker import Attendance, count_queues, try_attendance
+from resonate_broker.cli.causes import Surroundings, blockers, explain, reason_document
+from resonate_broker.cli.client import Client, talk
+from resonate_broker.cli.management import ManagementError
+from resonate_broker.cli.output import Output, plain
+from resonate_broker.cli.settings import (
+    AsJson,
+    ConfigFile,
+    ManagementUrl,
+    Namespace,
+    Url,
+    operator_settings,
+)
+from resonate_broker.cli.staff import workers_of
+from resonate_broker.cli.tree import fetch_tree
+from resonate_broker.cli.tree_view import Node
+from resonate_sdk.clock import now_ms
+from resonate_sdk.errors import NotFoundError
+from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol.topology import Names
+
+BUSY_MAX = 1_000  # held tasks that are counted
+
+EXAMPLES = "Example: resonate why order-17"
+
+WhyId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="Id of the promise.", parser=read_id, show_default=False),
+]
+
+
+class Told(Struct, frozen=True):
+    """What the server told."""
+
+    root: Node
+    runner: Node | None
+    busy: Mapping[str, int]
+
+
+def why(
+    id: WhyId,
+    url: Url = None,
+    management_url: ManagementUrl = None,
+    namespace: Namespace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in one paragraph why a promise is not settled.
+
+    It follows what the promise waits for down to what waits for nobody else, and looks there at
+    tasks, leases, queues and workers.
+    """
+    settings = operator_settings(config, url, management_url, namespace)
+    told = talk(settings, lambda client: _ask(client, id))
+    names, unseen = Names(settings.namespace), list[str]()
+    ends = blockers(told.root, told.runner)
+    pending = [end for end in ends if end.task is not None and end.task.state == "pending"]
+    groups = _groups(pending)
+    depths = count_queues(settings, [names.task_queue(group) for group in groups])
+    connected = None
+    if any(end.task is not None and end.task.state in ("pending", "acquired") for end in ends):
+        seen = try_attendance(settings)
+        if isinstance(seen, ManagementError):
+            unseen.append(f"Not seen: which processes are connected: {seen}")
+        else:
+            connected = _connected(names, seen)
+    around = Surroundings(
+        depths={group: depths[names.task_queue(group)] for group in groups},
+        busy=told.busy,
+        connected=connected,
+        runner=told.runner,
+    )
+    sentences, reasons = explain(told.root, around, now_ms())
+    document = {
+        "id": id,
+        "state": told.root.record.state,
+        "text": " ".join(sentences),
+        "reasons": [reason_document(reason) for reason in reasons],
+        "unseen": unseen,
+    }
+    output = Output(as_json=as_json)
+    output.show_paragraph(document, plain(" ".join(sentences)))
+    for sentence in unseen:
+        output.note(Text(sentence, style="yellow"))
+
+
+async def _ask(client: Client, id: str) -> Told:
+    root, _ = await fetch_tree(client, id)
+    runner = None
+    branch = root.record.tags.get(tag.BRANCH, id)
+    if root.is_pending and root.task is None and branch != id:
+        try:
+            runner, _ = await fetch_tree(client, branch)
+        except NotFoundError:
+            runner = None
+    busy = Counter[str]()
+    if _groups(blockers(root, runner)):
+        held, _ = await client.tasks("acquired", BUSY_MAX)
+        busy.update(task.details.group for task in held if task.details is not None)
+    return Told(root, runner, busy)
+
+
+def _groups(ends: Iterable[Node]) -> list[str]:
+    details = [end.task.details for end in ends if end.task is not None]
+    return sorted({each.group for each in details if each is not None and each.group})
+
+
+def _connected(names: Names, seen: Attendance) -> Mapping[str, frozenset[str]]:
+    workers = workers_of(names, seen, None)
+    return {
+        group: frozenset(worker.pid for worker in workers if worker.group == group)
+        for group in {worker.group for worker in workers}
+    }
