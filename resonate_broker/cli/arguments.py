@@ -1,5 +1,6 @@
 """Arguments and options of the client commands, read and checked while typer can point at them."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -39,6 +40,13 @@ def read_target(text: str) -> str:
         return addresses.normalize(text)
     except addresses.AddressError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def read_group(text: str) -> str:
+    """Read the name of a worker group."""
+    if not re.fullmatch(limits.NAME_PATTERN, text):
+        raise typer.BadParameter(f"{text!r} is no group: write 1 to 64 letters, digits, _ and -")
+    return text
 
 
 def read_json(text: str) -> Any:

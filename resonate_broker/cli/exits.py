@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from resonate_broker.cli.management import ManagementError
 from resonate_broker.config import ConfigError
 from resonate_broker.dev.process import InstanceError
 from resonate_sdk import errors as sdk
@@ -61,7 +62,7 @@ def _code_of(error: Exception) -> ExitCode | None:
             return ExitCode.REFUSED
         case store.SchemaError() | store.RejectedError():
             return ExitCode.REFUSED
-        case store.StoreError() | InstanceError():
+        case store.StoreError() | InstanceError() | ManagementError():
             return ExitCode.UNREACHABLE
         case _:
             return None

@@ -18,6 +18,7 @@ from resonate_broker.cli import (
     schedules,
     serve,
     tasks,
+    topology,
     tree,
     triggers,
     why,
@@ -114,6 +115,7 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(tasks.app, name="task", hidden=True)
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(triggers.app, name="trigger", hidden=True)
+app.add_typer(topology.app, name="topology")
 
 
 def main() -> None:

@@ -3,12 +3,13 @@
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import ClassVar
 
 from resonate_broker.dev.instance import PrivateServer
 from resonate_broker.dev.ports import LOOPBACK, first_byte_after, kept_port
-from resonate_broker.dev.process import Launch
+from resonate_broker.dev.process import InstanceError, Launch
 from resonate_broker.dev.programs import MissingProgramError, newest_first
 from resonate_broker.dev.tls import Tls
 
@@ -18,6 +19,7 @@ DEBIAN_PACKAGE = "rabbitmq-server"
 PROTOCOL_HEADER = b"AMQP\0\0\x09\x01"
 METHOD_FRAME = b"\x01"
 CONFIGURATION = "rabbitmq.conf"
+CONTROL_S_MAX = 60
 
 # What would lead RabbitMQ or Erlang to the files, ports and supervisors of somebody else.
 FOREIGN_PREFIXES = ("RABBITMQ_", "ERL_", "NOTIFY_SOCKET", "CONF_ENV_FILE")
@@ -66,6 +68,25 @@ class PrivateRabbitMQ(PrivateServer):
         """The management API, if it was asked for; its user is that of `url`."""
         assert self._has_management, "the server has no management API"
         return f"http://{LOOPBACK}:{kept_port(self.folder, 'management')}"
+
+    def control(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on this server, and return what it prints.
+
+        Raises:
+            InstanceError: it refuses; the message has its words.
+        """
+        ended = subprocess.run(
+            [find_server().with_name("rabbitmqctl"), *arguments],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CONTROL_S_MAX,
+            check=False,
+        )
+        if ended.returncode != 0:
+            raise InstanceError(f"rabbitmqctl {arguments[0]}: {ended.stderr or ended.stdout}")
+        return ended.stdout
 
     def _prepare(self, lock: int) -> Launch:
         server = find_server()

@@ -43,16 +43,25 @@ def group(place: Mapping[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def managed_place(postgres_server: str) -> Generator[Mapping[str, str]]:
-    """The environment of a server and a worker of group `workers`, with the management API."""
+def managed_rabbitmq() -> Generator[PrivateRabbitMQ]:
+    """A private RabbitMQ with its management API."""
     with (
         private_folder() as folder,
         PrivateRabbitMQ(folder / "rabbitmq", has_management=True) as rabbitmq,
-        new_database(postgres_server) as database_url,
     ):
+        yield rabbitmq
+        rabbitmq.kill()  # there is nothing to put in order
+
+
+@pytest.fixture(scope="session")
+def managed_place(
+    managed_rabbitmq: PrivateRabbitMQ, postgres_server: str
+) -> Generator[Mapping[str, str]]:
+    """The environment of a server and a worker of group `workers`, with the management API."""
+    with new_database(postgres_server) as database_url:
         env = environment(
-            RESONATE_URL=rabbitmq.url,
-            RESONATE_MANAGEMENT_URL=rabbitmq.management_url,
+            RESONATE_URL=managed_rabbitmq.url,
+            RESONATE_MANAGEMENT_URL=managed_rabbitmq.management_url,
             RESONATE_DATABASE_URL=database_url,
         )
         assert run("migrate", env=env).code == 0

@@ -1,9 +1,13 @@
 """What operators ask about a running system, with the management API of the broker and without."""
 
+import json
 import os
+import shlex
 
+import pika
 import pytest
 
+from tests.acceptance.cli.programs import serving, working
 from tests.processes import wait_until
 
 SECRET = "s3cret"
@@ -146,3 +150,140 @@ def test_why_of_what_is_not_there_is_not_found(managed, id):
 
     assert missing.code == 4
     assert missing.error == {"error": f"no promise '{id}'", "exit_code": 4}
+
+
+def states_of(shown):
+    return {each["state"] for each in shown.document["objects"]}
+
+
+def test_what_a_server_declares_is_what_should_be_there(managed):
+    shown = managed("topology", "show", "--json")
+    blind = managed("topology", "show", "--group", "workers", RESONATE_MANAGEMENT_URL="")
+
+    assert (shown.code, blind.code) == (0, 0)
+    assert states_of(shown) == {"there"}
+    assert "resonate.task.workers" in {each["name"] for each in shown.document["objects"]}
+    assert {line.split()[0] for line in blind.out.splitlines()} == {"STATE", "there", "unseen"}
+    assert blind.err.startswith("Not compared: arguments and bindings: no management API")
+
+
+def test_what_is_missing_is_declared(managed, id):
+    apply = ("topology", "apply", "--group", id)
+    foretold = managed(*apply, "--dry-run", "--json").document
+    blind = managed(*apply, "--dry-run", "--json", RESONATE_MANAGEMENT_URL="").document
+
+    declared = managed(*apply)
+    again = managed(*apply)
+
+    assert "queue resonate.task." + id in foretold["missing"]
+    assert set(blind["missing"]) == {each for each in foretold["missing"] if "binding" not in each}
+    assert declared.out.count("declared: ") == len(foretold["missing"]) == 4
+    assert again.out == "everything is declared\n"
+    assert states_of(managed("topology", "show", "--group", id, "--json")) == {"there"}
+
+
+def test_what_is_declared_otherwise_is_told_and_left_alone(managed, managed_place, id):
+    queue = f"resonate.task.{id}"
+    with pika.BlockingConnection(pika.URLParameters(managed_place["RESONATE_URL"])) as connection:
+        channel = connection.channel()
+        arguments = {"x-queue-type": "quorum", "x-delivery-limit": 20}
+        channel.queue_declare(queue, durable=True, arguments=arguments)
+
+        doctor = managed("topology", "doctor", "--json")
+        applied = managed("topology", "apply", "--group", id)
+        blind = managed("topology", "apply", "--group", id, RESONATE_MANAGEMENT_URL="")
+        channel.queue_delete(queue)
+
+    (finding,) = [each for each in doctor.document["findings"] if "otherwise" in each["sentence"]]
+    assert doctor.code == applied.code == blind.code == 5
+    assert finding["level"] == "error"
+    assert f"queue {queue}" in finding["sentence"]
+    assert "x-delivery-limit is 20, not 100" in finding["sentence"]
+    assert "exists with other arguments (x-delivery-limit is 20, not 100)" in applied.err
+    assert "PRECONDITION_FAILED" in blind.err
+
+
+def test_a_broker_without_troubles_is_well(managed):
+    doctor = managed("topology", "doctor", "--json")
+    blind = managed("topology", "doctor", RESONATE_MANAGEMENT_URL="")
+    elsewhere = managed("topology", "doctor", RESONATE_NAMESPACE="elsewhere")
+
+    levels = [each["level"] for each in doctor.document["findings"]]
+    assert (doctor.code, blind.code, elsewhere.code) == (0, 0, 5)
+    assert set(levels) <= {"ok", "warning"}
+    assert levels.count("ok") == 3
+    assert "unseen   broker: version, alarms, policies" in blind.out
+    assert "no server has ever run in namespace 'elsewhere'" in elsewhere.out
+
+
+def test_a_policy_that_reaches_our_queues_is_a_trap(managed, managed_rabbitmq):
+    policy = '{"message-ttl": 60000}'
+    managed_rabbitmq.control("set_policy", "short", "^resonate", policy, "--apply-to", "queues")
+
+    def is_found():
+        findings = managed("topology", "doctor", "--json").document["findings"]
+        words = "policy short sets message-ttl = 60000 on resonate.submit.p00: it lets messages"
+        return any(words in each["sentence"] for each in findings)
+
+    is_seen = wait_until(is_found, seconds=60)
+    managed_rabbitmq.control("clear_policy", "short")
+
+    assert is_seen
+
+
+def test_exported_definitions_can_be_imported_and_are_what_a_server_declares(
+    managed, managed_rabbitmq, tmp_path
+):
+    file = tmp_path / "definitions.json"
+    arguments = ("topology", "export", "--group", "billing", "--output", str(file))
+    exported = managed(*arguments, RESONATE_NAMESPACE="imported")
+
+    managed_rabbitmq.control("import_definitions", str(file))
+    shown = managed("topology", "show", "--json", RESONATE_NAMESPACE="imported")
+    applied = managed("topology", "apply", "--group", "billing", RESONATE_NAMESPACE="imported")
+
+    assert exported.out == f"Wrote definitions to {file}\n"
+    assert states_of(shown) == {"there"}
+    assert len(shown.document["objects"]) == len(json.loads(file.read_text())["bindings"]) + 9
+    assert (applied.code, applied.out) == (0, "everything is declared\n")
+
+
+def test_users_with_the_exported_permissions_can_do_their_work_and_nothing_else(
+    managed, managed_rabbitmq, managed_place
+):
+    place = {**managed_place, "RESONATE_NAMESPACE": "guarded"}
+    arguments = ("topology", "export", "--format", "permissions", "--group", "guarded-workers")
+    lines = managed(*arguments, RESONATE_NAMESPACE="guarded").out.splitlines()
+    users = {}
+    for line in lines:
+        _, command, *rest = shlex.split(line)
+        user = rest[2]
+        managed_rabbitmq.control("add_user", user, SECRET)
+        managed_rabbitmq.control(command, *rest)
+        host = managed_rabbitmq.url.rpartition("@")[2]
+        users[user] = {**place, "RESONATE_URL": f"amqp://{user}:{SECRET}@{host}"}
+
+    assert managed("migrate", RESONATE_NAMESPACE="guarded").code == 0
+
+    with (
+        serving(users["resonate-server"]),
+        working("guarded-workers", users["resonate-worker-guarded-workers"]),
+    ):
+        client = users["resonate-client"]
+        call = ("-f", "greet", "--arg", "Ada", "--target", "guarded-workers", "--wait", "60")
+        called = managed("invoke", "guarded-1", *call, **client)
+        refused = managed("topology", "apply", **client)
+        stranger = managed("dlq", "list", **users["resonate-worker-guarded-workers"])
+
+    assert set(users) == {
+        "resonate-server",
+        "resonate-worker-guarded-workers",
+        "resonate-client",
+        "resonate-publisher",
+    }
+    assert called.code == 0
+    assert '  value     "Hello Ada"' in called.out
+    assert refused.code == 1
+    assert "ACCESS_REFUSED" in refused.err
+    assert stranger.code == 3
+    assert SECRET not in "".join(each.out + each.err for each in (called, refused, stranger))

@@ -14,6 +14,10 @@ COMMANDS = [
     ("dev",),
     ("invoke",),
     ("tree",),
+    ("topology", "show"),
+    ("topology", "apply"),
+    ("topology", "export"),
+    ("topology", "doctor"),
     ("workers",),
     ("why",),
     ("schedules", "create"),
@@ -52,7 +56,9 @@ def run(*arguments):
     return CliRunner().invoke(app, list(arguments), prog_name="resonate")
 
 
-@pytest.mark.parametrize("command", [(), ("promises",), ("schedules",), ("tasks",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [(), ("promises",), ("schedules",), ("tasks",), ("topology",)], ids=" ".join
+)
 def test_without_a_command_the_help_is_shown(command):
     result = run(*command)
 
@@ -126,6 +132,7 @@ def test_the_singular_is_understood_and_not_advertised():
         (("tree", "a", "--namespace", "A B"), "setting 'namespace'"),
         (("tree", "a", "--url", "http://host"), "setting 'url' begins with http://"),
         (("workers", "--management-url", "rabbit:15672"), "setting 'management_url' is no URL"),
+        (("topology", "show", "--group", "a.b"), "'a.b' is no group"),
         (("tree", "a", "--config", "nowhere.toml"), "cannot read nowhere.toml"),
         (("bogus",), "No such command 'bogus'."),
     ],

@@ -1,0 +1,93 @@
+"""What each kind of process must be allowed on the broker, and nothing more."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from resonate_sdk.protocol.topology import Names
+
+NOTHING = "^$"
+DEFAULT_EXCHANGE = "amq\\.default"
+
+Role = Literal["server", "worker", "client", "publisher"]
+
+
+class Permissions(Struct, frozen=True, kw_only=True):
+    """Regular expressions of the names that a user may use.
+
+    Attributes:
+        role: who is meant.
+        group: of a worker.
+        configure: may be declared.
+        write: may be published to, and bound.
+        read: may be consumed, and bound to.
+    """
+
+    role: Role
+    group: str | None = None
+    configure: str
+    write: str
+    read: str
+
+
+def server_permissions(names: Names, exchanges: Sequence[str] = ()) -> Permissions:
+    """A server: all of the namespace, answers through the default exchange.
+
+    Args:
+        names: of the namespace.
+        exchanges: those of services that it calls.
+    """
+    own = f"{re.escape(names.namespace)}\\."
+    called = [f"{re.escape(exchange)}$" for exchange in exchanges]
+    return Permissions(
+        role="server",
+        configure=f"^{own}",
+        write=_any_of(own, f"{DEFAULT_EXCHANGE}$", *called),
+        read=f"^{own}",
+    )
+
+
+def worker_permissions(names: Names, group: str) -> Permissions:
+    """A worker of one group, which may also call other functions.
+
+    It must be able to write to the exchange of its group that its own queue dead-letters to. So it can
+    forge hints for its group, which is harmless: a hint has to be claimed in the database.
+    """
+    own = re.escape(names.worker_queue(group, ""))
+    replies = re.escape(names.reply_queue(""))
+    exchange, fallback = names.group(group), names.group_any(group)
+    return Permissions(
+        role="worker",
+        group=group,
+        configure=_any_of(own, replies),
+        write=_any_of(own, replies, _name(names.submit), _name(fallback)),
+        read=_any_of(own, replies, _name(names.task_queue(group)), _name(exchange)),
+    )
+
+
+def client_permissions(names: Names) -> Permissions:
+    """A process that calls functions through the SDK, or the command line."""
+    replies = re.escape(names.reply_queue(""))
+    return Permissions(
+        role="client",
+        configure=f"^{replies}",
+        write=f"^{_name(names.submit)}",
+        read=f"^{replies}",
+    )
+
+
+def publisher_permissions(names: Names) -> Permissions:
+    """A service that publishes plain messages; direct reply-to needs no permission."""
+    return Permissions(
+        role="publisher", configure=NOTHING, write=f"^{_name(names.submit)}", read=NOTHING
+    )
+
+
+def _name(name: str) -> str:
+    return f"{re.escape(name)}$"
+
+
+def _any_of(*patterns: str) -> str:
+    return f"^({'|'.join(patterns)})"
