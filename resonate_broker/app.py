@@ -74,7 +74,7 @@ class Server:
         name = f"resonate/calls/{config.namespace}/{socket.gethostname()}"
         self._outlets = Outlets(config.url, name=name, heartbeat_s=HEARTBEAT_S)
         calls = CallSubsystem(names, self._outlets, tokens)
-        triggers = TriggerSubsystem(names, store.triggers)
+        triggers = TriggerSubsystem(names, store.triggers, config.integration.trigger_exchanges)
         rows = StoreSubsystem(store, meters)
         self._aio = EventLoopAIO(rows, self._messages, calls, triggers)
         windows = Windows(config.kernel.dispatch_window, lambda: self._messages.is_open)

@@ -104,15 +104,20 @@ class IntegrationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         reply_to: further queues to which their results may go, beside direct reply-to and
             `{namespace}.reply.…`: a pattern that fits the whole name. Only the broker makes names
             that begin with `amq.gen-`.
+        trigger_exchanges: exchanges whose events triggers may take, as a pattern that fits the
+            whole name: who may send requests could otherwise listen to all that the server can read.
     """
 
     reply_to: str = r"amq\.gen-.+"
+    trigger_exchanges: str = ".*"
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.reply_to)
-        except re.error as error:
-            raise ValueError(f"reply_to {self.reply_to!r} is no pattern: {error}") from error
+        for name in self.__struct_fields__:
+            pattern: str = getattr(self, name)
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{name} {pattern!r} is no pattern: {error}") from error
 
 
 class EventsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """Triggers: their rows, and their queues on the broker."""
 
 import logging
+import re
 
 from resonate_broker.kernel.submissions import Failed, TriggerRefused
 from resonate_sdk.amqp.session import RefusedByBrokerError, Session, SessionLostError
@@ -22,8 +23,15 @@ class TriggerSubsystem:
         on_change: called when a trigger was created or ended here.
     """
 
-    def __init__(self, names: Names, rows: TriggerRows) -> None:
-        """Have no session yet."""
+    def __init__(self, names: Names, rows: TriggerRows, exchanges: str) -> None:
+        """Have no session yet.
+
+        Args:
+            names: of our own queues.
+            rows: of all triggers.
+            exchanges: a pattern: triggers may be bound to those whose whole name fits it.
+        """
+        self._exchanges = re.compile(exchanges)
         self._names = names
         self._rows = rows
         self._session: Session | None = None
@@ -133,6 +141,11 @@ class TriggerSubsystem:
         name = trigger.exchange
         if self._names.is_ours(name):
             return f"exchange {name!r} belongs to the server itself"
+        if not self._exchanges.fullmatch(name):
+            return (
+                f"exchange {name!r} may not be listened to: the setting "
+                "integration.trigger_exchanges of the server says which may"
+            )
         kind = await session.exchange_type(name)
         if kind is None:
             return (

@@ -10,16 +10,20 @@ import pika
 import pytest
 from kombu.connection import Connection
 from kombu.entity import Exchange
+from msgspec.structs import replace
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, UnroutableError
 from typer.testing import CliRunner
 
 from resonate_broker.api import triggers
 from resonate_broker.cli.program import app
-from resonate_broker.config import Config
+from resonate_broker.config import Config, IntegrationConfig
+from resonate_broker.kernel.system import Completed
 from resonate_sdk import Context, Resonate
 from resonate_sdk.errors import ApplicationError, NotFoundError
+from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.protocol.topology import Names
+from tests.integration.amqp.foreign import foreign_client
 from tests.integration.amqp.plain.conftest import GROUP, Prices
 from tests.integration.amqp.plain.test_submit import take
 from tests.integration.amqp.rows import Rows
@@ -188,6 +192,51 @@ async def test_an_event_that_was_not_acknowledged_runs_once(
     queue = names.trigger_queue("orders")
     while channel.queue_declare(queue, passive=True).method.message_count:
         pass  # asking is all the waiting there is
+
+
+def test_an_event_that_nobody_could_decide_comes_again(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    server: ServerThread,
+    worker: Resonate,
+    prices: Prices,
+    names: Names,
+):
+    create(shell, shop, *STARTS)
+    api = server.server._api
+    complete, undecided = api._completed_plain, list[Any]()
+
+    def fail_first(incoming: Any, asker: Any, body: bytes, completed: Completed) -> None:
+        if len(undecided) < 3:
+            undecided.append(incoming)
+            completed = Completed(Answer(503, "the database did not answer"), 0)
+        complete(incoming, asker, body, completed)
+
+    server.call(lambda: setattr(api, "_completed_plain", fail_first))
+    publish(channel, shop, b'"pot"', message_id="m-1")
+    publish(channel, shop, b'"lid"', message_id="m-2")
+
+    assert [result(worker, id) for id in ("orders:m-1", "orders:m-2")] == [3, 3]
+    while channel.queue_declare(names.trigger_queue("orders"), passive=True).method.message_count:
+        pass
+    assert len(undecided) == 3
+    assert sorted(prices.asked) == ["orders:m-1", "orders:m-2"]
+    assert channel.queue_declare(names.dead_queue, passive=True).method.message_count == 0
+
+
+async def test_the_server_says_which_exchanges_may_be_listened_to(
+    config: Config, shop: str, rows: Rows
+):
+    allowed = IntegrationConfig(trigger_exchanges="events-.*")
+    data = {"id": "t", "exchange": shop, "routingKey": "k", "func": "f", "target": "g"}
+    with ServerThread(replace(config, integration=allowed)):
+        async with foreign_client(config.url, config.namespace) as client:
+            answer = await client.ask("trigger.create", data)
+
+    assert answer["head"]["status"] == 409
+    assert "may not be listened to" in answer["data"]
+    assert await rows.fetchval("select count(*) from triggers") == 0
 
 
 def test_events_wait_while_no_server_runs(
