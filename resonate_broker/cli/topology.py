@@ -42,7 +42,7 @@ from resonate_sdk.protocol.permissions import (
     server_permissions,
     worker_permissions,
 )
-from resonate_sdk.protocol.topology import Names, Topology
+from resonate_sdk.protocol.topology import Names, Topology, events_topology
 
 if TYPE_CHECKING:  # the client libraries are loaded when they are needed
     from resonate_sdk.amqp.session import Session
@@ -272,7 +272,10 @@ def _groups(
 
 
 def _wanted(settings: Config, groups: Sequence[str]) -> Topology:
-    return whole_topology(Names(settings.namespace), settings.partitions, groups)
+    names, more = Names(settings.namespace), None
+    if settings.events.enabled:
+        more = events_topology(names, log_days=settings.events.log_days)
+    return whole_topology(names, settings.partitions, groups, more)
 
 
 def _declarations(

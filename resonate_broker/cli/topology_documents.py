@@ -38,9 +38,12 @@ SCHEMAS = "#/components/schemas/{name}"
 PID_PATTERN = "{pid}"
 
 
-def whole_topology(names: Names, partitions: int, groups: Iterable[str]) -> Topology:
-    """What servers declare at their start, and for these groups."""
+def whole_topology(
+    names: Names, partitions: int, groups: Iterable[str], more: Topology | None = None
+) -> Topology:
+    """What servers declare at their start, and for these groups; `more` is what settings add."""
     parts = [server_topology(names, partitions), *(group_topology(names, g) for g in groups)]
+    parts += [] if more is None else [more]
     return Topology(
         exchanges=tuple(each for part in parts for each in part.exchanges),
         queues=tuple(each for part in parts for each in part.queues),

@@ -15,7 +15,7 @@ from resonate_broker.cli.topology_documents import (
 )
 from resonate_sdk.protocol.permissions import client_permissions, worker_permissions
 from resonate_sdk.protocol.requests import KINDS
-from resonate_sdk.protocol.topology import Names
+from resonate_sdk.protocol.topology import Names, events_topology
 
 NAMES = Names("ns")
 DOCUMENT = asyncapi(NAMES, 2, ("billing",), "amqps://me:s3cret@rabbit:5671/shop", "shop")
@@ -42,6 +42,16 @@ def test_definitions_have_all_objects_and_no_users():
     assert {"ns.submit.p00", "ns.submit.p01", "ns.task.billing", "ns.dead"} < queues.keys()
     assert queues["ns.submit.p01"]["arguments"]["x-single-active-consumer"] is True
     assert all(queue["vhost"] == "shop" and queue["durable"] for queue in queues.values())
+
+
+def test_definitions_have_what_settings_add():
+    more = events_topology(NAMES, log_days=7)
+
+    document = definitions(whole_topology(NAMES, 1, (), more), "shop")
+
+    assert document["exchanges"][-1]["name"] == "ns.events"
+    assert document["queues"][-1]["name"] == "ns.events.log"
+    assert document["queues"][-1]["arguments"] == {"x-queue-type": "stream", "x-max-age": "7D"}
 
 
 def test_permissions_are_commands_for_a_shell_and_documents_for_programs():
