@@ -140,9 +140,14 @@ class DaemonThreads:
 
     def _listen(self) -> None:
         self._is_loop_woken = False  # first: who adds something from now on wakes the loop again
-        for _ in range(len(self._told)):
-            callback, args = self._told.popleft()
-            callback(*args)
+        try:
+            for _ in range(len(self._told)):
+                callback, args = self._told.popleft()
+                callback(*args)
+        except BaseException:
+            assert self._loop is not None, "it calls this"
+            self._loop.call_soon(self._listen)  # the others are told all the same
+            raise
 
 
 def succeed(future: "asyncio.Future[Any]", result: Any) -> None:

@@ -125,3 +125,20 @@ async def test_a_shutdown_waits_for_nothing_and_cancels_what_has_not_begun():
     assert await within(running) is True
     with pytest.raises(RuntimeError, match="shut down"):
         threads.call(str)
+
+
+async def test_what_is_told_arrives_although_something_before_it_fails():
+    has_arrived = asyncio.Event()
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told))
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    with threads_of(1) as threads:
+        await within(threads.call(str))
+        for callback in (fail, fail, has_arrived.set):
+            threads.tell(callback)
+        await within(has_arrived.wait())
+
+    assert len(failures) == 2
