@@ -94,6 +94,11 @@ class Capacity:
         """Slots that executions have."""
         return self._slots - self._free
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether no more hints are taken, ever."""
+        return self._is_ended
+
     def begin(self, now_ms: int) -> Sequence[Action]:
         """Begin to take hints, on a new connection: what was delivered before is not ours."""
         self._forget_hints()

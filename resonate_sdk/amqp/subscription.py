@@ -115,8 +115,13 @@ class Subscription:
         try:
             async with asyncio.timeout(CHANGE_TIMEOUT_S):
                 match action:
+                    case Consume() if self.capacity.is_ended:
+                        pass  # it was asked for before the end
                     case Consume(prefetch=prefetch):
                         await shared.start(prefetch)
+                        if self.capacity.is_ended:  # meanwhile: nobody would start what comes
+                            await shared.stop()
+                            self._apply(self.capacity.end())
                     case Cancel():
                         await shared.stop()
                         self._apply(self.capacity.cancelled(self._now_ms()))
