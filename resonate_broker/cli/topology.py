@@ -141,7 +141,10 @@ def export(
         typer.Option(
             "--exchange",
             metavar="NAME",
-            help="An exchange of services that are called; the server may publish there.",
+            help=(
+                "An exchange of services that are called, or whose events are triggers; may be "
+                "repeated. The server may publish to it and bind to it."
+            ),
             show_default=False,
         ),
     ] = None,
@@ -272,10 +275,10 @@ def _groups(
 
 
 def _wanted(settings: Config, groups: Sequence[str]) -> Topology:
-    names, more = Names(settings.namespace), None
+    names, events = Names(settings.namespace), None
     if settings.events.enabled:
-        more = events_topology(names, log_days=settings.events.log_days)
-    return whole_topology(names, settings.partitions, groups, more)
+        events = events_topology(names, log_days=settings.events.log_days)
+    return whole_topology(names, settings.partitions, groups, events)
 
 
 def _declarations(

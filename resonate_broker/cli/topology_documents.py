@@ -39,11 +39,12 @@ PID_PATTERN = "{pid}"
 
 
 def whole_topology(
-    names: Names, partitions: int, groups: Iterable[str], more: Topology | None = None
+    names: Names, partitions: int, groups: Iterable[str], events: Topology | None = None
 ) -> Topology:
-    """What servers declare at their start, and for these groups; `more` is what settings add."""
+    """What servers declare at their start, for these groups, and for events if they are told."""
     parts = [server_topology(names, partitions), *(group_topology(names, g) for g in groups)]
-    parts += [] if more is None else [more]
+    if events is not None:
+        parts.append(events)
     return Topology(
         exchanges=tuple(each for part in parts for each in part.exchanges),
         queues=tuple(each for part in parts for each in part.queues),

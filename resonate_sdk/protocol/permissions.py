@@ -37,15 +37,15 @@ def server_permissions(names: Names, exchanges: Sequence[str] = ()) -> Permissio
 
     Args:
         names: of the namespace.
-        exchanges: those of services that it calls.
+        exchanges: those of services that it calls, or whose events are triggers.
     """
     own = f"{re.escape(names.namespace)}\\."
-    called = [f"{re.escape(exchange)}$" for exchange in exchanges]
+    foreign = [f"{re.escape(exchange)}$" for exchange in exchanges]
     return Permissions(
         role="server",
         configure=f"^{own}",
-        write=_any_of(own, f"{DEFAULT_EXCHANGE}$", *called),
-        read=f"^{own}",
+        write=_any_of(own, f"{DEFAULT_EXCHANGE}$", *foreign),
+        read=_any_of(own, *foreign),
     )
 
 
@@ -89,5 +89,5 @@ def _name(name: str) -> str:
     return f"{re.escape(name)}$"
 
 
-def _any_of(*patterns: str) -> str:
-    return f"^({'|'.join(patterns)})"
+def _any_of(pattern: str, *others: str) -> str:
+    return f"^({'|'.join((pattern, *others))})" if others else f"^{pattern}"

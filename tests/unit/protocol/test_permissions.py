@@ -34,7 +34,7 @@ def test_a_server_may_do_everything_in_its_namespace():
 
     assert {allowed(SERVER, each.name) for each in own} == {"cwr"}
     assert allowed(SERVER, "amq.default") == "w"
-    assert allowed(SERVER, "orders") == "w"
+    assert allowed(SERVER, "orders") == "wr"
 
 
 @pytest.mark.parametrize(
