@@ -32,16 +32,16 @@ class Output:
         if self.as_json:
             _write(msgspec.json.format(msgspec.json.encode(document), indent=2))
             return
-        console = _console()
+        printer = console()
         for line in lines:
-            console.print(line)
+            printer.print(line)
 
     def show_paragraph(self, document: Document, text: str) -> None:
         """Print a result that is prose: it is broken where the terminal ends."""
         if self.as_json:
             self.show(document, ())
         else:
-            _console().print(text, soft_wrap=False)
+            console().print(text, soft_wrap=False)
 
     def announce(self, document: Document, lines: Iterable[Text | str]) -> None:
         """Print the result of a command that goes on running: as JSON it is one line."""
@@ -54,7 +54,7 @@ class Output:
     def note(self, line: Text | str) -> None:
         """Tell people something that is not part of the result."""
         if not self.as_json:
-            _console(is_error=True).print(line)
+            console(is_error=True).print(line)
 
 
 def report(failure: CommandError, *, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def report(failure: CommandError, *, as_json: bool) -> None:
         document = {"error": str(failure), "exit_code": int(failure.code)}
         _write(msgspec.json.encode(document), is_error=True)
         return
-    _console(is_error=True).print(Text.assemble(("Error:", "bold red"), " ", plain(str(failure))))
+    console(is_error=True).print(Text.assemble(("Error:", "bold red"), " ", plain(str(failure))))
 
 
 def plain(text: str) -> str:
@@ -85,7 +85,8 @@ def has_symbols(encoding: str | None = None, terminal: str | None = None) -> boo
     return found.lower().startswith("utf") and terminal not in TERMINALS_WITHOUT_SYMBOLS
 
 
-def _console(*, is_error: bool = False) -> Console:
+def console(*, is_error: bool = False) -> Console:
+    """A console for data."""
     # Ids and values are data: no markup, no emoji names, no colours for numbers in them, and lines
     # as long as they are.
     return Console(stderr=is_error, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -8,6 +8,8 @@ from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.output import Output, has_symbols
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.cli.tree_view import Node, build_tree, tree_document, tree_lines
+from resonate_broker.cli.watching import View, Watch, watch
+from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseRecord, TaskRecord
@@ -21,6 +23,7 @@ EXAMPLES = "Example: resonate tree order-17"
 
 def tree(
     id: PromiseId,
+    is_watched: Watch = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -28,15 +31,30 @@ def tree(
 ) -> None:
     """Show an execution as a tree: the calls it made, how long they took, what it waits for.
 
-    Yellow is pending, green resolved, red rejected, canceled or timed out.
+    Yellow is pending, green resolved, red rejected, canceled or timed out. With --watch it is shown
+    until it is settled, as JSON one line for each change.
     """
     settings = client_settings(config, url, namespace)
     output = Output(as_json=as_json)
+    if is_watched:
+        watch(output, lambda: _view(settings, id))
+        return
+    view = _view(settings, id)
+    output.show(view.document, view.lines)
+    for note in view.notes:
+        output.note(note)
+
+
+def _view(settings: Config, id: str) -> View:
     root, is_whole = talk(settings, lambda client: fetch_tree(client, id))
-    document = {**tree_document(root, now_ms()), "is_whole": is_whole}
-    output.show(document, tree_lines(root, now_ms(), symbols=has_symbols()))
-    if not is_whole:
-        output.note("There are more promises: resonate tree of one of these shows what is below.")
+    note = "There are more promises: resonate tree of one of these shows what is below."
+    return View(
+        document={**tree_document(root, now_ms()), "is_whole": is_whole},
+        lines=tuple(tree_lines(root, now_ms(), symbols=has_symbols())),
+        notes=() if is_whole else (note,),
+        is_final=not root.is_pending,
+        essence=tree_document(root, 0),  # durations grow without anything happening
+    )
 
 
 async def fetch_tree(client: Client, id: str) -> tuple[Node, bool]:

@@ -22,6 +22,7 @@ from resonate_broker.cli.settings import (
 )
 from resonate_broker.cli.staff import Group, Load, Worker, groups_of, summary_of, workers_of
 from resonate_broker.cli.tables import table_lines
+from resonate_broker.cli.watching import View, Watch, watch
 from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol.topology import Names
@@ -54,6 +55,7 @@ class Staff(Struct, frozen=True, kw_only=True):
 
 def workers(
     only: GroupsOption = None,
+    is_watched: Watch = False,
     url: Url = None,
     management_url: ManagementUrl = None,
     namespace: Namespace = None,
@@ -67,10 +69,23 @@ def workers(
     """
     settings = operator_settings(config, url, management_url, namespace)
     output = Output(as_json=as_json)
-    staff = look(settings, frozenset(only or ()))
-    output.show(staff_document(staff), staff_lines(staff, now_ms()))
-    for sentence in staff.unseen:
+    groups = frozenset(only or ())
+    if is_watched:
+        watch(output, lambda: _view(settings, groups))
+        return
+    view = _view(settings, groups)
+    output.show(view.document, view.lines)
+    for sentence in view.notes:
         output.note(Text(sentence, style="yellow"))
+
+
+def _view(settings: Config, only: frozenset[str]) -> View:
+    staff = look(settings, only)
+    return View(
+        document=staff_document(staff),
+        lines=tuple(staff_lines(staff, now_ms())),
+        notes=staff.unseen,
+    )
 
 
 def look(settings: Config, only: frozenset[str]) -> Staff:

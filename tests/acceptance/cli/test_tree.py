@@ -1,7 +1,9 @@
 """`resonate tree`, against a server and a worker."""
 
+import json
 import re
 
+from tests.acceptance.cli.programs import running
 from tests.processes import wait_until
 
 
@@ -62,3 +64,17 @@ def test_a_tree_that_is_not_there_is_not_found(resonate, id):
     assert result.code == 4
     assert result.out == ""
     assert result.error == {"error": f"no promise '{id}'", "exit_code": 4}
+
+
+def test_a_tree_is_watched_until_it_is_settled(resonate, place, group, id):
+    awaited = start_order(resonate, group, id)
+
+    with running("tree", id, "--watch", "--json", env=place) as watching:
+        watching.wait_for('"state":"pending"')
+        resonate("promises", "resolve", awaited, "--value", "true")
+        code = watching.wait()
+
+    last = json.loads(watching.out[-1])
+    assert code == 0
+    assert (last["id"], last["state"]) == (id, "resolved")
+    assert watching.err == []
