@@ -90,8 +90,31 @@ def read_tag(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _ids(incomplete: str) -> list[str]:
+    from resonate_broker.cli.completion import complete_id  # it loads much, and only for TAB
+
+    return complete_id(incomplete)
+
+
 PromiseId = Annotated[
-    str, typer.Argument(metavar="ID", help="Id of the promise.", parser=read_id, show_default=False)
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="Id of the promise.",
+        parser=read_id,
+        autocompletion=_ids,
+        show_default=False,
+    ),
+]
+TaskId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="Id of the task's promise.",
+        parser=read_id,
+        autocompletion=_ids,
+        show_default=False,
+    ),
 ]
 LimitOption = Annotated[
     int,

@@ -185,19 +185,31 @@ class Client:
         """A server that is reached through RabbitMQ can be started again."""
 
 
-def talk(config: Config, conversation: Callable[[Client], Awaitable[T]]) -> T:
+def talk(
+    config: Config,
+    conversation: Callable[[Client], Awaitable[T]],
+    *,
+    patience_s: float = WELCOME_S,
+) -> T:
     """Have a conversation with the server, on an event loop of its own.
+
+    Args:
+        config: says where it is.
+        conversation: what is said once a server has answered.
+        patience_s: from the start to the first word of a server.
 
     Raises:
         CommandError: RabbitMQ cannot be reached, or no server answers there; nothing but the
             hello was sent.
     """
     log_nothing()
-    return run_impatiently(_talk(config, conversation))
+    return run_impatiently(_talk(config, conversation, patience_s))
 
 
-async def _talk(config: Config, conversation: Callable[[Client], Awaitable[T]]) -> T:
-    until_s = asyncio.get_running_loop().time() + WELCOME_S
+async def _talk(
+    config: Config, conversation: Callable[[Client], Awaitable[T]], patience_s: float
+) -> T:
+    until_s = asyncio.get_running_loop().time() + patience_s
     has_exchange = await _reach(config, until_s)
     async with _connected(config) as client:
         try:

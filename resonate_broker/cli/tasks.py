@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resonate_broker.cli.arguments import CursorOption, DryRun, LimitOption, read_id
+from resonate_broker.cli.arguments import CursorOption, DryRun, LimitOption, TaskId
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.output import Output
@@ -34,12 +34,6 @@ HALTED_FROM = frozenset[TaskState]({"pending", "acquired", "suspended", "halted"
 CONTINUED_FROM = frozenset[TaskState]({"halted"})
 RELEASED_FROM = frozenset[TaskState]({"acquired"})
 
-TaskId = Annotated[
-    str,
-    typer.Argument(
-        metavar="ID", help="Id of the task's promise.", parser=read_id, show_default=False
-    ),
-]
 StateOption = Annotated[
     TaskState | None,
     typer.Option("--state", help="Only tasks in this state.", show_default=False),

@@ -2,13 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated
 
-import typer
 from msgspec import Struct
 from rich.text import Text
 
-from resonate_broker.cli.arguments import read_id
+from resonate_broker.cli.arguments import PromiseId
 from resonate_broker.cli.broker import Attendance, count_queues, try_attendance
 from resonate_broker.cli.causes import Surroundings, blockers, explain, reason_document
 from resonate_broker.cli.client import Client, talk
@@ -34,11 +32,6 @@ BUSY_MAX = 1_000  # held tasks that are counted
 
 EXAMPLES = "Example: resonate why order-17"
 
-WhyId = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="Id of the promise.", parser=read_id, show_default=False),
-]
-
 
 class Told(Struct, frozen=True):
     """What the server told."""
@@ -49,7 +42,7 @@ class Told(Struct, frozen=True):
 
 
 def why(
-    id: WhyId,
+    id: PromiseId,
     url: Url = None,
     management_url: ManagementUrl = None,
     namespace: Namespace = None,

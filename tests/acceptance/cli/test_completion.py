@@ -1,0 +1,35 @@
+"""What a shell gets when somebody presses TAB."""
+
+import pytest
+
+from tests.acceptance.cli.programs import run
+
+
+def complete(env, *words):
+    """What is offered for the last word, and whatever else was printed."""
+    asked = {
+        "_RESONATE_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(("resonate", *words)),
+        "COMP_CWORD": str(len(words)),
+    }
+    result = run(env={**env, **asked})
+    return result.out.split(), result.err
+
+
+def test_commands_are_completed(place):
+    assert complete(place, "topology", "ex") == (["export"], "")
+
+
+@pytest.mark.parametrize(
+    "command", [("why",), ("tree",), ("promises", "resolve"), ("tasks", "get")]
+)
+def test_ids_are_completed(resonate, place, id, command):
+    for name in (f"{id}-1", f"{id}-2"):
+        resonate("promises", "create", name, "-t", "1h")
+
+    assert complete(place, *command, f"{id}-") == ([f"{id}-1", f"{id}-2"], "")
+
+
+@pytest.mark.parametrize("url", ["amqp://127.0.0.1:1/", "nonsense"])
+def test_without_a_server_nothing_is_offered_and_nothing_said(place, url):
+    assert complete({**place, "RESONATE_URL": url}, "why", "a") == ([], "")
