@@ -18,8 +18,9 @@ from resonate_broker.aio.triggers import TriggerSubsystem
 from resonate_broker.api.history import HistoryRecorder
 from resonate_broker.api.plain import PlainDoor
 from resonate_broker.api.submission import SubmissionApi
-from resonate_broker.background import INBOX, TOP_UP, register_background
+from resonate_broker.background import GROUPS, INBOX, TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
+from resonate_broker.background.groups import GroupWatch, Limited
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.retention import Retention
@@ -78,7 +79,8 @@ class Server:
         rows = StoreSubsystem(store, meters)
         self._aio = EventLoopAIO(rows, self._messages, calls, triggers)
         windows = Windows(config.kernel.dispatch_window, lambda: self._messages.is_open)
-        dispatch = Dispatch(windows, self._wake_top_up)
+        limited = Limited()
+        dispatch = Dispatch(windows, self._wake_top_up, limited)
         guard = LeaseGuard()
         events, more, dispatcher = None, Topology(), dispatch
         if config.events.enabled:
@@ -102,6 +104,8 @@ class Server:
             partitions=config.partitions,
             on_group=self._greet,
             tick=partial(tick, dispatch),
+            is_limited=limited.has,
+            on_limits=self._limits_changed,
         )
         register_integration(self._system)
         # What nobody asks for is in no history: a promise of a schedule would come from nowhere, and
@@ -118,6 +122,7 @@ class Server:
             dispatch,
             guard,
             self._top_up,
+            groups=GroupWatch(limited, self._connected),
             fires_schedules=not is_recorded,
             drains_inbox=not is_recorded,
             retention=retention,
@@ -265,6 +270,11 @@ class Server:
     def _inbox_noticed(self) -> None:
         self._system.wake(INBOX)
         self._driver.wake()
+
+    def _limits_changed(self, group: str) -> None:
+        self._system.wake(GROUPS)
+        self._top_up.look_at(group)
+        self._top_up_now()
 
     def _wake_top_up(self, at_ms: int) -> None:
         self._system.wake(TOP_UP, at_ms)

@@ -1,6 +1,6 @@
 """The rows of a store, and what one transaction reads and writes.
 
-Plain data: no I/O and no rule.
+Plain data: no I/O and no rule, but what it means to hold a place in a group.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,12 @@ from resonate_sdk.protocol.records import (
     MissedPolicy,
     OverlapPolicy,
     PromiseState,
+    Rate,
     TaskState,
     Value,
 )
+
+ANY = "amqp://any@"  # how the stored address of a group begins
 
 
 class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,6 +113,22 @@ class Listener(Struct, frozen=True, order=True):
     address: str
 
 
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which of the tasks that wait in a group may be named.
+
+    Attributes:
+        count_max: no more than so many.
+        may_start: whether there may be some among them that were never acquired.
+        full_keys: none with these keys.
+        late_keys: none with these keys that were never acquired.
+    """
+
+    count_max: int
+    may_start: bool = True
+    full_keys: tuple[str, ...] = ()
+    late_keys: tuple[str, ...] = ()
+
+
 class Timer(Struct, frozen=True, order=True):
     """Somebody must look at the promise `id` at `due_at_ms`, not before."""
 
@@ -140,6 +159,18 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_run_at_ms: int | None = None
 
 
+def holds_place(promise: Promise) -> bool:
+    """Whether its execution counts among those of its group: somebody runs it, or is about to.
+
+    What is meant for one process, or for somebody who knows no protocol, is not limited.
+    """
+    task = promise.task
+    if task is None or not promise.tags[tags.TARGET].startswith(ANY):
+        return False
+    is_hinted = task.state == "pending" and task.hint_at_ms is not None
+    return task.state == "acquired" or is_hinted
+
+
 class InboxEntry(Struct, frozen=True, kw_only=True):
     """A call that an application has left in a transaction: where it is, and its promise's id."""
 
@@ -168,6 +199,29 @@ class InboxRefusal(Struct, frozen=True, order=True):
 
     number: int
     reason: str
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """The limits of a worker group and what is used up of them: a row, and a lock.
+
+    Attributes:
+        concurrency: executions at a time.
+        key_concurrency: of those, with the same key.
+        rate: executions that start.
+        key_rate: of those, with the same key.
+        held: promises whose task is acquired or has a hint under way, each with its key or an
+            empty text; when it is read, only those of which that is still so.
+        starts: how far ahead the starts of a key are, in microseconds since the epoch; those of
+            the group as a whole under an empty text.
+    """
+
+    name: str
+    concurrency: int | None = None
+    key_concurrency: int | None = None
+    rate: Rate | None = None
+    key_rate: Rate | None = None
+    held: Mapping[str, str] = {}
+    starts: Mapping[str, int] = {}
 
 
 class Use(Struct, frozen=True, order=True):
@@ -218,6 +272,7 @@ class LoadSet(Struct, frozen=True, kw_only=True):
         preload: those whose branch and remote children are read as well, without locks.
         schedules: every schedule that a request names; locked, if it exists.
         inbox: calls that wait; locked, if nobody else has them.
+        groups: worker groups whose limits matter; locked, if they have any.
     """
 
     ids: tuple[str, ...] = ()
@@ -225,6 +280,7 @@ class LoadSet(Struct, frozen=True, kw_only=True):
     preload: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     inbox: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -239,6 +295,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
         related: rows read for the preload; not locked, so nothing may be decided from them.
         schedules: the locked ones; an id that is not among them does not exist.
         inbox: the locked ones; what is not among them is somebody else's, or has been taken.
+        groups: the locked ones; a group that is not among them has no limits.
     """
 
     now_ms: int
@@ -248,6 +305,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     related: tuple[Promise, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     inbox: tuple[InboxRow, ...] = ()
+    groups: tuple[Group, ...] = ()
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -270,6 +328,8 @@ class Changes(Struct, frozen=True, kw_only=True):
         inbox_taken: locked rows to remove.
         inbox_refused: locked rows that stay, and are not looked at again.
         events: what all this means, in order; none unless somebody wants to know.
+        groups_put: rows as they shall be, whether they exist or not.
+        groups_deleted: names of groups that have no limits any more.
     """
 
     created: tuple[Promise, ...] = ()
@@ -288,6 +348,8 @@ class Changes(Struct, frozen=True, kw_only=True):
     inbox_taken: tuple[int, ...] = ()
     inbox_refused: tuple[InboxRefusal, ...] = ()
     events: tuple[Event, ...] = ()
+    groups_put: tuple[Group, ...] = ()
+    groups_deleted: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -304,6 +366,8 @@ class Changes(Struct, frozen=True, kw_only=True):
                 self.uses_added,
                 self.inbox_taken,
                 self.inbox_refused,
+                self.groups_put,
+                self.groups_deleted,
             )
         )
 

@@ -13,6 +13,7 @@ from resonate_store.state import (
     Changes,
     Due,
     DueSchedules,
+    Group,
     InboxEntry,
     Loaded,
     LoadSet,
@@ -21,6 +22,7 @@ from resonate_store.state import (
     Retired,
     ScheduleRows,
     Snapshot,
+    Wanted,
 )
 
 
@@ -116,8 +118,25 @@ class Store(Protocol):
         """
         ...
 
-    async def queued(self, group: str, limit: int) -> tuple[str, ...]:
-        """Name tasks of a group that wait for room, those waiting longest first.
+    async def groups(self, name: str | None) -> tuple[Group, ...]:
+        """Read the limits of all groups by name, without what they hold; or one, if it has any.
+
+        Raises:
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def adopt(self, group: str) -> None:
+        """Let a limited group hold what its workers have had before the limits were known.
+
+        Raises:
+            ConflictError: a lock was not to be had in time.
+            UnavailableError: there is no connection.
+        """
+        ...
+
+    async def queued(self, group: str, wanted: Wanted) -> tuple[str, ...]:
+        """Name tasks of a group that wait for room: by priority, then those waiting longest.
 
         Raises:
             UnavailableError: there is no connection.

@@ -7,11 +7,13 @@ from time import perf_counter
 
 from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.submissions import (
+    Adopt,
     AioCompletion,
     Failed,
     FindRetired,
     ReadDue,
     ReadDueSchedules,
+    ReadGroups,
     ReadInbox,
     ReadQueued,
     ReadQueuedGroups,
@@ -164,8 +166,12 @@ async def read(store: Store, submission: StoreRead) -> AioCompletion:
             return await store.due_schedules(limit, at_ms)
         case ReadInbox(limit=limit):
             return await store.inbox(limit)
-        case ReadQueued(group=group, limit=limit):
-            return await store.queued(group, limit)
+        case ReadGroups(name=name):
+            return await store.groups(name)
+        case Adopt(group=group):
+            return await store.adopt(group)
+        case ReadQueued(group=group, wanted=wanted):
+            return await store.queued(group, wanted)
         case ReadQueuedGroups(limit=limit):
             return await store.queued_groups(limit)
         case Search(tags=tags, after=after, limit=limit, states=states):

@@ -2,15 +2,17 @@
 
 A hint is sent when a task becomes pending and its group has room; else the task is queued, and
 topped up, oldest first, when room appears. A hint whose task is not acquired is sent again when
-there is reason to think that it was lost.
+there is reason to think that it was lost. Tasks of a group with limits are always queued: who tops it
+up gives them their places.
 """
 
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from resonate_broker import rules
+from resonate_broker import places, rules
 from resonate_broker.background import transitions
+from resonate_broker.background.groups import Limited
 from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_broker.kernel.working_state import WorkingState
@@ -18,7 +20,7 @@ from resonate_sdk.protocol import addresses, limits, tags
 from resonate_sdk.protocol.addresses import ExchangeAddress
 from resonate_sdk.protocol.messages import Hint, HintData, Invoke, MessageHead, Resume
 from resonate_sdk.protocol.records import TaskRef
-from resonate_store.state import Promise, Task
+from resonate_store.state import Promise, Task, holds_place
 
 PROBE_WAIT_MS = 50  # a re-send that needs to know the queue is decided again after this
 # A call that may not have been delivered is sent again after these; the last one repeats. Longer
@@ -31,13 +33,20 @@ PASSED_MS = 10_000  # a hint sent this much later was acquired: this one is not 
 class Dispatch:
     """Sends hints for what the batches change; the kernel calls it after each coroutine."""
 
-    def __init__(self, windows: Windows, wake_top_up: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        windows: Windows,
+        wake_top_up: Callable[[int], None],
+        limited: Limited | None = None,
+    ) -> None:
         """Send as the windows allow.
 
         Args:
             windows: what is known of the queues.
             wake_top_up: called with the instant at which the windows want to be looked at.
+            limited: groups with limits; none if not given.
         """
+        self.limited = limited or Limited(())
         self._windows = windows
         self._wake_top_up = wake_top_up
         # Groups of which the batch under way queues tasks, and when.
@@ -50,6 +59,7 @@ class Dispatch:
             assert promise is not None, f"{id!r} changed and vanished"
             transitions.tally(state, before, promise)
             self._note_acquisition(before, promise, state.now_ms)
+            self._note_place(before, promise, state.now_ms)
             promise = self.dispatch(state, promise)
             rules.set_timer(state, promise)
         state.take_changed()
@@ -78,6 +88,15 @@ class Dispatch:
                 self._windows.want(after.task.group)
                 self._wake_top_up(now_ms + TOP_UP_GATHER_MS)
 
+    def _note_place(self, before: Promise | None, after: Promise, now_ms: int) -> None:
+        """Fill a place that has become free in a group with limits."""
+        if before is None or after.task is None or not self.limited.has(after.task.group):
+            return
+        if holds_place(before) and not holds_place(after):
+            self._windows.of(after.task.group).has_queued = True
+            self._windows.want(after.task.group)
+            self._wake_top_up(now_ms + TOP_UP_GATHER_MS)
+
     def dispatch(self, state: WorkingState, promise: Promise) -> Promise:
         """Send the first hint of a wait if it is time and there is room, else queue the task."""
         task = promise.task
@@ -96,10 +115,17 @@ class Dispatch:
         if task is None or task.state != "pending" or task.queued_at_ms is None:
             return promise
         window = self._windows.of(task.group)
-        if state.hints[task.group] >= window.room(self._windows.size):
+        has_room = state.hints[task.group] < window.room(self._windows.size)
+        if not has_room or not self._has_place(state, promise, task):
             window.has_queued = True
             return promise
         return _send(state, promise)
+
+    def _has_place(self, state: WorkingState, promise: Promise, task: Task) -> bool:
+        if not self.limited.has(task.group):
+            return True
+        # A group whose limits have just become known is looked at another time.
+        return state.has_group(task.group) and places.try_take(state, promise)
 
     def retry(self, state: WorkingState, promise: Promise) -> Promise:
         """Send a hint again if it seems lost; queue the task if nobody is there to take it."""
@@ -135,6 +161,8 @@ class Dispatch:
             return True
         task = promise.task
         assert task is not None, promise.id
+        if self.limited.has(task.group):
+            return False  # places are given under the lock of the group
         window = self._windows.of(task.group)
         return not window.has_queued and state.hints[task.group] < window.room(self._windows.size)
 

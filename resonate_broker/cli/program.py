@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from resonate_broker.cli import (
     dev,
     dlq,
+    groups,
     history,
     invoke,
     migrate,
@@ -106,6 +107,8 @@ app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
 app.command("why", epilog=why.EXAMPLES)(why.why)
 app.command("workers", epilog=workers.EXAMPLES)(workers.workers)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(groups.app, name="groups")
+app.add_typer(groups.app, name="group", hidden=True)
 app.add_typer(promises.app, name="promises")
 app.add_typer(history.app, name="history")
 app.add_typer(promises.app, name="promise", hidden=True)

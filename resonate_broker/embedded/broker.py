@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from resonate_broker.background import TOP_UP, register_background
+from resonate_broker.background import GROUPS, TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
+from resonate_broker.background.groups import GroupWatch, Limited
 from resonate_broker.background.lease_expiry import LeaseGuard, void_lease
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.tick import tick
@@ -65,17 +66,31 @@ class EmbeddedBroker:
         self._queues = MessageQueues()
         self._aio = ImmediateAIO(self._store, self._queues)
         windows = Windows()
-        dispatch = Dispatch(windows, self._wake_top_up)
+        self._windows = windows
+        self._limited = Limited(())
+        dispatch = Dispatch(windows, self._wake_top_up, self._limited)
         self._system = System(self._aio, dispatch, forget_listeners)
         self._top_up = TopUp(windows, dispatch, now_ms)
         register_operations(
-            self._system, partitions=1, on_group=self._greet, tick=partial(tick, dispatch)
+            self._system,
+            partitions=1,
+            on_group=self._greet,
+            tick=partial(tick, dispatch),
+            is_limited=self._limited.has,
+            on_limits=self._limits_changed,
         )
-        register_background(self._system, dispatch, LeaseGuard(ALL_HEARD), self._top_up)
+        register_background(
+            self._system,
+            dispatch,
+            LeaseGuard(ALL_HEARD),
+            self._top_up,
+            groups=GroupWatch(self._limited, self._limits_ready),
+        )
         self._timer = _Timer(self.tick, now_ms)
         self._on_breakdown = on_breakdown
         self._breakdown: str | None = None  # why nothing is carried out any more
         try:
+            self._limited.know(group.name for group in complete(self._store.groups(None)))
             self._void_leases()
         except StoreError:
             complete(self._store.close())
@@ -138,10 +153,14 @@ class EmbeddedBroker:
             due = complete(self._store.due(1))
             schedules = complete(self._store.due_schedules(1))
             queued = complete(self._store.queued_groups(limits.GROUPS_MAX))
-            has_room = any(self._queues.probe(group).consumers for group in queued)
+            has_room = self._windows.has_wanted or any(
+                self._queues.probe(group).consumers
+                for group in queued
+                if not self._limited.has(group)
+            )
             if due.timers or schedules.schedules or has_room:
                 return self._system.next_tick_at_ms()
-            instants = (due.next_at_ms, schedules.next_at_ms)
+            instants = (due.next_at_ms, schedules.next_at_ms, self._top_up.next_at_ms)
             return min((at_ms for at_ms in instants if at_ms is not None), default=None)
 
     def close(self) -> None:
@@ -209,6 +228,15 @@ class EmbeddedBroker:
 
     def _greet(self, group: str) -> None:
         self._top_up.greet(group)
+        self._system.wake(TOP_UP)
+
+    def _limits_changed(self, group: str) -> None:
+        self._system.wake(GROUPS)
+        self._top_up.look_at(group)
+        self._system.wake(TOP_UP)
+
+    def _limits_ready(self) -> None:
+        self._top_up.look_at_all()
         self._system.wake(TOP_UP)
 
     def _wake_top_up(self, at_ms: int) -> None:

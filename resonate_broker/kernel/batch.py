@@ -136,6 +136,7 @@ class Batch:
             settling=_sorted(id for load in loads for id in load.settling),
             preload=_sorted(id for load in loads for id in load.preload),
             schedules=_sorted(id for load in loads for id in load.schedules),
+            groups=_sorted(name for load in loads for name in load.groups),
             inbox=tuple(sorted({number for load in loads for number in load.inbox})),
         )
 

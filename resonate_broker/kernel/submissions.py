@@ -16,6 +16,7 @@ from resonate_store.state import (
     Changes,
     Due,
     DueSchedules,
+    Group,
     InboxEntry,
     Listener,
     Loaded,
@@ -25,6 +26,7 @@ from resonate_store.state import (
     ScheduleRows,
     Snapshot,
     Timer,
+    Wanted,
 )
 
 
@@ -40,6 +42,7 @@ class Load(Struct, frozen=True):
         preload: those of them whose branch is wanted.
         schedules: schedules that the request names.
         inbox: calls of applications that are to be taken.
+        groups: worker groups whose limits matter.
     """
 
     ids: tuple[str, ...] = ()
@@ -47,6 +50,7 @@ class Load(Struct, frozen=True):
     preload: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     inbox: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def union(self, other: "Load") -> "Load":
         """What both ask for."""
@@ -56,6 +60,7 @@ class Load(Struct, frozen=True):
             preload=(*self.preload, *other.preload),
             schedules=(*self.schedules, *other.schedules),
             inbox=(*self.inbox, *other.inbox),
+            groups=(*self.groups, *other.groups),
         )
 
 
@@ -137,11 +142,23 @@ class ReadInbox(Struct, frozen=True):
     limit: int
 
 
+class ReadGroups(Struct, frozen=True):
+    """Read the limits of all groups, or of one; completed with a tuple of `Group`."""
+
+    name: str | None = None
+
+
+class Adopt(Struct, frozen=True):
+    """Let a group hold what it has had before it had limits; completed with None."""
+
+    group: str
+
+
 class ReadQueued(Struct, frozen=True):
     """Name tasks of a group that wait for room; completed with a tuple of ids."""
 
     group: str
-    limit: int
+    wanted: Wanted
 
 
 class ReadQueuedGroups(Struct, frozen=True):
@@ -311,6 +328,8 @@ StoreRead = (
     ReadDue
     | ReadDueSchedules
     | ReadInbox
+    | ReadGroups
+    | Adopt
     | ReadQueued
     | ReadQueuedGroups
     | Search
@@ -343,5 +362,6 @@ AioCompletion = (
     | tuple[TriggerRecord, ...]
     | tuple[str, ...]
     | tuple[InboxEntry, ...]
+    | tuple[Group, ...]
     | None
 )

@@ -15,6 +15,7 @@ from resonate_store.state import (
     Callback,
     Changes,
     Event,
+    Group,
     InboxRefusal,
     InboxRow,
     Listener,
@@ -74,6 +75,10 @@ class WorkingState:
         self._schedules: dict[str, Schedule | None] = {
             id: self._stored_schedules.get(id) for id in load.schedules
         }
+
+        self._groups: dict[str, Group | None] = dict.fromkeys(load.groups)
+        self._groups |= {group.name: group for group in loaded.groups}
+        self._stored_groups = dict(self._groups)
 
         self._inbox = {row.number: row for row in loaded.inbox}
         self._inbox_taken = set[int]()
@@ -170,6 +175,24 @@ class WorkingState:
         self._schedules_changed.setdefault(id, self._schedules[id])
         self._schedules[id] = None
         self._schedules_deleted.add(id)
+
+    def has_group(self, name: str) -> bool:
+        """Whether the limits of a group are known to this batch, and nobody else uses them up."""
+        return name in self._groups
+
+    def group(self, name: str) -> Group | None:
+        """The limits of a group as they are now; None when it has none."""
+        return self._groups[name]
+
+    def put_group(self, group: Group) -> None:
+        """Set the limits of a group, or what is used up of them."""
+        assert group.name in self._groups, f"{group.name!r} was not loaded"
+        self._groups[group.name] = group
+
+    def delete_group(self, name: str) -> None:
+        """The group has no limits any more."""
+        assert name in self._groups, f"{name!r} was not loaded"
+        self._groups[name] = None
 
     def inbox_row(self, number: int) -> InboxRow | None:
         """A call that an application has left; None when somebody else has it, or had it."""
@@ -309,6 +332,16 @@ class WorkingState:
             inbox_taken=tuple(sorted(self._inbox_taken)),
             inbox_refused=tuple(sorted(self._inbox_refused)),
             events=tuple(self._events),
+            groups_put=tuple(
+                group
+                for name, group in sorted(self._groups.items())
+                if group is not None and group is not self._stored_groups[name]
+            ),
+            groups_deleted=tuple(
+                name
+                for name, group in sorted(self._groups.items())
+                if group is None and self._stored_groups[name] is not None
+            ),
             **self._schedule_changes(),
         )
 

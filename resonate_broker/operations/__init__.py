@@ -10,6 +10,9 @@ from resonate_broker.operations.debug_snap import debug_snap
 from resonate_broker.operations.debug_start import debug_start
 from resonate_broker.operations.debug_stop import debug_stop
 from resonate_broker.operations.debug_tick import debug_tick
+from resonate_broker.operations.group_get import group_get
+from resonate_broker.operations.group_list import group_list
+from resonate_broker.operations.group_set import group_set
 from resonate_broker.operations.hello import hello
 from resonate_broker.operations.promise_create import promise_create
 from resonate_broker.operations.promise_get import promise_get
@@ -44,6 +47,8 @@ def register_operations(
     partitions: int,
     on_group: Callable[[str], None],
     tick: Callable[[int], Body],
+    is_limited: Callable[[str], bool] = lambda group: False,
+    on_limits: Callable[[str], None] = lambda group: None,
 ) -> None:
     """Teach a kernel every request kind.
 
@@ -52,6 +57,8 @@ def register_operations(
         partitions: how many submission queues there are.
         on_group: told when a worker of a group says hello.
         tick: takes the internal steps that are due at an instant.
+        is_limited: whether a group has limits, or may have some.
+        on_limits: told when those of a group have changed.
     """
     system.add_on_request("promise.get", promise_get)
     system.add_on_request("promise.create", promise_create)
@@ -60,8 +67,8 @@ def register_operations(
     system.add_on_request("promise.register_listener", promise_register_listener)
     system.add_on_request("promise.search", promise_search)
     system.add_on_request("task.get", task_get)
-    system.add_on_request("task.create", task_create)
-    system.add_on_request("task.acquire", task_acquire)
+    system.add_on_request("task.create", partial(task_create, is_limited=is_limited))
+    system.add_on_request("task.acquire", partial(task_acquire, is_limited=is_limited))
     system.add_on_request("task.release", task_release)
     system.add_on_request("task.fulfill", task_fulfill)
     system.add_on_request("task.suspend", task_suspend)
@@ -78,6 +85,9 @@ def register_operations(
     system.add_on_request("trigger.create", trigger_create)
     system.add_on_request("trigger.delete", trigger_delete)
     system.add_on_request("trigger.search", trigger_search)
+    system.add_on_request("group.get", group_get)
+    system.add_on_request("group.set", partial(group_set, on_limits=on_limits))
+    system.add_on_request("group.list", group_list)
     system.add_on_request("debug.start", partial(debug_start, system=system))
     system.add_on_request("debug.stop", partial(debug_stop, system=system))
     system.add_on_request("debug.reset", debug_reset)

@@ -1,8 +1,10 @@
 """`task.acquire`: take a pending task."""
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
-from resonate_broker import rules
+from resonate_broker import places, rules
 from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Load
 from resonate_broker.kernel.working_state import WorkingState
@@ -10,8 +12,18 @@ from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.requests import TaskAcquire
 
 
-def task_acquire(request: TaskAcquire) -> Operation:
-    """Take the task at the version of its hint; the version goes up and fences older holders."""
+def task_acquire(
+    request: TaskAcquire, is_limited: Callable[[str], bool] = lambda group: False
+) -> Operation:
+    """Take the task at the version of its hint; the version goes up and fences older holders.
+
+    A hint has a place among those of its group. Who comes without one is refused if there is none
+    left, and the task waits for its turn.
+
+    Args:
+        request: what is wanted.
+        is_limited: whether a group has limits, or may have some.
+    """
     preload = (request.id,) if request.preload else ()
     state: WorkingState = yield Load(ids=(request.id,), preload=preload)
     promise = rules.observe(state, request.id)
@@ -24,6 +36,11 @@ def task_acquire(request: TaskAcquire) -> Operation:
             f"pending at version {request.version}"
         )
         return (yield Commit(rules.refused(responses.CONFLICT, reason)))
+    if places.needs_place(promise) and is_limited(task.group):
+        if not state.has_group(task.group):
+            state = yield Load(groups=(task.group,))
+        if not places.try_take(state, promise):
+            return (yield Commit(places.refuse(state, promise)))
     more = rules.unlocked_relatives(state, promise) if request.preload else ()
     if more:
         yield Load(ids=(request.id, *more), preload=preload)

@@ -1,8 +1,10 @@
 """`task.create`: create a promise and run it here, or take over one that nobody runs."""
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
-from resonate_broker import rules
+from resonate_broker import places, rules
 from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Load
 from resonate_broker.kernel.working_state import WorkingState
@@ -12,8 +14,17 @@ from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import Promise
 
 
-def task_create(request: TaskCreate) -> Operation:
-    """Answer with the task: acquired by the caller, or fulfilled if the promise is settled."""
+def task_create(
+    request: TaskCreate, is_limited: Callable[[str], bool] = lambda group: False
+) -> Operation:
+    """Answer with the task: acquired by the caller, or fulfilled if the promise is settled.
+
+    If its group has no place left the promise is created all the same, and its task waits for one.
+
+    Args:
+        request: what is wanted.
+        is_limited: whether a group has limits, or may have some.
+    """
     create = request.promise
     fault = create_fault(create, acquire=True)
     if fault is not None:
@@ -27,6 +38,12 @@ def task_create(request: TaskCreate) -> Operation:
     elif promise.task is None:
         reason = f"promise {create.id!r} exists without resonate:target"
         return (yield Commit(rules.refused(responses.UNPROCESSABLE, reason)))
+    task = promise.task
+    if task is not None and places.needs_place(promise) and is_limited(task.group):
+        if not state.has_group(task.group):
+            state = yield Load(groups=(task.group,))
+        if not places.try_take(state, promise):
+            return (yield Commit(places.refuse(state, promise)))
     more = rules.unlocked_relatives(state, promise) if request.preload else ()
     if more:
         yield Load(ids=(create.id, *more), preload=preload)

@@ -31,6 +31,11 @@ COUNT_MAX = 1_000_000  # of slots that a process tells of
 GROUPS_MAX = 10_000
 TRIGGERS_MAX = 200
 AMQP_TEXT_BYTES_MAX = 255  # names of exchanges, routing keys and the like
+PLACES_MAX = 10_000  # executions that a limited group may have at a time
+RATE_COUNT_MAX = 1_000_000
+RATE_PER_MS_MAX = 86_400_000
+PRIORITY_MAX = 9
+PRIORITY_DEFAULT = 4  # as in AMQP
 
 LEASE_MS_DEFAULT = 15_000
 LEASE_MS_MIN = 1

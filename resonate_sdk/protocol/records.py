@@ -1,9 +1,11 @@
 """What the server tells about its objects: promises, tasks and the values they carry."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+
+from resonate_sdk.protocol import limits
 
 PromiseState = Literal["pending", "resolved", "rejected", "rejected_canceled", "rejected_timedout"]
 SettledState = Literal["resolved", "rejected", "rejected_canceled", "rejected_timedout"]
@@ -140,6 +142,32 @@ class TriggerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_ms: int = field(name="timeout")
     created_at_ms: int = field(name="createdAt")
     is_ending: bool = field(name="isEnding", default=False)
+
+
+class Rate(Struct, frozen=True, kw_only=True):
+    """So many in so much time."""
+
+    count: Annotated[int, Meta(ge=1, le=limits.RATE_COUNT_MAX)]
+    per_ms: Annotated[int, Meta(ge=1, le=limits.RATE_PER_MS_MAX)] = field(name="per")
+
+
+class GroupRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The limits of a worker group; what is absent is not limited.
+
+    Attributes:
+        concurrency: executions that its workers may have at a time, all together.
+        key_concurrency: those of them that may have the same `resonate:key`.
+        rate: executions that may start.
+        key_rate: those of them that may have the same `resonate:key`.
+        running: executions that it has now, or is about to have; only of a group with limits.
+    """
+
+    name: str
+    concurrency: int | None = None
+    key_concurrency: int | None = field(name="keyConcurrency", default=None)
+    rate: Rate | None = None
+    key_rate: Rate | None = field(name="keyRate", default=None)
+    running: int | None = None
 
 
 class TaskRef(Struct, frozen=True, kw_only=True):

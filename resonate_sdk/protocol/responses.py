@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from resonate_sdk.protocol.messages import Message
 from resonate_sdk.protocol.records import (
+    GroupRecord,
     PromiseRecord,
     ScheduleRecord,
     TaskRecord,
@@ -80,6 +81,18 @@ class TriggerPage(Struct, frozen=True, kw_only=True):
     """All triggers, by ascending id."""
 
     triggers: tuple[TriggerRecord, ...]
+
+
+class GroupData(Struct, frozen=True, kw_only=True):
+    """The limits of one group."""
+
+    group: GroupRecord
+
+
+class GroupPage(Struct, frozen=True, kw_only=True):
+    """All groups that have limits, by name."""
+
+    groups: tuple[GroupRecord, ...]
 
 
 class SnapTimeout(Struct, frozen=True, kw_only=True):
@@ -204,6 +217,8 @@ Success = (
     | SchedulePage
     | TriggerData
     | TriggerPage
+    | GroupData
+    | GroupPage
     | SnapData
     | Fenced
     | Beaten
@@ -256,6 +271,9 @@ DATA: Mapping[str, type[Success]] = {
     "trigger.create": TriggerData,
     "trigger.delete": Nothing,
     "trigger.search": TriggerPage,
+    "group.get": GroupData,
+    "group.set": GroupData,
+    "group.list": GroupPage,
     "debug.start": Nothing,
     "debug.stop": Nothing,
     "debug.reset": Nothing,

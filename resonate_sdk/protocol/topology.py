@@ -22,7 +22,16 @@ DEAD_DELIVERY_LIMIT = 1_000_000  # browsing a dead letter and putting it back co
 HEARTBEAT_KEY = "heartbeat"
 ANY_KEY = "any"
 # Keys without a partition, for publishers that know nothing of partitions.
-PLAIN_KEYS = ("promise.*", "task.*", "schedule.*", "trigger.*", "debug.*", "invoke", "hello")
+PLAIN_KEYS = (
+    "promise.*",
+    "task.*",
+    "schedule.*",
+    "trigger.*",
+    "group.*",
+    "debug.*",
+    "invoke",
+    "hello",
+)
 
 NOW_HEADER = "resonate-now"  # of an answer: the instant it was decided at, epoch ms
 REASON_HEADER = "resonate-reason"  # of a dead letter: why nobody could carry it out

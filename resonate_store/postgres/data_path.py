@@ -6,10 +6,10 @@ from collections import Counter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from resonate_sdk.protocol import limits
-from resonate_store.postgres import fate, inbox, schedules, settings
+from resonate_store.postgres import fate, groups, inbox, schedules, settings
 from resonate_store.postgres.connection import Connection, connect
 from resonate_store.postgres.errors import note_conflict
-from resonate_store.postgres.transaction import PostgresTransaction
+from resonate_store.postgres.transaction import Beside, PostgresTransaction
 from resonate_store.queries import load_queries
 from resonate_store.state import LoadSet
 from resonate_store.store import StoreError, UnavailableError
@@ -48,6 +48,7 @@ class DataPath:
         try:
             await connection.execute("begin")
             left = await inbox.load(connection, load.inbox)
+            limited = await groups.load(connection, load.groups)
             scheduled = await schedules.load(connection, load.schedules)
             rows = await connection.fetch(
                 _LOAD,
@@ -61,8 +62,7 @@ class DataPath:
             self._transaction = PostgresTransaction(
                 connection,
                 rows,
-                scheduled,
-                left,
+                Beside(scheduled, left, limited),
                 self.observe,
                 self._was_committed,
                 self.conflicts,

@@ -46,8 +46,22 @@ from clock left join lateral (
 order by due.due_at, due.id;
 
 -- name: queued
-select id from promises where group_name = $1 and queued_at is not null
-order by queued_at, id limit $2;
+-- Looks at $3 tasks: behind so many whose key is full, others wait for their turn.
+select first.id
+from (
+    select p.id, p.concurrency_key, p.version, p.priority, p.queued_at
+    from promises p where p.group_name = $1 and p.queued_at is not null
+    order by 9 - coalesce(p.priority, 4), p.queued_at, p.id limit $3
+) first
+where ($4 or first.version > 0)
+    and (
+        first.concurrency_key is null
+        or (
+            first.concurrency_key <> all($5::text[])
+            and (first.version > 0 or first.concurrency_key <> all($6::text[]))
+        )
+    )
+order by 9 - coalesce(first.priority, 4), first.queued_at, first.id limit $2;
 
 -- name: queued_groups
 -- One step of the index per group, however many tasks wait in each.
@@ -183,7 +197,7 @@ where backend_xid = ($1::bigint::text::xid8)::xid;
 
 -- name: reset
 truncate
-    promises, callbacks, listeners, timers, schedules, uses, inbox, events, event_origins;
+    promises, callbacks, listeners, timers, schedules, uses, inbox, groups, events, event_origins;
 
 -- name: insert_uses
 insert into uses (id, origin)

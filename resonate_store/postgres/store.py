@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseState, TaskState
-from resonate_store.postgres import inbox, notices, schedules, settings
+from resonate_store.postgres import groups, inbox, notices, schedules, settings
 from resonate_store.postgres.connection import Pool, Row, connect
 from resonate_store.postgres.data_path import DataPath
 from resonate_store.postgres.events import PostgresEvents
@@ -19,6 +19,7 @@ from resonate_store.state import (
     Callback,
     Due,
     DueSchedules,
+    Group,
     InboxEntry,
     Listener,
     LoadSet,
@@ -27,6 +28,7 @@ from resonate_store.state import (
     ScheduleRows,
     Snapshot,
     Timer,
+    Wanted,
 )
 
 SEARCH_ROWS_MAX = 10_000
@@ -127,9 +129,30 @@ class PostgresStore:
     def _now_ms(self, rows: Sequence[Row], at_ms: int | None) -> int:
         return self._data_path.observe(rows[0][0]) if at_ms is None else at_ms
 
-    async def queued(self, group: str, limit: int) -> tuple[str, ...]:
-        """Name tasks of a group that wait for room, those waiting longest first."""
-        return tuple(id for (id,) in await self._read(_QUERIES["queued"], group, limit))
+    async def groups(self, name: str | None) -> tuple[Group, ...]:
+        """Read the limits of all groups by name, without what they hold; or one, if it has any."""
+        async with self._readers.connection() as connection:
+            if name is None:
+                return await groups.read_all(connection)
+            return await groups.read(connection, [name])
+
+    async def adopt(self, group: str) -> None:
+        """Let a limited group hold what its workers have had before the limits were known."""
+        async with self._writers.connection() as connection:
+            await groups.adopt(connection, group)
+
+    async def queued(self, group: str, wanted: Wanted) -> tuple[str, ...]:
+        """Name tasks of a group that wait for room: by priority, then those waiting longest."""
+        rows = await self._read(
+            _QUERIES["queued"],
+            group,
+            wanted.count_max,
+            SEARCH_ROWS_MAX,
+            wanted.may_start,
+            wanted.full_keys,
+            wanted.late_keys,
+        )
+        return tuple(id for (id,) in rows)
 
     async def queued_groups(self, limit: int) -> tuple[str, ...]:
         """Name groups that have such tasks, ascending."""

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from resonate_store.postgres import events, inbox, schedules
+from msgspec import Struct
+
+from resonate_store.postgres import events, groups, inbox, schedules
 from resonate_store.postgres.connection import Connection, Row
 from resonate_store.postgres.errors import note_conflict
 from resonate_store.postgres.rows import to_columns, to_promise
@@ -11,6 +13,7 @@ from resonate_store.queries import load_queries
 from resonate_store.state import (
     Callback,
     Changes,
+    Group,
     InboxRow,
     Listener,
     Loaded,
@@ -22,6 +25,14 @@ from resonate_store.store import RejectedError, StoreError, UnavailableError
 _STORE = load_queries("resonate_store.postgres")["store"]
 _INSERT_USES = load_queries("resonate_store.postgres")["insert_uses"]
 _PROMISE_STARTS_AT = 5  # what comes before it in a row of load_v1: kind, awaited, waiting, now, xid
+
+
+class Beside(Struct, frozen=True):
+    """Rows that few batches deal with, under their locks."""
+
+    schedules: tuple[Schedule, ...]
+    inbox: tuple[InboxRow, ...]
+    groups: tuple[Group, ...]
 
 
 class PostgresTransaction:
@@ -36,8 +47,7 @@ class PostgresTransaction:
         self,
         connection: Connection,
         rows: Sequence[Row],
-        scheduled: tuple[Schedule, ...],
-        left: tuple[InboxRow, ...],
+        beside: Beside,
         observe: Callable[[int], int],
         was_committed: Callable[[int], Awaitable[bool]],
         conflicts: Counter[str],
@@ -47,8 +57,7 @@ class PostgresTransaction:
         Args:
             connection: the session that it is open in.
             rows: what `load_v1` has returned in it.
-            scheduled: schedules that were locked before.
-            left: calls in the inbox that were locked before.
+            beside: what was locked before.
             observe: makes its instant one that is not earlier than those before.
             was_committed: learns from its number what became of it.
             conflicts: counts what it loses against others.
@@ -60,7 +69,7 @@ class PostgresTransaction:
         end = rows[-1]
         assert end["kind"] == "end", "load_v1 returns its instant last"
         self._xid: int = end["xid"]
-        self.loaded = _loaded(rows, scheduled, left, observe(end["now_ms"]))
+        self.loaded = _loaded(rows, beside, observe(end["now_ms"]))
         self._stored = {promise.id: promise for promise in self.loaded.promises}
 
     async def commit(self, changes: Changes) -> None:
@@ -96,6 +105,7 @@ class PostgresTransaction:
             await inbox.store(self._connection, changes)
             if changes.events:
                 await events.store(self._connection, changes.events)
+            await groups.store(self._connection, changes)
         except UnicodeEncodeError as error:
             await self.rollback()
             raise RejectedError(f"text that is not Unicode: {error}") from error
@@ -117,8 +127,7 @@ class PostgresTransaction:
 
 def _loaded(
     rows: Sequence[Row],
-    scheduled: tuple[Schedule, ...],
-    left: tuple[InboxRow, ...],
+    beside: Beside,
     now_ms: int,
 ) -> Loaded:
     promises: dict[str, Promise] = {}
@@ -146,6 +155,7 @@ def _loaded(
         callbacks=tuple(c for c in callbacks if c.awaited in promises),
         listeners=tuple(x for x in listeners if x.awaited in promises),
         related=tuple(related),
-        schedules=scheduled,
-        inbox=left,
+        schedules=beside.schedules,
+        inbox=beside.inbox,
+        groups=beside.groups,
     )

@@ -72,8 +72,26 @@ select min(next_run_at) from schedules where next_run_at > ?;
 select record from schedules where id > ? order by id limit ?;
 
 -- name: queued
-select id from promises
-where group_name = ? and queued_at is not null order by queued_at, id limit ?;
+select record from promises
+where group_name = ? and queued_at is not null
+order by 9 - coalesce(record ->> '$.task.priority', 4), queued_at, id limit ?;
+
+-- name: group
+select record from groups where name = ?;
+
+-- name: all_groups
+select record from groups order by name;
+
+-- name: put_group
+insert into groups (name, record) values (?, ?)
+on conflict (name) do update set record = excluded.record;
+
+-- name: delete_group
+delete from groups where name = ?;
+
+-- name: of_group
+select record from promises
+where group_name = ? and record ->> '$.task.state' in ('acquired', 'pending');
 
 -- name: queued_groups
 select distinct group_name from promises where queued_at is not null order by group_name limit ?;
@@ -105,6 +123,7 @@ delete from listeners;
 delete from timers;
 delete from schedules;
 delete from uses;
+delete from groups;
 commit;
 
 -- name: insert_use

@@ -15,8 +15,14 @@ create index if not exists promises_origin on promises (origin, id) where origin
 create index if not exists promises_branch on promises (branch, id) where branch <> id;
 create index if not exists promises_remote_child on promises (parent, id)
     where parent <> id and branch = id;
-create index if not exists promises_queued on promises (group_name, queued_at, id)
+create index if not exists promises_waiting
+    on promises (group_name, 9 - coalesce(record ->> '$.task.priority', 4), queued_at, id)
     where queued_at is not null;
+
+create table if not exists groups (
+    name text not null primary key,
+    record text not null
+) strict;
 
 create table if not exists callbacks (
     awaited text not null,

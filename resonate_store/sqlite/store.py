@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from resonate_store.state import (
     Changes,
     Due,
     DueSchedules,
+    Group,
     InboxEntry,
     Listener,
     Loaded,
@@ -29,6 +31,8 @@ from resonate_store.state import (
     Snapshot,
     Timer,
     Use,
+    Wanted,
+    holds_place,
 )
 from resonate_store.store import (
     ConflictError,
@@ -52,6 +56,7 @@ _PRIMARY_CODE = 0xFF  # what lies above tells kinds of the same error apart
 _QUERIES = load_queries("resonate_store.sqlite")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Promise).decode
+_decode_group = msgspec.json.Decoder(Group).decode
 _decode_schedule = msgspec.json.Decoder(Schedule).decode
 
 
@@ -103,6 +108,7 @@ class SqliteStore:
             listeners=tuple(listeners),
             related=self._related(load.preload),
             schedules=tuple(self._schedules(load.schedules)),
+            groups=tuple(self._groups(load.groups)),
         )
         return SqliteTransaction(self, loaded)
 
@@ -139,9 +145,27 @@ class SqliteStore:
         """Nothing: no application has a transaction in a file that belongs to this process."""
         return ()
 
-    async def queued(self, group: str, limit: int) -> tuple[str, ...]:
-        """Name tasks of a group that wait for room, those waiting longest first."""
-        return tuple(id for (id,) in self._rows("queued", group, limit))
+    async def groups(self, name: str | None) -> tuple[Group, ...]:
+        """Read the limits of all groups by name, without what they hold; or one, if it has any."""
+        if name is not None:
+            return tuple(self._groups((name,)))
+        groups = (_decode_group(record) for (record,) in self._rows("all_groups"))
+        return tuple(msgspec.structs.replace(group, held={}) for group in groups)
+
+    async def adopt(self, group: str) -> None:
+        """Let a limited group hold what its workers have had before the limits were known."""
+        for found in self._groups((group,)):
+            members = map(_decode_record, self._rows("of_group", group))
+            held = {
+                p.id: p.task.concurrency_key or "" for p in members if holds_place(p) and p.task
+            }
+            self.write(Changes(groups_put=(msgspec.structs.replace(found, held=held),)))
+
+    async def queued(self, group: str, wanted: Wanted) -> tuple[str, ...]:
+        """Name tasks of a group that wait for room: by priority, then those waiting longest."""
+        rows = map(_decode_record, self._rows("queued", group, SEARCH_ROWS_MAX))
+        ids = (promise.id for promise in rows if _may_go(promise, wanted))
+        return tuple(islice(ids, wanted.count_max))
 
     async def queued_groups(self, limit: int) -> tuple[str, ...]:
         """Name groups that have such tasks, ascending."""
@@ -281,6 +305,8 @@ class SqliteStore:
         self._write_each("delete_timer", _pair, changes.timers_disarmed)
         self._write_each("insert_timer", _pair, changes.timers_armed)
         self._write_each("insert_use", _pair, changes.uses_added)
+        self._write_each("delete_group", _single, changes.groups_deleted)
+        self._write_each("put_group", _group_row, changes.groups_put)
         self._write_each("delete_schedule", _single, changes.schedules_deleted)
         self._write_each("insert_schedule", _schedule_row, changes.schedules_created)
         self._write_each("update_schedule", _schedule_row, changes.schedules_updated)
@@ -304,6 +330,14 @@ class SqliteStore:
         for id in ids:
             for (record,) in self._rows("schedule", id):
                 yield _decode_schedule(record)
+
+    def _groups(self, names: Iterable[str]) -> Iterable[Group]:
+        for name in names:
+            for (record,) in self._rows("group", name):
+                group = _decode_group(record)
+                holders = {p.id for p in self._promises(group.held) if holds_place(p)}
+                held = {id: key for id, key in group.held.items() if id in holders}
+                yield msgspec.structs.replace(group, held=held)
 
     def _related(self, roots: Sequence[str]) -> tuple[Promise, ...]:
         """Read the branches of the roots and the remote children of all that runs in them.
@@ -457,6 +491,20 @@ def _decode_record(row: tuple[str]) -> Promise:
 
 def _schedule_row(schedule: Schedule) -> tuple[Any, ...]:
     return (schedule.id, _encode(schedule).decode(), schedule.next_run_at_ms)
+
+
+def _group_row(group: Group) -> tuple[str, str]:
+    return (group.name, _encode(group).decode())
+
+
+def _may_go(promise: Promise, wanted: Wanted) -> bool:
+    task = promise.task
+    assert task is not None, "a task waits"
+    is_start = task.version == 0
+    if is_start and not wanted.may_start:
+        return False
+    key = task.concurrency_key
+    return key not in wanted.full_keys and not (is_start and key in wanted.late_keys)
 
 
 def _single(id: str) -> tuple[str]:

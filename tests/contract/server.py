@@ -52,7 +52,7 @@ from resonate_broker.kernel.working_state import WorkingState
 from resonate_broker.operations import register_operations
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.responses import Answer, PromisePage
-from resonate_store.state import Changes, Due, Page, Snapshot
+from resonate_store.state import Changes, Due, Page, Snapshot, Wanted
 from resonate_store.store import ConflictError, Store, Transaction
 from tests import invariants
 from tests.contract.scripts import NOW
@@ -270,10 +270,12 @@ class Server:
             window.end_probe(Probed(ready=0, consumers=1, unconfirmed=0), self.clock.now_ms)
         await self._sweep_all()
         for group in GROUPS:
-            for id in await self.store.queued(group, 1_000):
+            for id in await self.store.queued(group, Wanted(count_max=1_000)):
                 self.system.run_once(partial(send_queued, id, self.dispatch))
             await self.run()
-            self.windows.of(group).has_queued = bool(await self.store.queued(group, 1))
+            self.windows.of(group).has_queued = bool(
+                await self.store.queued(group, Wanted(count_max=1))
+            )
         self.checked.is_internal = False
 
     async def _sweep_all(self) -> None:

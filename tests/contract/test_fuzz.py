@@ -17,7 +17,10 @@ MESSAGES = 250
 ENVELOPES_PER_MESSAGE = 45  # times messages: more than 10,000
 
 MAPS = {"param", "value", "tags", "promiseParam", "promiseTags", "headers"}
-NULLABLE = {"cursor", "state", "group", "slots", "inFlight", "data", "headers", "corrId"}
+NULLABLE = {
+    "cursor", "state", "group", "slots", "inFlight", "data", "headers", "corrId", "concurrency",
+    "keyRate",
+}  # fmt: skip
 FREE = {"sdk", "data", "routingKey"}  # text of which only little is wrong
 
 # Values that a field of no kind can have, by what the field holds.

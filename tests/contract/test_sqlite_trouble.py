@@ -9,7 +9,7 @@ import pytest
 
 from resonate_sdk.protocol import tags as tag
 from resonate_store.sqlite import SqliteStore
-from resonate_store.state import Changes, LoadSet, Timer
+from resonate_store.state import Changes, LoadSet, Timer, Wanted
 from resonate_store.store import RejectedError, SchemaError, UnavailableError
 from tests.contract.rows import BORN_AT_MS, create, make_promise
 
@@ -20,7 +20,7 @@ READS: dict[str, Callable[[SqliteStore], Awaitable[Any]]] = {
     "begin settling": lambda store: store.begin(LoadSet(settling=("p",))),
     "begin preload": lambda store: store.begin(LoadSet(preload=("p",))),
     "due": lambda store: store.due(10),
-    "queued": lambda store: store.queued("g", 10),
+    "queued": lambda store: store.queued("g", Wanted(count_max=10)),
     "queued_groups": lambda store: store.queued_groups(10),
     "acquired": lambda store: store.acquired("", 10),
     "search": lambda store: store.search({}, None, 10),

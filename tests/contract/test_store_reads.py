@@ -6,7 +6,7 @@ from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.limits import INSTANT_MS_MAX
 from resonate_store.postgres import store as postgres_store
 from resonate_store.sqlite import store as sqlite_store
-from resonate_store.state import Callback, Changes, Listener, Promise, Snapshot, Timer
+from resonate_store.state import Callback, Changes, Listener, Promise, Snapshot, Timer, Wanted
 from resonate_store.store import Store
 from tests.contract.rows import BORN_AT_MS, create, ids_of, make_promise, make_task, write
 
@@ -67,9 +67,9 @@ async def test_who_waits_longest_for_room_comes_first(store):
         make_promise("g"),
     )
 
-    assert await store.queued("billing", 10) == ("b", "c", "d", "a")
-    assert await store.queued("billing", 2) == ("b", "c")
-    assert await store.queued("nobody", 10) == ()
+    assert await store.queued("billing", Wanted(count_max=10)) == ("b", "c", "d", "a")
+    assert await store.queued("billing", Wanted(count_max=2)) == ("b", "c")
+    assert await store.queued("nobody", Wanted(count_max=10)) == ()
 
 
 async def test_who_got_room_waits_no_longer(store):
@@ -77,7 +77,7 @@ async def test_who_got_room_waits_no_longer(store):
 
     await write(store, Changes(updated=(queue("a", "billing", None), queue("b", "billing", 5))))
 
-    assert await store.queued("billing", 10) == ("b",)
+    assert await store.queued("billing", Wanted(count_max=10)) == ("b",)
 
 
 async def test_each_group_that_waits_is_named_once(store):

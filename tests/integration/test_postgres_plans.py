@@ -19,7 +19,7 @@ QUERIES = {
     **load_queries("resonate_store.postgres"),
     **{
         f"{file}: {name}": text
-        for file in ("schedules", "inbox")
+        for file in ("schedules", "inbox", "groups")
         for name, text in load_queries("resonate_store.postgres", f"{file}.sql").items()
     },
 }
@@ -61,8 +61,13 @@ STATEMENTS = {
     "inbox: load": (([1, 2],), {"inbox_pkey"}),
     "inbox: delete": (([1, 2],), {"inbox_pkey"}),
     "inbox: refuse": (([1], ["r"]), {"inbox_pkey"}),
-    "queued": (("billing", 10), {"promises_queued"}),
-    "queued_groups": ((10,), {"promises_queued"}),
+    "groups: lock": ((["g"],), {"groups_pkey"}),
+    "groups: read": ((["g"],), {"groups_pkey", "promises_pkey"}),
+    "groups: all": ((), {"groups_pkey"}),
+    "groups: delete": ((["g"],), {"groups_pkey"}),
+    "groups: adopt": (("g",), {"groups_pkey", "promises_pkey", "timers_pkey"}),
+    "queued": (("billing", 10, 10_000, True, ["k"], ["l"]), {"promises_waiting"}),
+    "queued_groups": ((10,), {"promises_waiting"}),
     "search_all": (("{}", "", 10, 10_000, None), {"promises_pkey"}),
     "search_tasks": (("pending", "", 10, 10_000), {"promises_pkey"}),
     "search_origin": (("{}", "", 10, 10_000, None, "root"), {"promises_pkey", "promises_origin"}),

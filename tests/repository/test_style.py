@@ -14,6 +14,7 @@ LINES_MAX = 600
 SLEEP = re.compile(r"(?<![\w.])sleep\(|\b(?:time|asyncio|anyio|trio)\.sleep\(")
 # Modules that may sleep, and why. `ctx.sleep(` is a word of the SDK and no sleep of the test.
 SLEEP_ALLOWED = {
+    "tests/integration/amqp/limited_worker.py": "its work takes time, or nobody would share places",
     "tests/processes.py": "asks the operating system until something is so",
     "tests/unit/sdk/virtual_time.py": "in virtual time a sleep is over at once",
 }

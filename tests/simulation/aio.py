@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from resonate_broker.kernel.entries import CQE
 from resonate_broker.kernel.submissions import (
+    Adopt,
     AioCompletion,
     AioSubmission,
     Begin,
@@ -18,6 +19,7 @@ from resonate_broker.kernel.submissions import (
     Published,
     ReadDue,
     ReadDueSchedules,
+    ReadGroups,
     ReadInbox,
     ReadQueued,
     ReadQueuedGroups,
@@ -193,8 +195,8 @@ class SimulatedAIO:
                 return self._broker.probe(group)
             case ReadDue(limit=limit):
                 return self._database.due(self._store, limit)
-            case ReadQueued(group=group, limit=limit):
-                return self._database.queued(self._store, group, limit)
+            case ReadQueued(group=group, wanted=wanted):
+                return self._database.queued(self._store, group, wanted)
             case ReadQueuedGroups(limit=limit):
                 return self._database.queued_groups(self._store, limit)
             case ReadDueSchedules(limit=limit):
@@ -203,6 +205,8 @@ class SimulatedAIO:
                 raise AssertionError("nobody may debug here")
             case ReadInbox():
                 raise AssertionError("applications have no transactions here")
+            case ReadGroups() | Adopt():
+                raise AssertionError("no group has limits here")
             case FindRetired() | RemoveTree():
                 raise AssertionError("nothing is removed here")
             case Search() | SearchTasks() | SearchSchedules():

@@ -20,6 +20,7 @@ from resonate_store.state import (
     Page,
     ScheduleRows,
     Snapshot,
+    Wanted,
 )
 from resonate_store.store import Store, Transaction
 
@@ -141,9 +142,9 @@ class Database:
                 page = self._run(store.search_tasks(state, after, limit))
         return replace(page, now_ms=self._store_now_ms())
 
-    def queued(self, store: Store, group: str, limit: int) -> tuple[str, ...]:
+    def queued(self, store: Store, group: str, wanted: Wanted) -> tuple[str, ...]:
         """Tasks that wait for room."""
-        return self._run(store.queued(group, limit))
+        return self._run(store.queued(group, wanted))
 
     def queued_groups(self, store: Store, limit: int) -> tuple[str, ...]:
         """Groups with such tasks."""

@@ -14,6 +14,7 @@ from resonate_sdk.protocol.requests.debug import (
     DebugStop,
     DebugTick,
 )
+from resonate_sdk.protocol.requests.groups import GroupGet, GroupList, GroupSet
 from resonate_sdk.protocol.requests.promises import (
     PromiseCreate,
     PromiseGet,
@@ -81,6 +82,9 @@ KINDS: Mapping[str, type[Request]] = {
         TriggerCreate,
         TriggerDelete,
         TriggerSearch,
+        GroupGet,
+        GroupSet,
+        GroupList,
         DebugStart,
         DebugStop,
         DebugReset,
@@ -106,6 +110,9 @@ __all__ = [
     "DebugStart",
     "DebugStop",
     "DebugTick",
+    "GroupGet",
+    "GroupList",
+    "GroupSet",
     "Hello",
     "PromiseCreate",
     "PromiseGet",

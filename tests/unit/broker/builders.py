@@ -19,6 +19,7 @@ from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import (
     Callback,
     Changes,
+    Group,
     Listener,
     Loaded,
     LoadSet,
@@ -107,6 +108,8 @@ def make_state(
     related: Iterable[Promise] = (),
     schedules: Iterable[Schedule] = (),
     named_schedules: Iterable[str] = (),
+    groups: Iterable[Group] = (),
+    named_groups: Iterable[str] = (),
     now_ms: int = NOW,
 ) -> WorkingState:
     """The working state of a batch that loaded exactly these rows.
@@ -121,15 +124,18 @@ def make_state(
         related: rows read for preloads.
         schedules: locked rows.
         named_schedules: ids that were asked for as well and do not exist.
+        groups: locked rows.
+        named_groups: groups that were asked for as well and have no limits.
         now_ms: the instant of the batch.
     """
     ids = {promise.id for promise in stored} | set(named)
-    schedules = tuple(schedules)
+    schedules, groups = tuple(schedules), tuple(groups)
     load = LoadSet(
         ids=tuple(sorted(ids)),
         settling=tuple(sorted(settling)),
         preload=tuple(sorted(preload)),
         schedules=tuple(sorted({s.id for s in schedules} | set(named_schedules))),
+        groups=tuple(sorted({g.name for g in groups} | set(named_groups))),
     )
     loaded = Loaded(
         now_ms=now_ms,
@@ -138,6 +144,7 @@ def make_state(
         listeners=tuple(listeners),
         related=tuple(related),
         schedules=schedules,
+        groups=groups,
     )
     return WorkingState(load, loaded, now_ms)
 
@@ -191,6 +198,7 @@ def decide(
     related: Iterable[Promise] = (),
     locked_elsewhere: Iterable[str] = (),
     schedules: Iterable[Schedule] = (),
+    groups: Iterable[Group] = (),
     now_ms: int | Iterable[int] = NOW,
 ) -> Decision:
     """Run an operation alone on what is stored, as a batch of one would.
@@ -204,6 +212,7 @@ def decide(
         related: what a preload finds besides, without a lock.
         locked_elsewhere: awaiters that another server holds.
         schedules: all of the store.
+        groups: all of the store.
         now_ms: the instant of the batch; a sequence if it starts over.
     """
     instants = iter((now_ms,) * 3 if isinstance(now_ms, int) else now_ms)
@@ -225,6 +234,7 @@ def decide(
             related,
             locked_elsewhere,
             {schedule.id: schedule for schedule in schedules},
+            {group.name: group for group in groups},
             next(instants),
         )
         submission = body.send(state)
@@ -246,12 +256,14 @@ def _load(
     related: Iterable[Promise],
     locked_elsewhere: Iterable[str],
     schedules: dict[str, Schedule],
+    groups: dict[str, Group],
     now_ms: int,
 ) -> WorkingState:
     named = {id for load in loads for id in load.ids}
     settling = {id for load in loads for id in load.settling}
     preload = {id for load in loads for id in load.preload}
     wanted = {id for load in loads for id in load.schedules}
+    limited = {name for load in loads for name in load.groups}
     found = [callback for callback in callbacks if callback.awaited in settling]
     locked = (named | {callback.awaiter for callback in found}) - set(locked_elsewhere)
     return make_state(
@@ -264,6 +276,8 @@ def _load(
         related=related if preload else (),
         schedules=[schedules[id] for id in sorted(wanted) if id in schedules],
         named_schedules=wanted,
+        groups=[groups[name] for name in sorted(limited) if name in groups],
+        named_groups=limited,
         now_ms=now_ms,
     )
 

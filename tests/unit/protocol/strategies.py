@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead, Notify, NotifyData, Resume
 from resonate_sdk.protocol.records import (
+    GroupRecord,
     PromiseRecord,
+    Rate,
     ScheduleRecord,
     TaskDetails,
     TaskRecord,
@@ -52,6 +54,8 @@ from resonate_sdk.protocol.requests import (
 from resonate_sdk.protocol.responses import (
     Beaten,
     Fenced,
+    GroupData,
+    GroupPage,
     InnerAnswer,
     InnerHead,
     Nothing,
@@ -263,6 +267,16 @@ inner_answers = st.builds(
     ),
     data=promise_data | texts,
 )
+rates = st.builds(Rate, count=st.integers(1, 1_000), per_ms=st.integers(1, 60_000))
+group_records = st.builds(
+    GroupRecord,
+    name=st.sampled_from(["g", "billing"]),
+    concurrency=st.none() | st.integers(0, 10_000),
+    key_concurrency=st.none() | st.integers(0, 10_000),
+    rate=st.none() | rates,
+    key_rate=st.none() | rates,
+    running=st.none() | st.integers(0, 10_000),
+)
 schedule_records = st.builds(
     ScheduleRecord,
     id=ids,
@@ -319,6 +333,9 @@ successes: dict[str, st.SearchStrategy[Success]] = {
     "schedule.get": st.builds(ScheduleData, schedule=schedule_records),
     "schedule.create": st.builds(ScheduleData, schedule=schedule_records),
     "schedule.delete": st.just(Nothing()),
+    "group.get": st.builds(GroupData, group=group_records),
+    "group.set": st.builds(GroupData, group=group_records),
+    "group.list": st.builds(GroupPage, groups=st.lists(group_records, max_size=2).map(tuple)),
     "schedule.search": st.builds(
         SchedulePage,
         schedules=st.lists(schedule_records, max_size=2).map(tuple),

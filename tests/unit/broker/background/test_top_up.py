@@ -21,6 +21,7 @@ from resonate_broker.kernel.submissions import (
     Spawn,
 )
 from resonate_sdk.protocol import limits
+from resonate_store.state import Wanted
 from tests.unit.broker.background.looks import Dispatching, promise_of
 from tests.unit.broker.builders import NOW, make_outgoing, make_promise, make_state, make_task
 
@@ -106,7 +107,7 @@ def make_waiting(size: int = limits.DISPATCH_WINDOW) -> tuple[Runs, Generator[An
 def test_as_many_queued_tasks_are_read_as_there_is_room_for():
     runs, body = make_waiting(size=100)
 
-    assert runs.send(body, probed(ready=30, unconfirmed=5)) == ReadQueued("g", 65)
+    assert runs.send(body, probed(ready=30, unconfirmed=5)) == ReadQueued("g", Wanted(count_max=65))
 
 
 def test_queued_tasks_are_sent_in_the_order_of_the_store():
@@ -193,7 +194,7 @@ def test_hints_that_are_sent_while_the_queue_is_counted_take_room():
     runs, body = make_waiting(size=10)
     runs.dispatching.dispatch.committed([make_outgoing(), make_outgoing()])
 
-    assert runs.send(body, probed(ready=3)) == ReadQueued("g", 5)
+    assert runs.send(body, probed(ready=3)) == ReadQueued("g", Wanted(count_max=5))
 
 
 def test_a_worker_that_says_hello_gets_its_group_looked_at_at_once():
@@ -212,7 +213,9 @@ def test_a_worker_that_says_hello_gets_hints_before_its_queue_shows_a_consumer()
     runs.top_up.greet("g")
     body = runs.start()
 
-    assert runs.send(body, probed(consumers=0)) == ReadQueued("g", limits.DISPATCH_WINDOW)
+    assert runs.send(body, probed(consumers=0)) == ReadQueued(
+        "g", Wanted(count_max=limits.DISPATCH_WINDOW)
+    )
 
 
 def test_groups_that_wait_are_looked_at_every_second_without_a_reason():

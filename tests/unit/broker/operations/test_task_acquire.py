@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,11 +8,12 @@ from resonate_broker.operations.task_acquire import task_acquire
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import TaskState, Value
 from resonate_sdk.protocol.requests import TaskAcquire
-from resonate_store.state import Promise
+from resonate_store.state import Group, Promise
 from tests.unit.broker.builders import (
     DEADLINE,
     NOW,
     TARGET,
+    Decision,
     decide,
     make_promise,
     make_state,
@@ -215,3 +217,39 @@ def test_the_tags_of_preloaded_promises_count_towards_the_limit():
     decision = decide(task_acquire, make_request(), make_root(), related=children)
 
     assert decision.data.preload_cut is True
+
+
+# Limits of its group
+
+
+def acquire_limited(stored: Promise, *groups: Group) -> Decision:
+    operation = partial(task_acquire, is_limited=lambda group: True)
+    return decide(operation, make_request(), stored, groups=groups)
+
+
+def test_a_hint_has_a_place_and_needs_no_look_at_the_limits():
+    decision = acquire_limited(make_targeted(hint_at_ms=NOW), Group(name="g", concurrency=0))
+
+    assert decision.status == 200
+    assert [load.groups for load in decision.loads] == [()]
+
+
+def test_who_comes_without_a_hint_gets_a_place_if_there_is_one():
+    decision = acquire_limited(make_targeted(), Group(name="g", concurrency=1))
+
+    assert decision.status == 200
+    assert decision.changes.groups_put == (Group(name="g", concurrency=1, held={"t": ""}),)
+
+
+def test_who_comes_without_a_hint_is_refused_at_once_if_there_is_none():
+    full = Group(name="g", concurrency=1, held={"other": ""})
+
+    decision = acquire_limited(make_targeted(queued_at_ms=NOW), full)
+
+    assert decision.status == 409
+    assert decision.data == "group 'g' runs 1 at a time: task 't' waits for its turn"
+    assert not decision.is_write
+
+
+def test_a_group_that_turns_out_to_have_no_limits_limits_nobody():
+    assert acquire_limited(make_targeted()).status == 200

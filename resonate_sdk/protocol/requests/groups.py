@@ -1,0 +1,42 @@
+"""Requests about the limits of worker groups."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, field
+
+from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.records import Rate
+from resonate_sdk.protocol.requests.base import Name, Request
+
+Places = Annotated[int, Meta(ge=0, le=limits.PLACES_MAX)]
+
+
+class GroupGet(Request, frozen=True, kw_only=True):
+    """Read the limits of a group, and how many executions it has."""
+
+    kind: ClassVar[str] = "group.get"
+    name: Name
+
+
+class GroupSet(Request, frozen=True, kw_only=True):
+    """Replace the limits of a group; what is not given is not limited.
+
+    Attributes:
+        concurrency: executions at a time; 0 stops the group.
+        key_concurrency: those of them with the same `resonate:key`.
+        rate: executions that start.
+        key_rate: those of them with the same `resonate:key`.
+    """
+
+    kind: ClassVar[str] = "group.set"
+    name: Name
+    concurrency: Places | None = None
+    key_concurrency: Places | None = field(name="keyConcurrency", default=None)
+    rate: Rate | None = None
+    key_rate: Rate | None = field(name="keyRate", default=None)
+
+
+class GroupList(Request, frozen=True, kw_only=True):
+    """List the groups that have limits."""
+
+    kind: ClassVar[str] = "group.list"
