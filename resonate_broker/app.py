@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resonate_broker.aio.aio import EventLoopAIO
 from resonate_broker.aio.calls import CallSubsystem
@@ -44,6 +45,9 @@ from resonate_sdk.protocol.topology import Names, Topology, events_topology
 from resonate_store.postgres import PostgresStore
 from resonate_store.store import StoreError
 
+if TYPE_CHECKING:  # an extra, loaded only where it is wanted
+    from resonate_broker.observation.tracing import RequestSpans
+
 logger = logging.getLogger(__name__)
 
 
@@ -51,8 +55,8 @@ class StartError(Exception):
     """The server cannot start; the message says why, and what to do."""
 
 
-class PortError(StartError):
-    """The port for probes cannot be had."""
+class SettingError(StartError):
+    """What a setting asks for cannot be had."""
 
 
 class Server:
@@ -89,6 +93,7 @@ class Server:
             dispatcher = Tap(dispatch, events.wake)
         kernel_limits = Limits(submissions=config.kernel.submissions, batch=config.kernel.batch)
         self._recorder = _recorder(config)
+        self._spans = _spans(config)
         self._system = System(
             self._aio,
             dispatcher,
@@ -137,6 +142,7 @@ class Server:
             is_recorded=is_recorded,
             is_strict=config.strict,
             plain=plain,
+            on_answered=None if self._spans is None else self._spans.answered,
         )
         self._link = Link(
             config.url,
@@ -183,6 +189,8 @@ class Server:
         finally:
             if self._recorder is not None:
                 self._recorder.close()
+            if self._spans is not None:
+                await asyncio.to_thread(self._spans.close)
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         silence_libraries()
@@ -219,7 +227,7 @@ class Server:
                 logger.info("probes are answered host=%s port=%d", address[0], port)
                 yield
         except ListenError as error:
-            raise PortError(
+            raise SettingError(
                 f"setting 'http.listen': {error}, choose another port or end who uses it"
             ) from error
 
@@ -286,14 +294,27 @@ class Server:
         return self._system.known_now_ms
 
 
+def _spans(config: Config) -> "RequestSpans | None":
+    if not config.tracing.enabled:
+        return None
+    try:
+        from resonate_broker.observation import tracing
+    except ImportError as error:
+        raise SettingError(
+            "setting 'tracing.enabled' needs OpenTelemetry: pip install 'resonate-amqp[otel]' "
+            f"({error})"
+        ) from error
+    return tracing.RequestSpans(tracing.provider())
+
+
 def _recorder(config: Config) -> HistoryRecorder | None:
     if not config.record_history:
         return None
     try:
         return HistoryRecorder(Path(config.record_history))
     except OSError as error:
-        raise StartError(
-            f"record_history: cannot append to {config.record_history}: {error.strerror}"
+        raise SettingError(
+            f"setting 'record_history': cannot append to {config.record_history}: {error.strerror}"
         ) from error
 
 

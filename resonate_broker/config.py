@@ -85,6 +85,17 @@ class HttpConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return host.strip("[]"), int(port)
 
 
+class TracingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether requests of callers that are traced become spans.
+
+    Attributes:
+        enabled: needs the extra `otel`; where the spans go is said by the variables of OpenTelemetry,
+            `OTEL_EXPORTER_OTLP_ENDPOINT` and the like.
+    """
+
+    enabled: bool = False
+
+
 class DebugConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests that stop the clock, look at everything and delete everything: for tests.
 
@@ -169,6 +180,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retention: RetentionConfig = RetentionConfig()
     integration: IntegrationConfig = IntegrationConfig()
     http: HttpConfig = HttpConfig()
+    tracing: TracingConfig = TracingConfig()
     events: EventsConfig = EventsConfig()
 
     def __post_init__(self) -> None:

@@ -26,13 +26,16 @@ from resonate_sdk.amqp.session import Session
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.records import TriggerRecord
-from resonate_sdk.protocol.requests import TaskHeartbeat
+from resonate_sdk.protocol.requests import Request, TaskHeartbeat
 from resonate_sdk.protocol.responses import INTERNAL, UNAVAILABLE, Answer
 from resonate_sdk.protocol.topology import Names
 
 logger = logging.getLogger(__name__)
 
 NOT_DECIDED = (UNAVAILABLE, INTERNAL)  # nothing was carried out, or nobody knows
+
+
+OnAnswered = Callable[[Request, Answer, int], None]
 
 
 class SubmissionApi:
@@ -48,6 +51,7 @@ class SubmissionApi:
         is_recorded: bool = False,
         is_strict: bool = False,
         plain: PlainDoor,
+        on_answered: OnAnswered | None = None,
     ) -> None:
         """Hand requests to a kernel.
 
@@ -59,7 +63,9 @@ class SubmissionApi:
             is_recorded: whether the kernel has a recorder, which wants to know who asks.
             is_strict: whether what the protocol does not name is left out.
             plain: reads messages that are no requests yet.
+            on_answered: told of each request that was answered, and when it had come.
         """
+        self._on_answered = on_answered
         self._is_recorded = is_recorded
         self._is_strict = is_strict
         self._system = system
@@ -188,6 +194,8 @@ class SubmissionApi:
         return Caller(client, item.head.correlation_id, incoming.arrived_ns)
 
     def _completed(self, incoming: Incoming, item: Decoded, completed: Completed) -> None:
+        if self._on_answered is not None:
+            self._on_answered(item.request, completed.answer, incoming.arrived_ns)
         if self._is_strict:
             completed = replace(completed, answer=strict.answer(completed.answer))
         if incoming.asker is not None:

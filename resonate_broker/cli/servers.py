@@ -19,11 +19,11 @@ def run_server(config: Config, on_ready: Callable[[], None]) -> None:
     Raises:
         CommandError: it cannot start.
     """
-    from resonate_broker.app import PortError, StartError, serve
+    from resonate_broker.app import SettingError, StartError, serve
 
     try:
         run_fast(serve(config, on_ready))
-    except PortError as error:
+    except SettingError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
     except StartError as error:
         match error.__cause__:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from resonate_broker.app import PortError
+from resonate_broker.app import SettingError
 from resonate_broker.config import Config, HttpConfig
 from resonate_broker.dev import PrivatePostgres
 from resonate_broker.dev.ports import free_port
@@ -109,7 +109,7 @@ def test_a_server_whose_port_is_taken_says_so(config: Config):
     host, port = config.http.listen.split(":")
     with (
         socket.create_server((host, int(port))),
-        pytest.raises(PortError, match=f"'http.listen': cannot listen on {host}:{port}: "),
+        pytest.raises(SettingError, match=f"'http.listen': cannot listen on {host}:{port}: "),
     ):
         ServerThread(config).start()
 
