@@ -21,6 +21,9 @@ CLIENTS = (
     ("tree", "a"),
     ("dlq", "list"),
     ("workers",),
+    ("why", "a"),
+    ("topology", "doctor"),
+    ("topology", "apply"),
     ("history", "export", "nowhere.jsonl"),
 )
 SERVERS = (("serve",), ("migrate",))
@@ -34,7 +37,7 @@ def said(*command: str, **variables: str) -> str:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("place", [CLOSED, *UNREADABLE], ids=["closed", "port", "slash", "bracket"])
-@pytest.mark.parametrize("command", [*CLIENTS, *SERVERS], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [*CLIENTS, *SERVERS], ids=" ".join)
 def test_no_command_repeats_the_password_of_what_it_cannot_reach(
     command: tuple[str, ...], place: str, form: str
 ):
