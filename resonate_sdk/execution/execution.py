@@ -153,6 +153,10 @@ class Execution:
         """Tell functions that still run that nobody wants their results; any thread may call."""
         self._pass.is_over = True
 
+    def drop_coroutines(self) -> None:
+        """Give up what was not run yet: Python would complain of coroutines otherwise."""
+        self._coroutines.close_all()
+
     def close(self) -> None:
         """Give the pass up: nothing that bodies still do has an effect.
 

@@ -126,6 +126,16 @@ class PassDriver:
             StoppingError: the worker stops, and the pass has come to a checkpoint.
             ResonateError: something that it asked for was refused, or the lease was lost.
         """
+        try:
+            return await self._drive_passes(prepare)
+        except asyncio.CancelledError:  # the process ends: what has not begun never will
+            if self._execution is not None:
+                self._execution.drop_coroutines()
+            raise
+
+    async def _drive_passes(
+        self, prepare: Callable[[], Execution | Done]
+    ) -> tuple[Outcome, Records]:
         known: Records = {}
         while True:
             self._check_or_stop()

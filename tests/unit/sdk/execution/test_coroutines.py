@@ -1,6 +1,7 @@
 """`async def` bodies: what they await means what generators yield, and calls begin by themselves."""
 
 import asyncio
+import inspect
 import logging
 from asyncio import gather  # noqa: TID251  # users write it
 
@@ -401,3 +402,15 @@ def test_a_child_is_created_before_its_coroutine_runs(world):
     assert [type(effect) for effect in progress.effects] == [CreateChild]
     assert ran == []
     execution.close()
+
+
+@pytest.mark.parametrize("is_dropped", [True, False])
+def test_what_was_not_run_when_the_process_ends_is_dropped_without_a_complaint(world, is_dropped):
+    async def parent(ctx):
+        await ctx.sleep(1)
+
+    execution = world.start(parent)
+    (effect,) = execution.advance().effects
+    execution.drop_coroutines() if is_dropped else execution.close()
+
+    assert inspect.getcoroutinestate(effect.body.awaitable) == inspect.CORO_CLOSED
