@@ -94,6 +94,8 @@ class SqliteStore:
         callbacks: list[Callback] = []
         listeners: list[Listener] = []
         for awaited in load.settling:
+            if awaited not in promises:
+                continue  # nobody waits for what does not exist: most steps are made and ended at once
             awaiters = self._rows("awaiters", awaited, callbacks_max)
             callbacks += [Callback(awaited, awaiter) for (awaiter,) in awaiters]
             addresses = self._rows("listeners", awaited)
