@@ -173,12 +173,35 @@ class Holder:
             LeaseLostError: the task is not ours any more, or was not granted.
             ResonateError: no answer came, or the action itself was refused.
         """
-        if self.version == 0:
-            self.on_wanted()
-            await self._is_answered.wait()
-        if self._refusal is not None:
-            raise self._refusal
+        await self._be_granted()
         return self.fenced(await self._ask(self.fence_request(action)))
+
+    async def fence_both(
+        self, create: CreateAction, settle: SettleAction
+    ) -> tuple[PromiseRecord, PromiseRecord]:
+        """Create a promise and settle it, in one chain: without the first, the second is refused.
+
+        Raises:
+            LeaseLostError: as of `fence`.
+            ResonateError: likewise.
+        """
+        await self._be_granted()
+        creating, settling = self._send_chained(
+            create.data.id, self.fence_request(create), self.fence_request(settle)
+        )
+        try:
+            created = await creating
+            if created.is_ok:
+                settled = await settling
+                if settled.status not in responses.RETRYABLE:
+                    return self.fenced(created), self.fenced(settled)
+                return self.fenced(created), await self.fence(settle)
+        finally:
+            settling.cancel()
+        if created.status in responses.RETRYABLE:
+            return await self.fence(create), await self.fence(settle)
+        self._check_held(created)
+        raise refusal(created)
 
     def fence_request(self, action: CreateAction | SettleAction) -> TaskFence:
         """The request by which `fence` does it."""
@@ -259,11 +282,7 @@ class Holder:
 
         Outside of a chain that would settle the promise also when somebody else has acquired it.
         """
-        acquiring, fulfilling = (
-            self._transport.request(request, origin=self.origin, chain=self.id, timeout_s=None)
-            for request in (acquire, fulfill)
-        )
-        fulfilling.add_done_callback(_retrieve)
+        acquiring, fulfilling = self._send_chained(self.id, acquire, fulfill)
         try:
             answer = await acquiring
         except ResonateError:
@@ -274,6 +293,24 @@ class Holder:
             return answer
         fulfilling.cancel()
         return await self._ask(acquire) if answer.status in responses.RETRYABLE else answer
+
+    def _send_chained(
+        self, chain: str, first: Request, second: Request
+    ) -> "tuple[asyncio.Future[Answer], asyncio.Future[Answer]]":
+        """Send two requests, of which the second is carried out only if the first is."""
+        answers = [
+            self._transport.request(request, origin=self.origin, chain=chain, timeout_s=None)
+            for request in (first, second)
+        ]
+        answers[1].add_done_callback(_retrieve)
+        return answers[0], answers[1]
+
+    async def _be_granted(self) -> None:
+        if self.version == 0:
+            self.on_wanted()
+            await self._is_answered.wait()
+        if self._refusal is not None:
+            raise self._refusal
 
     async def _ask_as_holder(self, request: Request) -> Answer:
         assert self.version > 0, "only who was granted a task speaks as its holder"
@@ -297,7 +334,7 @@ def _ignore() -> None:
     """Nobody wants to know."""
 
 
-def _retrieve(fulfilling: "asyncio.Future[Answer]") -> None:
+def _retrieve(second: "asyncio.Future[Answer]") -> None:
     """An error that nobody waits for any more is no news."""
-    if not fulfilling.cancelled():
-        fulfilling.exception()
+    if not second.cancelled():
+        second.exception()

@@ -208,8 +208,7 @@ class PassDriver:
             self._check()
             if progress.outcome is not None:
                 return progress.outcome
-            for effect in self._wanted(progress.effects):
-                self._carry_out(effect)
+            self._carry_out_all(self._wanted(progress.effects))
             events = self._take_events() if progress.is_ready else await self._next_events()
             if self._replays_always and (changed := self._all_written(progress, events)):
                 return Anew(changed)
@@ -248,6 +247,20 @@ class PassDriver:
             or (isinstance(effect, CreateChild) and effect.request.id in settled)
         ]
 
+    def _carry_out_all(self, effects: Sequence[Effect]) -> None:
+        """Carry out what a turn asks for; what it creates and settles at once is one chain."""
+        created = {effect.request.id for effect in effects if isinstance(effect, CreateChild)}
+        settled = {effect.id: effect for effect in effects if isinstance(effect, SettleChild)}
+        both = created & settled.keys()
+        for effect in effects:
+            match effect:
+                case CreateChild(request=request) if request.id in both:
+                    self._begin(self._fence_both(effect, settled[request.id]))
+                case SettleChild(id=id) if id in both:
+                    pass  # it travels with the creation
+                case _:
+                    self._carry_out(effect)
+
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case CreateChild() | SettleChild():
@@ -285,6 +298,20 @@ class PassDriver:
             self.abandon(error)
         else:
             if is_told:
+                self._push(ChildChanged(record))
+        finally:
+            self._under_way -= 1
+
+    async def _fence_both(self, create: CreateChild, settle: SettleChild) -> None:
+        creation, settlement = _write_of(create), _write_of(settle)
+        assert isinstance(creation, CreateAction), "a child is created"
+        assert isinstance(settlement, SettleAction), "and settled"
+        try:
+            records = await self._holder.fence_both(creation, settlement)
+        except ResonateError as error:
+            self.abandon(error)
+        else:
+            for record in records:
                 self._push(ChildChanged(record))
         finally:
             self._under_way -= 1

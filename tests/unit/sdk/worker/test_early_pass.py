@@ -296,7 +296,7 @@ async def test_what_a_body_writes_waits_for_the_grant_and_carries_its_version(ru
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.fence", "task.fulfill"]
     assert {request.version for request in bench.wire.sent[1:]} == {41}
-    assert set(bench.wire.chains) == {None}
+    assert bench.wire.chains == [None, "x.1", "x.1", None]
     assert runs.begun == runs.closed == 1
     assert slot.events == ["answered", "free"]
 
@@ -455,7 +455,7 @@ async def test_a_body_that_must_not_overlap_waits_for_the_grant(runs, options: A
         await virtual_time.elapse(1)
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.fence", "task.fulfill"]
-    assert set(bench.wire.chains) == {None}
+    assert bench.wire.chains == [None, "x.1", "x.1", None]
     assert runs.begun == 1
 
 

@@ -113,6 +113,53 @@ async def test_nothing_that_needs_the_version_is_sent_before_the_grant():
         answering.set_result(refusal(404))
 
 
+@pytest.mark.parametrize(("taken", "again"), [(0, ["create", "settle"]), (1, ["settle"])])
+@in_virtual_time
+async def test_a_short_step_is_written_in_a_chain_and_what_was_not_taken_is_asked_again(
+    taken, again
+):
+    """C11: the step is not run again because the server was busy."""
+    ran = []
+
+    def step(ctx):
+        ran.append(1)
+        return 7
+
+    def workflow(ctx):
+        return (yield ctx.run(step))
+
+    server = Server(make_root("workflow"))
+    server.overrules[TaskFence] = [*[server._react] * taken, refusal(503)]
+    async with make_bench(server, workflow, step) as bench:
+        bench.hint()
+        await virtual_time.elapse(10)
+
+    fences = bench.wire.of(TaskFence)
+    kinds = [fence.action.data.kind.removeprefix("promise.") for fence in fences]
+    assert kinds == ["create", "settle", *again]
+    assert bench.wire.chains == [None, "x.1", "x.1", *[None] * len(again), None]
+    assert bench.kinds()[-1] == "task.fulfill"
+    assert ran == [1]
+
+
+@in_virtual_time
+async def test_a_short_step_whose_chain_finds_the_lease_lost_ends_its_pass():
+    def step(ctx):
+        return 7
+
+    def workflow(ctx):
+        return (yield ctx.run(step))
+
+    server = Server(make_root("workflow"))
+    server.overrules[TaskFence] = refusal(409)
+    async with make_bench(server, workflow, step) as bench:
+        bench.hint()
+        await virtual_time.elapse(10)
+
+    assert bench.kinds() == ["task.acquire", "task.fence", "task.fence"]
+    assert bench.suspended == ["x"]
+
+
 @in_virtual_time
 async def test_the_lease_is_kept_while_the_pass_goes_on():
     held = []
