@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from resonate_broker import places, rules
-from resonate_broker.background import transitions
+from resonate_broker.background import tally
 from resonate_broker.background.groups import Limited
 from resonate_broker.background.windows import Windows
 from resonate_broker.kernel.submissions import Outgoing
@@ -57,7 +57,7 @@ class Dispatch:
         for id, before in state.take_changed().items():
             promise = state.promise(id)
             assert promise is not None, f"{id!r} changed and vanished"
-            transitions.tally(state, before, promise)
+            tally.count(state, before, promise)
             self._note_acquisition(before, promise, state.now_ms)
             self._note_place(before, promise, state.now_ms)
             promise = self.dispatch(state, promise)

@@ -1,13 +1,13 @@
 from msgspec.structs import replace
 
-from resonate_broker.background.transitions import tally
+from resonate_broker.background.tally import count
 from resonate_store.state import Promise
 from tests.unit.broker.builders import make_promise, make_state, make_targeted
 
 
 def counted(before: Promise | None, after: Promise) -> dict[str, int]:
     state = make_state()
-    tally(state, before, after)
+    count(state, before, after)
     return state.tally
 
 

@@ -7,7 +7,7 @@ from resonate_broker.kernel.working_state import WorkingState
 from resonate_store.state import Promise, Task
 
 
-def tally(state: WorkingState, before: Promise | None, after: Promise) -> None:
+def count(state: WorkingState, before: Promise | None, after: Promise) -> None:
     """Count what a coroutine has done to a promise.
 
     Args:
