@@ -17,7 +17,7 @@ PAGE = 4096
 
 READS: dict[str, Callable[[SqliteStore], Awaitable[Any]]] = {
     "begin": lambda store: store.begin(LoadSet(ids=("p",))),
-    "begin settling": lambda store: store.begin(LoadSet(settling=("p",))),
+    "begin settling": lambda store: store.begin(LoadSet(ids=("p",), settling=("p",))),
     "begin preload": lambda store: store.begin(LoadSet(preload=("p",))),
     "due": lambda store: store.due(10),
     "queued": lambda store: store.queued("g", Wanted(count_max=10)),
