@@ -1,8 +1,9 @@
 """`resonate migrate`: make or update the tables."""
 
+from resonate_broker.cli.arguments import DryRun
 from resonate_broker.cli.logs import log_nothing
 from resonate_broker.cli.output import Output
-from resonate_broker.cli.servers import make_tables
+from resonate_broker.cli.servers import make_tables, missing_tables
 from resonate_broker.cli.settings import (
     AsJson,
     ConfigFile,
@@ -19,6 +20,7 @@ def migrate(
     database_url: DatabaseUrl = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the tables in the database, or bring them up to date; nothing is lost by a repetition.
@@ -29,6 +31,12 @@ def migrate(
 
     settings = database_settings(config, database_url, namespace)
     log_nothing()
+    if dry_run:
+        missing = missing_tables(settings)
+        lines = [f"{name} would be applied" for name in missing] or ["Nothing is missing"]
+        document = {"namespace": settings.namespace, "missing": missing}
+        Output(as_json=as_json).show(document, lines)
+        return
     applied, grants = make_tables(settings)
     version = migrations()[-1].version
     place = f"schema {settings.namespace} of {shown_url(settings.database_url)}"

@@ -35,6 +35,21 @@ def run_server(config: Config, on_ready: Callable[[], None]) -> None:
                 raise rabbitmq_failure(config, str(error)) from error
 
 
+def missing_tables(config: Config) -> tuple[str, ...]:
+    """Name what `make_tables` would apply.
+
+    Raises:
+        CommandError: the database cannot be reached.
+        StoreError: it refuses.
+    """
+    from resonate_store.postgres.migrate import pending
+
+    try:
+        return run_impatiently(pending(config.database_url, config.namespace))
+    except UnavailableError as error:
+        raise database_failure(config, str(error)) from error
+
+
 def make_tables(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Bring the tables up to date; return the names of what was applied, and what is left to do.
 

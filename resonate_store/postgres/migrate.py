@@ -14,7 +14,7 @@ from importlib import resources
 from msgspec import Struct
 
 from resonate_store.postgres import settings
-from resonate_store.postgres.connection import Connection, connect
+from resonate_store.postgres.connection import Connection, Row, connect
 from resonate_store.queries import load_queries
 from resonate_store.store import SchemaError, StoreError
 
@@ -87,6 +87,30 @@ async def migrate(
     return tuple(applied)
 
 
+async def pending(
+    url: str, namespace: str, known: Sequence[Migration] | None = None
+) -> tuple[str, ...]:
+    """Name what `migrate` would apply, and change nothing.
+
+    Args:
+        url: as of `migrate`.
+        namespace: likewise.
+        known: likewise.
+
+    Raises:
+        SchemaError: as of `migrate`.
+        UnavailableError: the database cannot be reached.
+    """
+    connection = await connect(url, settings.migration(namespace))
+    try:
+        (schema,) = await connection.fetch(_QUERIES["schema"], namespace)
+        _check_server(schema)
+        applied = await connection.fetch(_QUERIES["versions"]) if schema["has_versions"] else ()
+    finally:
+        await connection.close()
+    return tuple(step.name for step in _remaining(applied, namespace, known or migrations()))
+
+
 async def submit_grants(url: str, namespace: str) -> tuple[str, ...]:
     """What is left to do so that applications can have the role that may call `submit`.
 
@@ -112,7 +136,7 @@ async def check(connection: Connection, namespace: str) -> None:
     """
     needed = migrations()[-1].version
     (schema,) = await connection.fetch(_QUERIES["schema"], namespace)
-    has_versions: bool = schema[3]
+    has_versions: bool = schema["has_versions"]
     rows = await connection.fetch(_QUERIES["versions"]) if has_versions else ()
     if not rows:
         raise SchemaError(f"the schema {namespace!r} has no tables: run `resonate migrate`")
@@ -136,7 +160,8 @@ async def _apply_next(
     try:
         await connection.fetch(_QUERIES["take_turns"], namespace)
         await _prepare(connection, namespace)
-        step = await _next_step(connection, namespace, known)
+        applied = await connection.fetch(_QUERIES["versions"])
+        step = next(iter(_remaining(applied, namespace, known)), None)
         if step is not None:
             await connection.execute(step.sql)
             await connection.fetch(
@@ -152,21 +177,29 @@ async def _apply_next(
 async def _prepare(connection: Connection, namespace: str) -> None:
     """Make the schema and the table of versions, unless they are there."""
     (schema,) = await connection.fetch(_QUERIES["schema"], namespace)
-    server, encoding, has_schema, has_versions, create_schema = schema
+    _check_server(schema)
+    if not schema["has_schema"]:
+        await connection.execute(schema["create_schema"])
+    if not schema["has_versions"]:
+        await connection.execute(_QUERIES["create_versions"])
+
+
+def _check_server(schema: Row) -> None:
+    server, encoding = schema["server"], schema["encoding"]
     if server < POSTGRES_VERSION_MIN:
         raise SchemaError(f"this is PostgreSQL {server // 10_000}, it takes 14 or later")
     if encoding != "UTF8":
         raise SchemaError(f"the database has the encoding {encoding}, it takes UTF8")
-    if not has_schema:
-        await connection.execute(create_schema)
-    if not has_versions:
-        await connection.execute(_QUERIES["create_versions"])
 
 
-async def _next_step(
-    connection: Connection, namespace: str, known: Sequence[Migration]
-) -> Migration | None:
-    applied = await connection.fetch(_QUERIES["versions"])
+def _remaining(
+    applied: Sequence[Row], namespace: str, known: Sequence[Migration]
+) -> Sequence[Migration]:
+    """What is to be applied after what has been.
+
+    Raises:
+        SchemaError: that is not what this release would have applied.
+    """
     if len(applied) > len(known):
         raise SchemaError(
             f"the schema {namespace!r} has version {applied[-1][0]}, this release knows "
@@ -178,4 +211,4 @@ async def _next_step(
                 f"version {version} of the schema {namespace!r} was made by another {name} than "
                 "the one of this release"
             )
-    return known[len(applied)] if len(applied) < len(known) else None
+    return known[len(applied) :]

@@ -2,11 +2,11 @@
 
 -- name: schema
 select
-    current_setting('server_version_num')::integer,
-    current_setting('server_encoding'),
-    to_regnamespace(quote_ident($1)) is not null,
-    to_regclass(quote_ident($1) || '.schema_versions') is not null,
-    format('create schema %I', $1::text);
+    current_setting('server_version_num')::integer as server,
+    current_setting('server_encoding') as encoding,
+    to_regnamespace(quote_ident($1)) is not null as has_schema,
+    to_regclass(quote_ident($1) || '.schema_versions') is not null as has_versions,
+    format('create schema %I', $1::text) as create_schema;
 
 -- name: take_turns
 select pg_advisory_xact_lock(hashtextextended('resonate migrate ' || $1, 0));

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from resonate_broker.dev.ports import free_port
 from tests.acceptance.cli.programs import environment, run, run_here, running, serving
@@ -35,6 +36,21 @@ def test_tables_are_made_once(empty_place):
     assert ":***@" in again.out
     assert with_json.document["applied"] == []
     assert first.err == again.err == with_json.err == ""
+
+
+def test_a_dry_run_says_what_would_be_applied_and_changes_nothing(empty_place):
+    before = run("migrate", "--dry-run", "--json", env=empty_place)
+    run("migrate", env=empty_place)
+    after = run("migrate", "--dry-run", env=empty_place)
+
+    assert before.code == after.code == 0
+    assert before.document["missing"][0] == "0001_promises.sql"
+    assert after.out == "Nothing is missing\n"
+    versions = sql.SQL("select name from {}.schema_versions order by 1")
+    schema = sql.Identifier(empty_place["RESONATE_NAMESPACE"])
+    with psycopg.connect(empty_place["RESONATE_DATABASE_URL"]) as database:
+        applied = database.execute(versions.format(schema)).fetchall()
+    assert [name for (name,) in applied] == before.document["missing"]
 
 
 @pytest.fixture
