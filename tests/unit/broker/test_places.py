@@ -106,9 +106,12 @@ def starts(group: Group, instants: list[int], key: str | None = None) -> list[in
     started: list[int] = []
     ids = count()
     for now_ms in instants:
-        while take(group, waiting(f"{next(ids)}", key), now_ms=now_ms)[0]:
+        while True:
+            taken, after = take(group, waiting(f"{next(ids)}", key), now_ms=now_ms)
+            if not taken:
+                break
             started.append(now_ms)
-            _, group = take(group, waiting(f"{next(ids)}", key), now_ms=now_ms)
+            group = replace(after, held={})  # it ends at once
     return started
 
 
