@@ -4,11 +4,12 @@ A place is taken under the lock of the group when a hint is sent, or when a task
 none; it is given back by whatever ends that, a lost lease as well. So what counts are rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from resonate_broker.kernel.submissions import Load
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.records import GroupRecord, Rate
@@ -100,10 +101,29 @@ def needs_place(promise: Promise) -> bool:
     return holds_place(replace(promise, task=replace(task, state="acquired")))
 
 
-def refuse(state: WorkingState, promise: Promise) -> Answer:
-    """Refuse who comes without a place when there is none; the task waits for its turn."""
+def refusal(
+    state: WorkingState, promise: Promise, is_limited: Callable[[str], bool]
+) -> Generator[Load, WorkingState, Answer | None]:
+    """Give who comes to acquire a task a place, if it needs one; refuse it if there is none.
+
+    Args:
+        state: of the batch.
+        promise: whose task somebody wants.
+        is_limited: whether a group has limits, or may have some.
+
+    Returns:
+        The refusal; None if the task may be acquired.
+    """
     task = promise.task
-    assert task is not None, promise.id
+    if task is None or not needs_place(promise) or not is_limited(task.group):
+        return None
+    if not state.has_group(task.group):
+        yield Load(groups=(task.group,))  # and the batch begins anew
+    return None if try_take(state, promise) else _refuse(state, promise, task)
+
+
+def _refuse(state: WorkingState, promise: Promise, task: Task) -> Answer:
+    """The task waits for its turn."""
     group = state.group(task.group)
     assert group is not None, "what has no limits is not full"
     state.put(promise)  # whoever dispatches what has changed sees to it that it is queued

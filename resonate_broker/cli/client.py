@@ -81,6 +81,23 @@ class Client:
         """
         return await ask(self._transport, request, origin=origin, timeout_s=ANSWER_S)
 
+    async def ask_for(self, data: type[T], request: Request, *, origin: str | None = None) -> T:
+        """Send a request, and return what it is answered with if all is well.
+
+        Args:
+            data: what that is.
+            request: what is asked for.
+            origin: as of `ask`.
+
+        Raises:
+            StoreError: it was refused.
+            TransportError: no answer came in time.
+        """
+        answer = await self.ask(request, origin=origin)
+        if not isinstance(answer.data, data):
+            raise refusal(answer)
+        return answer.data
+
     async def promise(self, request: Request, *, origin: str | None = None) -> PromiseRecord:
         """Send a request that is answered with a promise.
 
@@ -88,10 +105,7 @@ class Client:
             StoreError: it was refused.
             TransportError: no answer came in time.
         """
-        answer = await self.ask(request, origin=origin)
-        if not isinstance(answer.data, PromiseData):
-            raise refusal(answer)
-        return answer.data.promise
+        return (await self.ask_for(PromiseData, request, origin=origin)).promise
 
     async def search(
         self, tags: Mapping[str, str], origin: str
@@ -105,11 +119,10 @@ class Client:
         found: list[PromiseRecord] = []
         cursor = None
         for _ in range(PAGES_MAX):
-            answer = await self.ask(PromiseSearch(tags=tags, cursor=cursor), origin=origin)
-            if not isinstance(answer.data, PromisePage):
-                raise refusal(answer)
-            found += answer.data.promises
-            cursor = answer.data.cursor
+            request = PromiseSearch(tags=tags, cursor=cursor)
+            page = await self.ask_for(PromisePage, request, origin=origin)
+            found += page.promises
+            cursor = page.cursor
             if cursor is None:
                 return found, True
         return found, False
@@ -126,11 +139,9 @@ class Client:
         for _ in range(PAGES_MAX):
             limit = min(limits.SEARCH_PAGE_MAX, count_max - len(found))
             request = TaskSearch(state=state, details=True, limit=limit, cursor=cursor)
-            answer = await self.ask(request)
-            if not isinstance(answer.data, TaskPage):
-                raise refusal(answer)
-            found += answer.data.tasks
-            cursor = answer.data.cursor
+            page = await self.ask_for(TaskPage, request)
+            found += page.tasks
+            cursor = page.cursor
             if cursor is None or len(found) >= count_max:
                 break
         return found, cursor is None

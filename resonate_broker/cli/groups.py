@@ -13,7 +13,6 @@ from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.durations import UNITS_MS, parse_duration
-from resonate_sdk.ask import refusal
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import GroupRecord, Rate
 from resonate_sdk.protocol.requests import GroupGet, GroupList, GroupSet, Request
@@ -164,24 +163,15 @@ def list_groups(
     as_json: AsJson = False,
 ) -> None:
     """List the groups that have limits."""
-
-    async def page_of(client: Client) -> GroupPage:
-        answer = await client.ask(GroupList())
-        if not isinstance(answer.data, GroupPage):
-            raise refusal(answer)
-        return answer.data
-
-    page = talk(client_settings(config, url, namespace), page_of)
+    settings = client_settings(config, url, namespace)
+    page = talk(settings, lambda client: client.ask_for(GroupPage, GroupList()))
     lines = [Text(plain(f"{record.name}  {_summary(record)}")) for record in page.groups]
     document = {"groups": [_document(record) for record in page.groups]}
     Output(as_json=as_json).show(document, lines or [Text("no group has limits")])
 
 
 async def _group(client: Client, request: Request) -> GroupRecord:
-    answer = await client.ask(request)
-    if not isinstance(answer.data, GroupData):
-        raise refusal(answer)
-    return answer.data.group
+    return (await client.ask_for(GroupData, request)).group
 
 
 def _document(record: GroupRecord) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from resonate_broker.cli.arguments import (
     read_json,
     read_tag,
 )
-from resonate_broker.cli.client import Client, talk
+from resonate_broker.cli.client import talk
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.output import Output
 from resonate_broker.cli.promise_view import (
@@ -26,7 +26,6 @@ from resonate_broker.cli.promise_view import (
 )
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.config import Config
-from resonate_sdk.ask import refusal
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.protocol import limits, tags as tag
@@ -158,14 +157,8 @@ def search(
 ) -> None:
     """List promises, by their ids."""
     request = PromiseSearch(state=state, tags=dict(tags or ()), limit=limit, cursor=cursor)
-
-    async def page_of(client: Client) -> PromisePage:
-        answer = await client.ask(request)
-        if not isinstance(answer.data, PromisePage):
-            raise refusal(answer)
-        return answer.data
-
-    page = talk(client_settings(config, url, namespace), page_of)
+    settings = client_settings(config, url, namespace)
+    page = talk(settings, lambda client: client.ask_for(PromisePage, request))
     document = {
         "promises": [promise_document(record) for record in page.promises],
         "cursor": page.cursor,

@@ -24,7 +24,6 @@ from resonate_broker.cli.schedule_view import (
     schedule_lines,
 )
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
-from resonate_sdk.ask import refusal
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.protocol import limits, tags as tag
@@ -207,14 +206,8 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """End a schedule; the promises it has created stay."""
-
-    async def deleted(client: Client) -> None:
-        answer = await client.ask(ScheduleDelete(id=id))
-        if not isinstance(answer.data, Nothing):
-            raise refusal(answer)
-
     settings = client_settings(config, url, namespace)
-    talk(settings, deleted)
+    talk(settings, lambda client: client.ask_for(Nothing, ScheduleDelete(id=id)))
     Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{id} deleted"])
 
 
@@ -230,14 +223,8 @@ def search(
 ) -> None:
     """List schedules."""
     request = ScheduleSearch(tags=dict(tags or ()), limit=limit, cursor=cursor)
-
-    async def page_of(client: Client) -> SchedulePage:
-        answer = await client.ask(request)
-        if not isinstance(answer.data, SchedulePage):
-            raise refusal(answer)
-        return answer.data
-
-    page = talk(client_settings(config, url, namespace), page_of)
+    settings = client_settings(config, url, namespace)
+    page = talk(settings, lambda client: client.ask_for(SchedulePage, request))
     document = {
         "schedules": [schedule_document(record) for record in page.schedules],
         "cursor": page.cursor,
@@ -246,7 +233,4 @@ def search(
 
 
 async def _schedule(client: Client, request: Request) -> ScheduleRecord:
-    answer = await client.ask(request)
-    if not isinstance(answer.data, ScheduleData):
-        raise refusal(answer)
-    return answer.data.schedule
+    return (await client.ask_for(ScheduleData, request)).schedule

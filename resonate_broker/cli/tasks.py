@@ -86,10 +86,8 @@ def search(
     request = TaskSearch(state=state, details=True, limit=limit, cursor=cursor)
 
     async def found(client: Client) -> tuple[list[Work], str | None]:
-        answer = await client.ask(request)
-        if not isinstance(answer.data, TaskPage):
-            raise refusal(answer)
-        return await _with_promises(client, answer.data.tasks), answer.data.cursor
+        page = await client.ask_for(TaskPage, request)
+        return await _with_promises(client, page.tasks), page.cursor
 
     page, go_on = talk(client_settings(config, url, namespace), found)
     document = {"tasks": [task_document(work) for work in page], "cursor": go_on}
@@ -161,10 +159,7 @@ def release(
 
 
 async def _task(client: Client, id: str) -> TaskRecord:
-    answer = await client.ask(TaskGet(id=id, details=True))
-    if not isinstance(answer.data, TaskData):
-        raise refusal(answer)
-    return answer.data.task
+    return (await client.ask_for(TaskData, TaskGet(id=id, details=True))).task
 
 
 async def _work(client: Client, id: str) -> Work:

@@ -13,7 +13,6 @@ from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import CREATED, EXISTED, field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
-from resonate_sdk.ask import refusal
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import TriggerRecord
 from resonate_sdk.protocol.requests import (
@@ -164,14 +163,8 @@ def list_triggers(
     as_json: AsJson = False,
 ) -> None:
     """List all triggers."""
-
-    async def all_of(client: Client) -> tuple[TriggerRecord, ...]:
-        answer = await client.ask(TriggerSearch())
-        if not isinstance(answer.data, TriggerPage):
-            raise refusal(answer)
-        return answer.data.triggers
-
-    found = talk(client_settings(config, url, namespace), all_of)
+    settings = client_settings(config, url, namespace)
+    found = talk(settings, lambda client: client.ask_for(TriggerPage, TriggerSearch())).triggers
     lines = [Text(plain(f"{record.id}  {_source(record)}  {_effect(record)}")) for record in found]
     document = {"triggers": [_document(record) for record in found]}
     Output(as_json=as_json).show(document, lines or [Text("no triggers")])
@@ -200,13 +193,8 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """End a trigger, drop the events that wait for it; what it has started goes on."""
-
-    async def deleted(client: Client) -> None:
-        answer = await client.ask(TriggerDelete(id=id))
-        if not isinstance(answer.data, Nothing):
-            raise refusal(answer)
-
-    talk(client_settings(config, url, namespace), deleted)
+    settings = client_settings(config, url, namespace)
+    talk(settings, lambda client: client.ask_for(Nothing, TriggerDelete(id=id)))
     Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{id} deleted"])
 
 
@@ -229,10 +217,7 @@ def _check(func: str | None, target: str | None, promise_id: str | None, *, sett
 
 
 async def _trigger(client: Client, request: Request) -> TriggerRecord:
-    answer = await client.ask(request)
-    if not isinstance(answer.data, TriggerData):
-        raise refusal(answer)
-    return answer.data.trigger
+    return (await client.ask_for(TriggerData, request)).trigger
 
 
 def _document(record: TriggerRecord) -> Mapping[str, Any]:

@@ -36,11 +36,9 @@ def task_acquire(
             f"pending at version {request.version}"
         )
         return (yield Commit(rules.refused(responses.CONFLICT, reason)))
-    if places.needs_place(promise) and is_limited(task.group):
-        if not state.has_group(task.group):
-            state = yield Load(groups=(task.group,))
-        if not places.try_take(state, promise):
-            return (yield Commit(places.refuse(state, promise)))
+    refused = yield from places.refusal(state, promise, is_limited)
+    if refused is not None:
+        return (yield Commit(refused))
     more = rules.unlocked_relatives(state, promise) if request.preload else ()
     if more:
         yield Load(ids=(request.id, *more), preload=preload)

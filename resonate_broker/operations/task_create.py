@@ -38,12 +38,9 @@ def task_create(
     elif promise.task is None:
         reason = f"promise {create.id!r} exists without resonate:target"
         return (yield Commit(rules.refused(responses.UNPROCESSABLE, reason)))
-    task = promise.task
-    if task is not None and places.needs_place(promise) and is_limited(task.group):
-        if not state.has_group(task.group):
-            state = yield Load(groups=(task.group,))
-        if not places.try_take(state, promise):
-            return (yield Commit(places.refuse(state, promise)))
+    refused = yield from places.refusal(state, promise, is_limited)
+    if refused is not None:
+        return (yield Commit(refused))
     more = rules.unlocked_relatives(state, promise) if request.preload else ()
     if more:
         yield Load(ids=(create.id, *more), preload=preload)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from resonate_sdk.client.host import Main
 from resonate_sdk.errors import UsageError
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
-from resonate_sdk.worker.threads import Threads, fail, succeed
+from resonate_sdk.worker.threads import Threads, carry_out
 
 T = TypeVar("T")
 
@@ -77,15 +77,12 @@ class OneAfterTheOther:
         """Call a function to its end."""
         future: asyncio.Future[T] = self._loop.create_future()
 
-        def run() -> None:
-            try:
-                result = function(*args)
-            except BaseException as error:  # noqa: BLE001  # it belongs to who waits for it
-                self.tell(fail, future, error)
-            else:
-                self.tell(succeed, future, result)
-
-        thread = threading.Thread(target=run, name="resonate-test", daemon=True)
+        thread = threading.Thread(
+            target=carry_out,
+            args=(self.tell, future, function, args),
+            name="resonate-test",
+            daemon=True,
+        )
         thread.start()
         thread.join()
         return future

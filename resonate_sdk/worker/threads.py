@@ -131,12 +131,7 @@ class DaemonThreads:
     ) -> None:
         if future.cancelled():
             return
-        try:
-            result = function(*args)
-        except BaseException as error:  # noqa: BLE001  # it belongs to who waits for it
-            self.tell(fail, future, error)
-        else:
-            self.tell(succeed, future, result)
+        carry_out(self.tell, future, function, args)
 
     def _listen(self) -> None:
         self._is_loop_woken = False  # first: who adds something from now on wakes the loop again
@@ -150,13 +145,28 @@ class DaemonThreads:
             raise
 
 
-def succeed(future: "asyncio.Future[Any]", result: Any) -> None:
+def carry_out(
+    tell: Callable[..., None],
+    future: "asyncio.Future[Any]",
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+) -> None:
+    """Call a function on this thread, and have its future told in the loop how it ended."""
+    try:
+        result = function(*args)
+    except BaseException as error:  # noqa: BLE001  # it belongs to who waits for it
+        tell(_fail, future, error)
+    else:
+        tell(_succeed, future, result)
+
+
+def _succeed(future: "asyncio.Future[Any]", result: Any) -> None:
     """Give a future its result, if anybody still waits for it."""
     if not future.done():
         future.set_result(result)
 
 
-def fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
+def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
     """Give a future its error, if anybody still waits for it."""
     if future.done():
         return
