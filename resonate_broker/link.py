@@ -16,7 +16,7 @@ from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.kernel.meters import Meters
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication
-from resonate_sdk.amqp.session import Session, SessionLostError, open_session
+from resonate_sdk.amqp.session import AMQP_ERRORS, Session, SessionLostError, open_session
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.topology import Names, Topology, server_topology
 
@@ -139,7 +139,7 @@ class Link:
                     await consumer.stop()
                 if self._trigger_consumers is not None:
                     await self._trigger_consumers.stop()
-        except (SessionLostError, TimeoutError, OSError, RuntimeError) as error:
+        except AMQP_ERRORS as error:
             logger.warning("consumers could not be stopped reason=%s", error)
         self._api.forget_waiting()
 

@@ -60,8 +60,8 @@ class TriggerConsumers:
         """Take no more events.
 
         Raises:
-            SessionLostError, OSError, RuntimeError: the connection is gone, and with it all events
-                that were not done with.
+            Exception: one of `AMQP_ERRORS`; the connection is gone, and with it all events that
+                were not done with.
         """
         self._is_stopped = True
         self._has_changed.set()
@@ -77,7 +77,7 @@ class TriggerConsumers:
         served = {trigger.id for trigger in found if not trigger.is_ending}
         for id in tuple(self._consumers):
             if id not in served:
-                await self._consumers.pop(id).stop()
+                await session.stop(self._consumers.pop(id))
                 self._bound_at_s.pop(id, None)
                 if id not in known:
                     # Its queue was deleted while we were about to consume it, which made it again.
@@ -115,7 +115,7 @@ class TriggerConsumers:
         consumer = await session.consume(queue, arrived, prefetch=PREFETCH)
         self._consumers[trigger.id] = consumer
         if self._is_stopped:
-            await consumer.stop()
+            await session.stop(consumer)
             return
         logger.info("trigger is served trigger=%s exchange=%s", trigger.id, trigger.exchange)
 

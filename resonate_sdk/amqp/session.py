@@ -226,6 +226,15 @@ class Session:
             await consumer.start(prefetch)
         return consumer
 
+    async def stop(self, consumer: Consumer) -> None:
+        """Let a consumer take no more; returns when the last message under way has arrived.
+
+        Raises:
+            SessionLostError: the broker does not answer.
+        """
+        async with self._calling(f"stop consuming {consumer.queue}"):
+            await consumer.stop()
+
     def flush(self) -> None:
         """Write the acknowledgements that wait."""
         for consumer in self._consumers:

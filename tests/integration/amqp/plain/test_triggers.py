@@ -8,6 +8,7 @@ from typing import Any
 
 import pika
 import pytest
+from aiormq.exceptions import ChannelInvalidStateError
 from kombu.connection import Connection
 from kombu.entity import Exchange
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from resonate_broker.cli.program import app
 from resonate_broker.config import Config, IntegrationConfig
 from resonate_broker.kernel.system import Completed
 from resonate_sdk import Context, Resonate
+from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.errors import ApplicationError, NotFoundError
 from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.protocol.topology import Names
@@ -284,6 +286,38 @@ def test_all_servers_take_events_and_a_deleted_trigger_leaves_nothing(
     channel.exchange_delete(shop, if_unused=True)  # nothing is bound to it
     channel.exchange_declare(shop, "topic", durable=True)
     create(shell, shop, *STARTS)
+
+
+def test_a_connection_that_breaks_at_the_end_of_a_trigger_is_not_the_end_of_the_server(
+    shell: Shell,
+    shop: str,
+    server: ServerThread,
+    channel: BlockingChannel,
+    names: Names,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    create(shell, shop, *STARTS)
+    while (
+        channel.queue_declare(names.trigger_queue("orders"), passive=True).method.consumer_count < 1
+    ):
+        pass
+    broken: list[str] = []
+    stop = Consumer.stop
+
+    async def stop_once(consumer: Consumer) -> None:
+        if consumer.queue == names.trigger_queue("orders") and not broken:
+            broken.append(consumer.queue)
+            raise ChannelInvalidStateError("writer is None")
+        await stop(consumer)
+
+    monkeypatch.setattr(Consumer, "stop", stop_once)
+
+    assert shell("delete", "orders")[0] == 0
+    while shell("get", "orders")[0] != NOT_FOUND:
+        pass
+
+    assert broken
+    assert server.is_alive
 
 
 def test_an_exchange_that_is_deleted_and_made_again_is_bound_again(
