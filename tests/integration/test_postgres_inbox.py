@@ -84,8 +84,10 @@ async def submit(session: Session, **arguments: Any) -> bool:
 
 
 async def instant(session: Session) -> int:
-    """What the clock of the database shows."""
-    return await session.fetchval("select (extract(epoch from clock_timestamp()) * 1000)::bigint")
+    """What the clock of the database shows, in whole milliseconds that have passed."""
+    return await session.fetchval(
+        "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
+    )
 
 
 async def drain(*stores: PostgresStore) -> None:
