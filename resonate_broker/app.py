@@ -41,6 +41,7 @@ from resonate_broker.operations import register_operations
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.outlets import Outlets
 from resonate_sdk.amqp.session import SessionLostError
+from resonate_sdk.collector import look_seldom
 from resonate_sdk.protocol.topology import Names, Topology, events_topology
 from resonate_store.postgres import PostgresStore
 from resonate_store.store import StoreError
@@ -319,7 +320,7 @@ def _recorder(config: Config) -> HistoryRecorder | None:
 
 
 async def serve(config: Config, on_ready: Callable[[], None]) -> None:
-    """Run a server until SIGINT or SIGTERM.
+    """Run a server until SIGINT or SIGTERM, in a process that does nothing else.
 
     Args:
         config: its settings.
@@ -337,6 +338,7 @@ async def serve(config: Config, on_ready: Callable[[], None]) -> None:
         secret = await store.secret()
     except StoreError as error:
         raise StartError(str(error)) from error
+    look_seldom()
     try:
         await Server(config, store, secret).run(stop, on_ready)
     finally:

@@ -5,6 +5,7 @@ import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
+from resonate_sdk.collector import look_seldom
 from resonate_sdk.options import Seconds
 
 if TYPE_CHECKING:
@@ -28,11 +29,16 @@ class Lifetime(ABC):
         """The form for coroutines."""
 
     def serve(self) -> None:
-        """Serve calls of the group until SIGINT or SIGTERM, then stop."""
+        """Serve calls of the group until SIGINT or SIGTERM, then stop.
+
+        The process is taken for one that does nothing else: Python's collector of cycles leaves
+        alone what is there by now, and looks less often (`resonate_sdk.collector`).
+        """
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: ended.set())
         self.start()
+        look_seldom()
         ended.wait()
         self.stop()
 
