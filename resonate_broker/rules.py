@@ -283,21 +283,28 @@ def next_look_ms(state: WorkingState, promise: Promise) -> int | None:
     """When somebody must look at the promise again, if nothing happens to it before."""
     if promise.state != "pending":
         return _next_discharge_ms(state, promise)
-    instants = [promise.timeout_at_ms] if is_external(promise) else []
-    match promise.task:
-        case Task(state="acquired", expires_at_ms=int(expires_at_ms)):
-            instants.append(max(expires_at_ms, state.held_until_ms(promise.id)))
-        case Task(state="pending", queued_at_ms=None, retry_at_ms=int(retry_at_ms)):
-            instants.append(max(retry_at_ms, state.held_until_ms(promise.id)))
-        case _:
-            pass
-    return min(instants, default=None)
+    deadline_ms = promise.timeout_at_ms if is_external(promise) else None
+    look_ms = None if promise.task is None else _next_look_at_task_ms(promise.task)
+    if look_ms is None:
+        return deadline_ms
+    look_ms = max(look_ms, state.held_until_ms(promise.id))
+    return look_ms if deadline_ms is None else min(look_ms, deadline_ms)
+
+
+def _next_look_at_task_ms(task: Task) -> int | None:
+    """When a lease ends, or a hint is to be sent."""
+    if task.state == "acquired":
+        return task.expires_at_ms
+    if task.state == "pending" and task.queued_at_ms is None:
+        return task.retry_at_ms
+    return None
 
 
 def _next_discharge_ms(state: WorkingState, promise: Promise) -> int | None:
-    if not is_external(promise) or state.has_obligations(promise.id) is False:
+    has_obligations = state.has_obligations(promise.id)
+    if has_obligations is False or not is_external(promise):
         return None
-    if state.has_obligations(promise.id) is None:
+    if has_obligations is None:
         return state.now_ms
     if state.callbacks(promise.id):
         return state.now_ms + DRAIN_RETRY_MS

@@ -5,7 +5,7 @@ working state, and what they changed is written at once. A batch that came to no
 with fresh coroutines and a fresh instant: nothing of it has left the kernel.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -91,7 +91,7 @@ class Member:
         """
         self.coroutine = coroutine
         self.load = load
-        self.more = Load()  # what it found it needs as well
+        self.more: Load | None = None  # what it found it needs as well
         self.link = link
         self.solitary = solitary
         self.answer: Answer | None = None
@@ -126,25 +126,37 @@ class Batch:
         """Gather members that wait for their loads."""
         self.members = list(members)
         self.began_at_ms: int | None = None  # when its rows were first to be had, or refused
+        self._load: LoadSet | None = None
         self._state: WorkingState | None = None
 
     def load(self) -> LoadSet:
         """What the members need, in one canonical order."""
-        loads = [load for member in self.members for load in (member.load, member.more)]
-        return LoadSet(
-            ids=_sorted(id for load in loads for id in load.ids),
-            settling=_sorted(id for load in loads for id in load.settling),
-            preload=_sorted(id for load in loads for id in load.preload),
-            schedules=_sorted(id for load in loads for id in load.schedules),
-            groups=_sorted(name for load in loads for name in load.groups),
-            inbox=tuple(sorted({number for load in loads for number in load.inbox})),
+        ids, settling, preload = set[str](), set[str](), set[str]()
+        schedules, groups, inbox = set[str](), set[str](), set[int]()
+        for member in self.members:
+            for load in (member.load,) if member.more is None else (member.load, member.more):
+                ids.update(load.ids)
+                settling.update(load.settling)
+                preload.update(load.preload)
+                schedules.update(load.schedules)
+                groups.update(load.groups)
+                inbox.update(load.inbox)
+        self._load = LoadSet(
+            ids=tuple(sorted(ids)),
+            settling=tuple(sorted(settling)),
+            preload=tuple(sorted(preload)),
+            schedules=tuple(sorted(schedules)),
+            groups=tuple(sorted(groups)),
+            inbox=tuple(sorted(inbox)),
         )
+        return self._load
 
     def decide(
         self, loaded: Loaded, now_ms: int, dispatcher: Dispatcher, *, is_strict: bool = False
     ) -> Decided | Again | Crashed:
         """Let the members decide, one after the other."""
-        state = WorkingState(self.load(), loaded, now_ms, is_strict=is_strict)
+        assert self._load is not None, "a batch decides on what it has asked for"
+        state = WorkingState(self._load, loaded, now_ms, is_strict=is_strict)
         self._state = state
         failed = set[Chain]()  # durable only when the batch is
         for member in self.members:
@@ -160,7 +172,7 @@ class Batch:
                 case Commit(answer=answer):
                     member.answer = answer
                 case Load():
-                    member.more = member.more.union(submission)
+                    member.more = submission.union(member.more)
                     return Again()
                 case _:
                     raise AssertionError(f"{submission!r} where a commit belongs")
@@ -198,7 +210,3 @@ class Batch:
         """The working state of a batch that has decided."""
         assert self._state is not None, "only a batch that was decided has a state"
         return self._state
-
-
-def _sorted(ids: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(ids)))

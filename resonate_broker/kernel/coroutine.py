@@ -1,22 +1,13 @@
 """A generator with a state: created, running, suspended, done."""
 
 from collections.abc import Callable, Generator
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from resonate_sdk.protocol.responses import Answer
 
 Body = Generator[Any, Any, Any]
 Operation = Generator[Any, Any, Answer]  # the body of a request's coroutine
-
-
-class CoroutineState(Enum):
-    """Where a coroutine is in its life."""
-
-    CREATED = "created"
-    RUNNING = "running"
-    SUSPENDED = "suspended"
-    DONE = "done"
+CoroutineState = Literal["created", "running", "suspended", "done"]
 
 
 class Coroutine:
@@ -45,7 +36,7 @@ class Coroutine:
         self._make = make
         self._body = make()
         self.on_end = on_end
-        self.state = CoroutineState.CREATED
+        self.state: CoroutineState = "created"
         self.result: Any = None  # what the body returned, when it is done
 
     def resume(self, completion: Any = None) -> Any:
@@ -56,26 +47,26 @@ class Coroutine:
         Args:
             completion: of the submission it waits for; None for one that was just created.
         """
-        assert self.state in (CoroutineState.CREATED, CoroutineState.SUSPENDED), self.state
-        self.state = CoroutineState.RUNNING
+        assert self.state in ("created", "suspended"), self.state
+        self.state = "running"
         try:
             submission = self._body.send(completion)
         except StopIteration as stop:
             self.result = stop.value
-            self.state = CoroutineState.DONE
+            self.state = "done"
             return None
         except BaseException:
-            self.state = CoroutineState.DONE
+            self.state = "done"
             raise
         assert submission is not None, "a coroutine yields submissions"
-        self.state = CoroutineState.SUSPENDED
+        self.state = "suspended"
         return submission
 
     def restart(self) -> None:
         """Start over with a new body; what the old one did is forgotten."""
         self.close()
         self._body = self._make()
-        self.state = CoroutineState.CREATED
+        self.state = "created"
 
     def finish(self, result: Any) -> None:
         """End it with a result that its body did not come to."""
@@ -85,9 +76,9 @@ class Coroutine:
     def close(self) -> None:
         """Give it up; its body does not run again."""
         self._body.close()
-        self.state = CoroutineState.DONE
+        self.state = "done"
 
     @property
     def is_done(self) -> bool:
         """Whether the body has ended."""
-        return self.state is CoroutineState.DONE
+        return self.state == "done"

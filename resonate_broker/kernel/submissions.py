@@ -52,8 +52,10 @@ class Load(Struct, frozen=True):
     inbox: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
 
-    def union(self, other: "Load") -> "Load":
+    def union(self, other: "Load | None") -> "Load":
         """What both ask for."""
+        if other is None:
+            return self
         return Load(
             ids=(*self.ids, *other.ids),
             settling=(*self.settling, *other.settling),

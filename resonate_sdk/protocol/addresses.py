@@ -112,6 +112,7 @@ def parse_listener(text: str) -> Address | ReplyAddress:
     return kind(unquote(queue), unquote(correlation_id))
 
 
+@lru_cache(maxsize=4096)
 def parse_target(text: str) -> Address | ExchangeAddress:
     """Read the address of who carries out a task.
 
@@ -161,6 +162,7 @@ def parse(text: str) -> Address:
     return Address("any", match["group"], match["pid"])
 
 
+@lru_cache(maxsize=4096)
 def normalize(text: str) -> str:
     """Return the one stored form of an address.
 

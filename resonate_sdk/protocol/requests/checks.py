@@ -49,6 +49,8 @@ def check_tags(tags: Mapping[str, str]) -> None:
     count = len(tags) - (tag.EXTERNAL in tags)  # which a promise may get without asking for it
     if count > limits.TAGS_MAX:
         raise ValueError(f"{count} tags, the limit is {limits.TAGS_MAX}")
+    if _are_harmless(tags):
+        return
     for key, text in tags.items():
         if _bytes_over(key, limits.TAG_KEY_BYTES_MAX):
             raise ValueError(
@@ -117,6 +119,15 @@ def tags_fault(tags: Mapping[str, str], timeout_at_ms: int, *, acquire: bool) ->
     if int(delay) >= timeout_at_ms:
         return f"tags: resonate:delay {delay} is not before timeoutAt {timeout_at_ms}"
     return None
+
+
+def _are_harmless(tags: Mapping[str, str]) -> bool:
+    """Whether no tag can be above a limit, which for nearly all takes no look at each of them."""
+    return (
+        max(map(len, tags), default=0) * 4 <= limits.TAG_KEY_BYTES_MAX
+        and max(map(len, tags.values()), default=0) * 4 <= limits.TAG_VALUE_BYTES_MAX
+        and "\x00" not in "".join((*tags, *tags.values()))
+    )
 
 
 def _bytes_over(text: str, limit: int) -> bool:
