@@ -130,6 +130,12 @@ class EarlyPass:
             await asyncio.wait((self._ended,))
         return None if self._is_given_up else self._ended.result()
 
+    async def end(self) -> None:
+        """Give it up, unless it has ended, and wait until its bodies are closed."""
+        if not self._ended.done():
+            self.give_up()
+            await asyncio.wait((self._ended,))
+
     def _ready(self) -> None:
         if not self._is_ready:
             self._is_ready = True

@@ -133,7 +133,13 @@ class Holder:
         Raises:
             ResonateError: no answer came, or the server refuses for another reason.
         """
-        request = TaskAcquire(id=self.id, version=version, pid=self._pid, lease_ms=lease_ms)
+        request = TaskAcquire(
+            id=self.id,
+            version=version,
+            pid=self._pid,
+            lease_ms=lease_ms,
+            preload=done is None,  # else nothing is replayed any more
+        )
         if done is None:
             answer = await self._ask(request)
         else:

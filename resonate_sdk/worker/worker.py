@@ -197,8 +197,7 @@ class Worker:
             if granted is not None:
                 await self._run_granted(granted, early)
         finally:
-            early.give_up()
-            await early.outcome()
+            await early.end()
             self._drivers.discard(driver)
 
     def _driver(self, holder: Holder) -> PassDriver:

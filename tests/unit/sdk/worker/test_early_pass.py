@@ -92,6 +92,18 @@ async def test_the_result_of_a_short_body_travels_behind_its_acquisition(runs):
     assert runs.begun == 1
 
 
+@pytest.mark.parametrize(("name", "is_wanted"), [("short", False), ("stepping", True)])
+@in_virtual_time
+async def test_what_a_replay_needs_is_asked_for_only_if_there_may_be_one(runs, name, is_wanted):
+    root = make_root(name)
+    async with make_bench(Server(root), runs.short, runs.stepping) as bench:
+        bench.fresh_hint(root)
+        await virtual_time.elapse(1)
+
+    assert bench.wire.sent[0].preload is is_wanted
+    assert [record.state for record in bench.settled] == ["resolved"]
+
+
 @in_virtual_time
 async def test_hints_that_come_together_are_answered_together(runs):
     roots = [make_root("short", id=f"x{n}") for n in range(5)]
