@@ -70,6 +70,9 @@ class Callee(Struct, frozen=True, kw_only=True):
         """
         if self.signature is None:
             return tuple(args), dict(kwargs)
+        if self.positional is not None and not kwargs and len(args) in self.positional:
+            given = zip(self.signature.parameters, args, strict=False)
+            return tuple(self._coerce(codec, n, v, self.types.get(n, Any)) for n, v in given), {}
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:

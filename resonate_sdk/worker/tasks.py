@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -20,10 +21,12 @@ class Tasks:
         """Run a coroutine; what it does not handle is logged, and is the end of it alone."""
         task = self._group.create_task(self._guarded(coroutine))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        # Of a task that is cancelled before its first step, nobody else ends the coroutine.
-        task.add_done_callback(lambda _: coroutine.close())
+        task.add_done_callback(partial(self._ended, coroutine))
         return task
+
+    def _ended(self, coroutine: Coroutine[Any, Any, Any], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        coroutine.close()  # which has not begun if its task was cancelled before the first step
 
     def cancel_all(self) -> None:
         """End them where they are."""

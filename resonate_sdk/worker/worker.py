@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 from resonate_sdk.encoding.failures import encode_failure
@@ -158,18 +157,19 @@ class Worker:
 
     async def _run_hint(self, hint: Hint, slot: "_Place") -> None:
         self._hints += 1
+        self._begins()
         try:
-            with self._counted():
-                ref, promise = hint.data.task, hint.data.promise
-                origin = ref.id if promise is None else promise.tags.get(tags.ORIGIN, ref.id)
-                holder = Holder(self._transport, ref.id, origin, self._pid)
-                if self._started.add(ref) and self._may_overlap(hint, slot):
-                    await self._run_early(hint, slot, holder)
-                else:
-                    granted = await self._acquire(ref, slot, holder)
-                    if granted is not None:
-                        await self._run_granted(granted)
+            ref, promise = hint.data.task, hint.data.promise
+            origin = ref.id if promise is None else promise.tags.get(tags.ORIGIN, ref.id)
+            holder = Holder(self._transport, ref.id, origin, self._pid)
+            if self._started.add(ref) and self._may_overlap(hint, slot):
+                await self._run_early(hint, slot, holder)
+            else:
+                granted = await self._acquire(ref, slot, holder)
+                if granted is not None:
+                    await self._run_granted(granted)
         finally:
+            self._ends()
             self._hints -= 1
             slot.free()
 
@@ -259,10 +259,11 @@ class Worker:
         )
         if self._is_stopping:
             driver.stop()
+        self._begins()
         try:
-            with self._counted():
-                await self._run_or_give_back(granted, holder, driver, early)
+            await self._run_or_give_back(granted, holder, driver, early)
         finally:
+            self._ends()
             self._leases.remove(task.id, task.version)
             self._drivers.discard(driver)
 
@@ -416,17 +417,16 @@ class Worker:
         except ResonateError as error:
             logger.info("task was not given back task_id=%s reason=%s", holder.id, error)
 
-    @contextmanager
-    def _counted(self) -> Generator[None]:
-        """Let a stop wait for what happens within."""
+    def _begins(self) -> None:
+        """Let a stop wait for something."""
         self._under_way += 1
         self._is_idle.clear()
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._is_idle.set()
+
+    def _ends(self) -> None:
+        """It is over."""
+        self._under_way -= 1
+        if not self._under_way:
+            self._is_idle.set()
 
 
 class _Place:
