@@ -19,7 +19,7 @@ QUERIES = {
     **load_queries("resonate_store.postgres"),
     **{
         f"{file}: {name}": text
-        for file in ("schedules", "inbox", "groups")
+        for file in ("schedules", "inbox", "groups", "triggers", "events")
         for name, text in load_queries("resonate_store.postgres", f"{file}.sql").items()
     },
 }
@@ -66,11 +66,26 @@ STATEMENTS = {
     "groups: all": ((), {"groups_pkey"}),
     "groups: delete": ((["g"],), {"groups_pkey"}),
     "groups: adopt": (("g",), {"groups_pkey", "promises_pkey", "timers_pkey"}),
+    "triggers: insert": (("t", "x", "k", "p", "f", "g", 1, 10), {"triggers_pkey"}),
+    "triggers: all": ((), {"triggers_pkey"}),
+    "triggers: end": (("t",), {"triggers_pkey"}),
+    "triggers: remove": (("t",), {"triggers_pkey"}),
+    "events: store": ((["o"], ["k"], ["s"], ["g"], [1], ["d"]), {"event_origins_pkey"}),
+    "events: read": ((10,), {"events_pkey"}),
+    "events: forget": (([1, 2],), {"events_pkey"}),
     "queued": (("billing", 10, 10_000, True, ["k"], ["l"]), {"promises_waiting"}),
     "queued_groups": ((10,), {"promises_waiting"}),
     "search_all": (("{}", "", 10, 10_000, None), {"promises_pkey"}),
     "search_tasks": (("pending", "", 10, 10_000), {"promises_pkey"}),
     "search_origin": (("{}", "", 10, 10_000, None, "root"), {"promises_pkey", "promises_origin"}),
+}  # fmt: skip
+# What reads everything, or nothing by a key.
+WITHOUT_A_KEY = {
+    "all_promises", "all_callbacks", "all_listeners", "all_timers", "schedules: all", "reset",
+    "home", "fate", "end_transaction", "secret",  # no table that grows
+    "schedules: insert", "groups: put",
+    "events: claim",  # of the one row
+    "events: forget_origin",  # for the removal of a tree, in the outbox, which is short by then
 }  # fmt: skip
 
 
@@ -127,6 +142,11 @@ async def test_every_statement_finds_its_rows_by_an_index(explained, store, obse
     await observer.execute("analyze promises, callbacks, listeners, timers")
     for query, (parameters, indexes) in STATEMENTS.items():
         check_plans(await explained.plans(query, *parameters), indexes)
+
+
+def test_no_statement_is_left_out():
+    assert STATEMENTS.keys() | WITHOUT_A_KEY == QUERIES.keys()
+    assert not STATEMENTS.keys() & WITHOUT_A_KEY
 
 
 def test_a_value_that_is_stored_is_not_sent_again():
