@@ -54,6 +54,7 @@ class End(Struct, frozen=True, kw_only=True, tag_field="record", tag="end"):
 
 
 _decode = msgspec.json.Decoder(Intent | End).decode
+_CUT_OFF = "truncated"  # in what msgspec says of it
 
 
 class HistoryRecorder:
@@ -99,8 +100,9 @@ class HistoryRecorder:
         return f"{self._life}-{self._number}"
 
     def _append(self, lines: Sequence[bytes]) -> None:
-        # In one call, so that what several servers write does not mix.
-        self._file.write(b"\n".join(lines) + b"\n")
+        # In one call, so that what several servers write does not mix; on lines of their own also
+        # behind one that a killed server has cut off.
+        self._file.write(b"\n".join((b"", *lines, b"")))
 
 
 def final_lines(recorded: Iterable[bytes]) -> Iterator[bytes]:
@@ -110,7 +112,7 @@ def final_lines(recorded: Iterable[bytes]) -> Iterator[bytes]:
         recorded: its lines, of all servers that there were.
 
     Raises:
-        HistoryError: a line is no record; the last one may have been cut off.
+        HistoryError: a line is no record, nor the beginning of one that a killed server left.
     """
     clients: dict[str, int] = {}
     intents: dict[str, list[Intent]] = {}
@@ -129,14 +131,18 @@ def final_lines(recorded: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _records(recorded: Iterable[bytes]) -> Iterator[Intent | End]:
-    broken: tuple[int, msgspec.DecodeError] | None = None
     for number, line in enumerate(recorded, start=1):
-        if broken is not None:
-            raise HistoryError(f"line {broken[0]} is no record of ours: {broken[1]}")
+        if not line:
+            continue
         try:
-            yield _decode(line)
+            record = _decode(line)
         except msgspec.DecodeError as error:
-            broken = (number, error)
+            # Who cut it off died before it went on: an intent was not committed, of an end the
+            # intents are there.
+            if _CUT_OFF in str(error):
+                continue
+            raise HistoryError(f"line {number} is no record of ours: {error}") from error
+        yield record
 
 
 def _final(intent: Intent, res: Json, at: int, clients: dict[str, int]) -> bytes:

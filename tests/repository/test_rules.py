@@ -7,7 +7,7 @@ import pytest
 
 from tests.repository.sources import ROOT
 
-# What each rule says, and where it is proven. Rules of the SDK and of features to come are not here.
+# What each rule says, and where it is proven.
 RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "C1: lock first, read afterwards": (
         "tests/integration/test_postgres_store.py",
@@ -77,6 +77,22 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_a_heartbeat_in_a_chain_waits_its_turn",
         ),
     ),
+    "C10: when a body may start before its acquire is answered": (
+        "tests/unit/sdk/worker/test_overlap.py",
+        (
+            "test_a_hint_that_is_not_fresh_must_wait",
+            "test_a_hint_that_somebody_may_have_had_or_whose_age_is_unknown_must_wait",
+            "test_a_task_is_started_for_the_first_time_once",
+        ),
+    ),
+    "C11: create and settle in one trip": (
+        "tests/unit/sdk/execution/test_one_trip.py",
+        (
+            "test_what_others_may_know_of_is_created_first",
+            "test_without_a_complete_preload_it_is_created_first",
+            "test_the_record_counts_not_the_value",
+        ),
+    ),
     "C12: acknowledge after the commit, and drain under an alarm": (
         "tests/integration/amqp/test_congestion.py",
         (
@@ -126,6 +142,23 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_news_that_a_server_owed_when_it_ended_are_sent_by_the_next",
         ),
     ),
+    "C19: what applications leave holds nobody up": (
+        "tests/integration/test_postgres_inbox.py",
+        (
+            "test_an_open_transaction_stops_nobody",
+            "test_of_two_servers_one_takes_a_row_and_nobody_waits",
+            "test_what_a_server_held_when_it_died_is_taken_by_another",
+        ),
+    ),
+    "C22: retention removes whole trees that nobody refers to": (
+        "tests/contract/test_retention.py",
+        (
+            "test_a_tree_goes_as_a_whole",
+            "test_a_tree_stays_while_one_of_it_is_pending_or_young",
+            "test_a_tree_stays_while_something_refers_to_it",
+            "test_a_promise_that_another_tree_uses_goes_after_that_tree",
+        ),
+    ),
     "C18: a task that kills its holders is put off": (
         "tests/unit/broker/background/test_lease_expiry.py",
         (
@@ -150,6 +183,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "tests/acceptance/recovery/test_kill_triggers.py",
         ("test_a_server_that_is_killed_among_events_loses_and_doubles_none",),
     ),
+    "C24: only who was called can reply": (
+        "tests/unit/broker/integration/test_calls.py",
+        ("test_nobody_else_makes_a_token", "test_a_token_is_of_one_promise_only"),
+    ),
     "C20: a history has each run that committed": (
         "tests/unit/broker/api/test_history.py",
         (
@@ -158,6 +195,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_a_run_of_unknown_fate_is_answered_500_and_never_returns",
             "test_the_fate_of_a_run_is_unknown_if_its_server_died",
         ),
+    ),
+    "C20: what killed servers leave could have happened": (
+        "tests/acceptance/recovery/test_kill_history.py",
+        ("test_a_recording_of_killed_servers_is_exported_as_a_history_that_could_have_happened",),
     ),
     "C20: a history could have happened": (
         "tests/integration/amqp/test_history.py",
@@ -174,7 +215,29 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_some_seeds_keep_the_invariants_on_postgres",
         ),
     ),
+    "C17: the broker delivers what fits": (
+        "tests/unit/sdk/amqp/test_capacity.py",
+        (
+            "test_the_acknowledgement_is_withheld_while_the_slot_is_taken",
+            "test_an_acknowledgement_that_was_withheld_for_too_long_ends_the_consumer",
+            "test_a_sticky_hint_without_a_slot_is_passed_on_to_the_group",
+        ),
+    ),
+    "C25: joins wait for what is needed": (
+        "tests/unit/sdk/execution/test_suspension.py",
+        (
+            "test_the_join_at_the_end_names_the_last_pending_one",
+            "test_each_parked_body_names_what_it_waits_for",
+        ),
+    ),
 }
+LAST_RULE = 25
+
+
+def test_every_rule_is_proven():
+    numbers = {int(rule.partition(":")[0].removeprefix("C")) for rule in RULES}
+
+    assert numbers == set(range(1, LAST_RULE + 1))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -152,6 +152,23 @@ def test_a_last_line_that_was_cut_off_is_no_record(recorder: HistoryRecorder, fi
     assert len(history(file)) == 1
 
 
+def test_what_a_killed_server_cut_off_harms_no_line_of_another(tmp_path: Path):
+    file = tmp_path / "history"
+    killed, other = HistoryRecorder(file), HistoryRecorder(file)
+    killed.intend([make_run(client="lost")])
+    whole = file.read_bytes().rstrip()
+    for length in range(1, len(whole)):
+        file.write_bytes(whole[:length])
+        other.intend([make_run()])
+        other.end("committed")
+
+        lines = history(file)
+
+        assert [line["res"]["head"]["status"] for line in lines] == [OK]
+    killed.close()
+    other.close()
+
+
 def test_a_line_in_the_middle_that_is_no_record_is_named(recorder: HistoryRecorder, file: Path):
     file.write_bytes(b"no record\n")
     recorder.refuse(make_run(answer=Answer(400, "no")))
