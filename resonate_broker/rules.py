@@ -23,7 +23,8 @@ from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.protocol.responses import Answer, TaskGranted
 from resonate_store.state import Listener, Promise, Task, Timer
 
-NOTIFY_RETRY_MS = 5_000  # a listener that was not told is told again after this
+NOTIFY_RETRY_MS = 5_000  # a listener that was not told is told again after this,
+NOTIFY_RETRY_MS_MAX = 60_000  # and ever later: whoever takes no news may be away for long
 PRIORITIES = tuple("0123456789")
 DRAIN_RETRY_MS = 10  # an awaiter that somebody else held is woken after this
 
@@ -308,7 +309,14 @@ def _next_discharge_ms(state: WorkingState, promise: Promise) -> int | None:
         return state.now_ms
     if state.callbacks(promise.id):
         return state.now_ms + DRAIN_RETRY_MS
-    return state.now_ms + NOTIFY_RETRY_MS
+    return state.now_ms + notify_retry_ms(promise, state.now_ms)
+
+
+def notify_retry_ms(promise: Promise, now_ms: int) -> int:
+    """How long to wait before listeners are told again: as long as they have been owed the news."""
+    assert promise.settled_at_ms is not None, f"there are no news of {promise.id!r}"
+    owed_ms = now_ms - promise.settled_at_ms
+    return min(max(owed_ms, NOTIFY_RETRY_MS), NOTIFY_RETRY_MS_MAX)
 
 
 def set_timer(state: WorkingState, promise: Promise) -> Promise:

@@ -63,7 +63,9 @@ def _wanted(promise: Promise, stored: Stored, now_ms: int) -> int | None:
     if promise.state != "pending":
         if stored.awaiters(promise.id):
             return now_ms + rules.DRAIN_RETRY_MS
-        return now_ms + rules.NOTIFY_RETRY_MS if stored.addresses(promise.id) else None
+        if stored.addresses(promise.id):
+            return now_ms + rules.notify_retry_ms(promise, now_ms)
+        return None
     wanted = [promise.timeout_at_ms] if rules.is_external(promise) else []
     match promise.task:
         case Task(state="acquired", expires_at_ms=int(at_ms), lease_ms=int(lease_ms)):

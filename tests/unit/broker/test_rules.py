@@ -297,12 +297,25 @@ def test_the_timer_of_a_settled_promise_without_obligations_is_removed():
 def test_a_settled_promise_is_looked_at_while_somebody_may_wait_for_it(
     loaded: dict[str, Any], look_at_ms: int
 ):
-    promise = make_promise(state="resolved", timer_at_ms=DEADLINE)
+    promise = make_promise(state="resolved", settled_at_ms=NOW, timer_at_ms=DEADLINE)
     state = make_state(promise, **loaded)
 
     promise = rules.set_timer(state, promise)
 
     assert promise.timer_at_ms == look_at_ms
+
+
+@pytest.mark.parametrize(
+    ("owed_ms", "wait_ms"),
+    [(0, 5_000), (5_000, 5_000), (5_001, 5_001), (59_999, 59_999), (3_600_000, 60_000)],
+)
+def test_listeners_are_told_again_later_and_later(owed_ms: int, wait_ms: int):
+    promise = make_promise(state="resolved", settled_at_ms=NOW - owed_ms)
+    state = make_state(promise, settling=["p"], listeners=[Listener("p", ADDRESS)])
+
+    promise = rules.set_timer(state, promise)
+
+    assert promise.timer_at_ms == NOW + wait_ms
 
 
 def test_a_promise_that_is_held_is_not_looked_at_before():

@@ -189,7 +189,7 @@ def test_the_awaiters_of_an_awaiter_that_is_found_dead_are_looked_at_at_once():
 
 
 def test_a_listener_that_is_still_owed_is_told_again():
-    settled = make_promise(state="resolved", timer_at_ms=NOW)
+    settled = make_promise(state="resolved", settled_at_ms=NOW - 1, timer_at_ms=NOW)
 
     state = look_at(settled, listeners=[Listener("p", ADDRESS)])
 
