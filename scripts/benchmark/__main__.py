@@ -10,7 +10,9 @@ from rich.console import Console
 
 from resonate_sdk import Resonate
 from scripts.benchmark.cluster import SLOTS, WORKER_GROUP, Cluster, cluster
+from scripts.benchmark.lateness import TIMERS, SetTimer, lateness
 from scripts.benchmark.rows import Row, Timing, sum_up, table
+from scripts.benchmark.scale import PENDING, SETTLED, measure_scale
 from scripts.benchmark.workloads import GROWTH, WORKLOADS, Workload, calls, drain, repeat
 from scripts.benchmark.yardstick import publish
 
@@ -18,7 +20,9 @@ WARM_UP_S = 3.0
 YARDSTICK_IN_FLIGHT = 100
 SLOW_GROUP, SLOW_WORKERS, SLOW_CALLS, SLOW_CALL_S = "bench-slow", 2, 20, 0.5
 FLOOD = 100_000
-NAMES = ("publish", *WORKLOADS, "W5", "W6", "growth")
+NAMES = ("publish", *WORKLOADS, "W5", "W6", "timers", "growth", "scale")
+BY_DEFAULT = tuple(name for name in NAMES if name not in ("growth", "scale"))
+TIMERS_IN_FLIGHT = 20
 
 
 def main() -> None:
@@ -46,16 +50,18 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures the system end to end: client, server and worker in three processes, "
         f"with private RabbitMQ and PostgreSQL on this machine. {meanings}; "
         f"W5: {SLOW_WORKERS} workers with one slot each, {SLOW_CALLS} calls of {SLOW_CALL_S} s; "
-        f"W6: {FLOOD:,} calls made at once; growth: the cost of a step and of a child in larger "
-        "and larger workflows; publish: plain aio-pika, to compare machines by.",
+        f"W6: {FLOOD:,} calls made at once; timers: how late sleeps and deadlines are heard of; "
+        "growth: the cost of a step and of a child in larger and larger workflows; scale: the same "
+        f"work beside {SETTLED:,} settled promises and {PENDING:,} pending ones, and beside none; "
+        "publish: plain aio-pika, to compare machines by.",
     )
     parser.add_argument("--json", action="store_true", help="print a list of rows")
     parser.add_argument(
         "--only",
         type=_names,
-        default=tuple(name for name in NAMES if name != "growth"),
+        default=BY_DEFAULT,
         metavar="W1[,W3…]",
-        help=f"which of {', '.join(NAMES)} (default: all but growth)",
+        help=f"which of {', '.join(NAMES)} (default: all but growth and scale)",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds per row (default: 3)"
@@ -84,6 +90,9 @@ class Bench:
 
     def measure(self, name: str) -> Iterator[Row]:
         """Measure one workload."""
+        if name == "scale":
+            yield from measure_scale(self._rounds, self._seconds)
+            return
         group, slots, workers = WORKER_GROUP, SLOTS, 1
         if name == "W5":
             group, slots, workers = SLOW_GROUP, 1, SLOW_WORKERS
@@ -97,6 +106,9 @@ class Bench:
                 case "growth":
                     for grown, workload in GROWTH.items():
                         yield from self._closed_loop(grown, workload, running, client)
+                case "timers":
+                    for timers, set_timer in TIMERS.items():
+                        yield self._lateness(timers, set_timer, running, client)
                 case "W5":
                     yield self._makespan(running, client)
                 case "W6":
@@ -117,6 +129,17 @@ class Bench:
                 ]
 
             yield _row(name, in_flight, running, measure, workload.operations)
+
+    def _lateness(self, name: str, set_timer: SetTimer, running: Cluster, client: Resonate) -> Row:
+        lateness(client, set_timer, 1, WARM_UP_S)
+
+        def measure() -> Sequence[Timing]:
+            return [
+                lateness(client, set_timer, TIMERS_IN_FLIGHT, self._seconds)
+                for _ in range(self._rounds)
+            ]
+
+        return _row(name, TIMERS_IN_FLIGHT, running, measure)
 
     def _makespan(self, running: Cluster, client: Resonate) -> Row:
         target = client.options(target=SLOW_GROUP)

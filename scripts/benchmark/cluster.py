@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from resonate_broker.dev import PrivatePostgres, PrivateRabbitMQ
 
 READY_LINE = "ready"
 WORKER_GROUP = "bench"
+NAMESPACE = "bench"
 SLOTS = 64  # of a worker, as the SDK has it
 STOP_TIMEOUT_S = 20
 
@@ -76,6 +78,11 @@ class Cluster(Struct, frozen=True):
         return peaks | {"client": peak_mb(os.getpid())}
 
 
+def now_s() -> float:
+    """The clock that all processes of this machine share: seconds since the epoch."""
+    return time.time()  # noqa: TID251  # nothing is decided by it
+
+
 def peak_mb(pid: int) -> float:
     """The most memory that a process has had, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -84,27 +91,47 @@ def peak_mb(pid: int) -> float:
 
 
 @contextmanager
-def cluster(
-    group: str = WORKER_GROUP, *, slots: int = SLOTS, workers: int = 1
-) -> Generator[Cluster]:
-    """Start everything, and end it."""
+def services() -> Generator[dict[str, str]]:
+    """Start RabbitMQ and PostgreSQL, and end them; their URLs, as variables of an environment."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resonate-bench-")))
         folder.chmod(0o755)  # PostgreSQL runs as a user of its own there
         postgres = stack.enter_context(PrivatePostgres(folder / "postgres"))
         rabbitmq = stack.enter_context(PrivateRabbitMQ(folder / "rabbitmq"))
-        environment = {
-            "RESONATE_URL": rabbitmq.url,
-            "RESONATE_DATABASE_URL": postgres.url,
-            "RESONATE_NAMESPACE": "bench",
-        }
+        yield {"RESONATE_URL": rabbitmq.url, "RESONATE_DATABASE_URL": postgres.url}
+
+
+@contextmanager
+def system(
+    urls: dict[str, str],
+    namespace: str = NAMESPACE,
+    group: str = WORKER_GROUP,
+    *,
+    slots: int = SLOTS,
+    workers: int = 1,
+) -> Generator[Cluster]:
+    """Start a server and workers in a namespace of services, and end them."""
+    environment = urls | {"RESONATE_NAMESPACE": namespace}
+    with ExitStack() as stack:
         processes: dict[str, Process] = {}
         for name, arguments in _processes(group, slots, workers):
             process = Process(name, arguments, environment)
             stack.callback(process.stop)
             processes[name] = process
-        os.environ |= environment
-        yield Cluster(rabbitmq.url, processes)
+        yield Cluster(urls["RESONATE_URL"], processes)
+
+
+@contextmanager
+def cluster(
+    group: str = WORKER_GROUP, *, slots: int = SLOTS, workers: int = 1
+) -> Generator[Cluster]:
+    """Start everything, and end it; clients of this process find it by its environment."""
+    with (
+        services() as urls,
+        system(urls, NAMESPACE, group, slots=slots, workers=workers) as running,
+    ):
+        os.environ |= urls | {"RESONATE_NAMESPACE": NAMESPACE}
+        yield running
 
 
 def _processes(group: str, slots: int, workers: int) -> Iterator[tuple[str, list[str]]]:

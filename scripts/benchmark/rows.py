@@ -28,6 +28,9 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
         peak_mb: the most memory that each process has had so far, in MiB.
         makespan_s: from the first start to the last end.
         ideal_s: what it would be if nothing but the functions took time.
+        times_empty: what an operation takes, compared with the row above: the median of the pairs
+            of rounds that followed each other.
+        cpu_times_empty: the same of the CPU time, of all processes in the row.
     """
 
     workload: str
@@ -39,6 +42,8 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak_mb: Mapping[str, float] = {}
     makespan_s: float | None = None
     ideal_s: float | None = None
+    times_empty: float | None = None
+    cpu_times_empty: float | None = None
 
 
 def sum_up(
@@ -48,7 +53,7 @@ def sum_up(
     *,
     operations: int = 1,
     cpu_s: Mapping[str, float],
-    peak_mb: Mapping[str, float],
+    peak_mb: Mapping[str, float] | None = None,
 ) -> Row:
     """Sum up the rounds of a measurement: the median of their rates, all their latencies.
 
@@ -70,7 +75,7 @@ def sum_up(
         p50_ms=round(_quantile(latencies_ms, 0.50), 2),
         p99_ms=round(_quantile(latencies_ms, 0.99), 2),
         cpu_us_per_op={name: round(used * 1e6 / total, 1) for name, used in cpu_s.items()},
-        peak_mb=peak_mb,
+        peak_mb=peak_mb or {},
     )
 
 
@@ -90,11 +95,18 @@ def table(rows: Iterable[Row]) -> Table:
             f"{row.p50_ms:,.1f}",
             f"{row.p99_ms:,.1f}",
             _by_process(row.cpu_us_per_op),
-            _by_process(row.peak_mb)
-            if row.makespan_s is None
-            else f"makespan {row.makespan_s:.2f} s, ideal {row.ideal_s:.2f} s",
+            _besides(row),
         )
     return shown
+
+
+def _besides(row: Row) -> str:
+    if row.makespan_s is not None:
+        return f"makespan {row.makespan_s:.2f} s, ideal {row.ideal_s:.2f} s"
+    if row.times_empty is not None:
+        cpu = "" if row.cpu_times_empty is None else f", CPU {row.cpu_times_empty:.2f} times"
+        return f"{row.times_empty:.2f} times as long as empty{cpu}"
+    return _by_process(row.peak_mb)
 
 
 def _by_process(figures: Mapping[str, float]) -> str:

@@ -3,10 +3,11 @@
 import sys
 import time
 from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import Any
 
 from resonate_sdk import Context, Resonate
-from scripts.benchmark.cluster import READY_LINE
+from scripts.benchmark.cluster import READY_LINE, now_s
 
 
 def noop(ctx: Context) -> None:
@@ -46,6 +47,17 @@ def fibonacci(ctx: Context, n: int) -> Generator[Any, Any, int]:
     return (yield one) + (yield other)
 
 
+def nap(ctx: Context, sleep_s: float) -> Generator[Any, Any, None]:
+    """Sleep durably."""
+    yield ctx.sleep(sleep_s)
+
+
+def nap_until(ctx: Context, at_s: float) -> Generator[Any, Any, float]:
+    """Sleep durably until an instant, and say when it went on."""
+    yield ctx.sleep(until=datetime.fromtimestamp(at_s, UTC))
+    return now_s()
+
+
 def half_a_second(ctx: Context) -> None:
     """Keep a slot for half a second."""
     time.sleep(0.5)
@@ -55,7 +67,7 @@ def main() -> None:
     """Serve a group with a number of slots until SIGTERM."""
     group, slots = sys.argv[1:]
     resonate = Resonate.remote(group=group, max_concurrent_tasks=int(slots))
-    for function in (noop, step, steps, fan_out, fibonacci, half_a_second):
+    for function in (noop, step, steps, fan_out, fibonacci, nap, nap_until, half_a_second):
         resonate.register(function)
     print(READY_LINE, flush=True)
     resonate.serve()

@@ -82,14 +82,23 @@ def repeat(client: Resonate, begin: Begin, in_flight: int, seconds: float) -> Ti
     return Timing(elapsed, latencies_ms)
 
 
-def drain(client: Resonate, begin: Begin, count: int) -> Timing:
-    """Make all calls at once, and wait until the last has ended."""
+def make(client: Resonate, begin: Begin, in_flight: int, count: int) -> Timing:
+    """Make so many calls, `in_flight` at a time, and wait until the last has ended."""
     begun = _Calls(client, begin)
     begun_at = time.perf_counter()
-    for _ in range(count):
+    latencies_ms: list[float] = []
+    for number in range(count):
+        if number >= in_flight:
+            latencies_ms.append(begun.wait_ms())
         begun.start()
-    latencies_ms = [begun.wait_ms() for _ in range(count)]
+    while len(latencies_ms) < count:
+        latencies_ms.append(begun.wait_ms())
     return Timing(time.perf_counter() - begun_at, latencies_ms)
+
+
+def drain(client: Resonate, begin: Begin, count: int) -> Timing:
+    """Make all calls at once, and wait until the last has ended."""
+    return make(client, begin, count, count)
 
 
 class _Calls:
