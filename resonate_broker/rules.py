@@ -21,7 +21,7 @@ from resonate_sdk.protocol.records import (
 )
 from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.protocol.responses import Answer, TaskGranted
-from resonate_store.state import Listener, Promise, Task, Timer
+from resonate_store.state import Listener, Promise, Task, TaskTrouble, Timer
 
 NOTIFY_RETRY_MS = 5_000  # a listener that was not told is told again after this,
 NOTIFY_RETRY_MS_MAX = 60_000  # and ever later: whoever takes no news may be away for long
@@ -399,7 +399,9 @@ def record(promise: Promise) -> PromiseRecord:
     )
 
 
-def task_record(promise: Promise, *, details: bool = False) -> TaskRecord:
+def task_record(
+    promise: Promise, *, details: bool = False, trouble: TaskTrouble | None = None
+) -> TaskRecord:
     """The task of a promise as it is shown; its details are for operators alone."""
     task = promise.task
     assert task is not None, f"{promise.id!r} has no task"
@@ -410,11 +412,11 @@ def task_record(promise: Promise, *, details: bool = False) -> TaskRecord:
         resumes=len(task.resumes),
         lease_ms=task.lease_ms,
         pid=task.pid,
-        details=_task_details(task) if details else None,
+        details=_task_details(task, trouble) if details else None,
     )
 
 
-def _task_details(task: Task) -> TaskDetails:
+def _task_details(task: Task, trouble: TaskTrouble | None) -> TaskDetails:
     is_pending = task.state == "pending"
     return TaskDetails(
         group=task.group,
@@ -425,7 +427,15 @@ def _task_details(task: Task) -> TaskDetails:
         hint_at_ms=task.hint_at_ms,
         hints=task.attempts if is_pending else 0,
         lease_losses=task.lease_losses,
+        trouble=trouble.trouble if trouble is not None and _is_recent(trouble, task) else None,
     )
+
+
+def _is_recent(trouble: TaskTrouble, task: Task) -> bool:
+    """Whether what was told is of this pass, or of the one before, which did not come far."""
+    if task.state in ("suspended", "fulfilled"):
+        return False
+    return task.version - trouble.version <= (1 if task.state == "acquired" else 0)
 
 
 def refused(status: int, reason: str) -> Answer:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord
-from resonate_sdk.protocol.requests import Request
+from resonate_sdk.protocol.requests import Request, TaskReport
 from resonate_sdk.protocol.responses import Answer
 
 
@@ -104,6 +104,15 @@ class Transport(Protocol):
 
     async def stop(self) -> None:
         """Send what is waiting, if that is possible at once, and disconnect."""
+        ...
+
+
+@runtime_checkable
+class ReportingTransport(Protocol):
+    """The way to a server of which others than this process ask what goes on."""
+
+    def report(self, report: TaskReport, *, origin: str) -> None:
+        """Tell of trouble, once: nobody waits for an answer."""
         ...
 
 

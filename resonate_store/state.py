@@ -15,6 +15,7 @@ from resonate_sdk.protocol.records import (
     PromiseState,
     Rate,
     TaskState,
+    Trouble,
     Value,
 )
 
@@ -224,6 +225,21 @@ class Group(Struct, frozen=True, kw_only=True):
     starts: Mapping[str, int] = {}
 
 
+class TaskTrouble(Struct, frozen=True, kw_only=True):
+    """The last trouble that a holder of a task has told of.
+
+    Attributes:
+        task: id of its promise.
+        origin: the tree with which it goes.
+        version: at which the task was held.
+    """
+
+    task: str
+    origin: str
+    version: int
+    trouble: Trouble
+
+
 class Use(Struct, frozen=True, order=True):
     """An execution of the tree `origin` relies on the promise `id` of another tree."""
 
@@ -273,6 +289,7 @@ class LoadSet(Struct, frozen=True, kw_only=True):
         schedules: every schedule that a request names; locked, if it exists.
         inbox: calls that wait; locked, if nobody else has them.
         groups: worker groups whose limits matter; locked, if they have any.
+        troubles: those of `ids` of whose task it matters what its holders have told.
     """
 
     ids: tuple[str, ...] = ()
@@ -281,6 +298,7 @@ class LoadSet(Struct, frozen=True, kw_only=True):
     schedules: tuple[str, ...] = ()
     inbox: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -296,6 +314,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
         schedules: the locked ones; an id that is not among them does not exist.
         inbox: the locked ones; what is not among them is somebody else's, or has been taken.
         groups: the locked ones; a group that is not among them has no limits.
+        troubles: under the locks of their promises.
     """
 
     now_ms: int
@@ -306,6 +325,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     schedules: tuple[Schedule, ...] = ()
     inbox: tuple[InboxRow, ...] = ()
     groups: tuple[Group, ...] = ()
+    troubles: tuple[TaskTrouble, ...] = ()
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -330,6 +350,7 @@ class Changes(Struct, frozen=True, kw_only=True):
         events: what all this means, in order; none unless somebody wants to know.
         groups_put: rows as they shall be, whether they exist or not.
         groups_deleted: names of groups that have no limits any more.
+        troubles_put: of locked promises, whether they have had others or not.
     """
 
     created: tuple[Promise, ...] = ()
@@ -350,6 +371,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     groups_put: tuple[Group, ...] = ()
     groups_deleted: tuple[str, ...] = ()
+    troubles_put: tuple[TaskTrouble, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -368,6 +390,7 @@ class Changes(Struct, frozen=True, kw_only=True):
                 self.inbox_refused,
                 self.groups_put,
                 self.groups_deleted,
+                self.troubles_put,
             )
         )
 

@@ -10,6 +10,7 @@ from resonate_sdk.protocol.requests import (
     TaskCreate,
     TaskFence,
     TaskGet,
+    TaskReport,
     TaskSearch,
     TaskSuspend,
     TriggerCreate,
@@ -27,14 +28,15 @@ from resonate_sdk.protocol.responses import (
 )
 
 NOT_SERVED = Answer(
-    501, "searches and triggers are not part of the protocol, and this server is strict"
+    501,
+    "searches, reports and triggers are not part of the protocol, and this server is strict",
 )
 
 
 def request(asked: Request) -> Request | None:
     """The request without our own fields; None if it is one that is not answered at all."""
     match asked:
-        case PromiseSearch() | TaskSearch() | ScheduleSearch():
+        case PromiseSearch() | TaskSearch() | ScheduleSearch() | TaskReport():
             return None
         case TriggerCreate() | TriggerDelete() | TriggerGet() | TriggerSearch():
             return None

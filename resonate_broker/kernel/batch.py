@@ -133,6 +133,7 @@ class Batch:
         """What the members need, in one canonical order."""
         ids, settling, preload = set[str](), set[str](), set[str]()
         schedules, groups, inbox = set[str](), set[str](), set[int]()
+        troubles = set[str]()
         for member in self.members:
             for load in (member.load,) if member.more is None else (member.load, member.more):
                 ids.update(load.ids)
@@ -141,6 +142,7 @@ class Batch:
                 schedules.update(load.schedules)
                 groups.update(load.groups)
                 inbox.update(load.inbox)
+                troubles.update(load.troubles)
         self._load = LoadSet(
             ids=tuple(sorted(ids)),
             settling=tuple(sorted(settling)),
@@ -148,6 +150,7 @@ class Batch:
             schedules=tuple(sorted(schedules)),
             groups=tuple(sorted(groups)),
             inbox=tuple(sorted(inbox)),
+            troubles=tuple(sorted(troubles)),
         )
         return self._load
 

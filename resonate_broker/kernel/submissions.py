@@ -43,6 +43,7 @@ class Load(Struct, frozen=True):
         schedules: schedules that the request names.
         inbox: calls of applications that are to be taken.
         groups: worker groups whose limits matter.
+        troubles: those of `ids` of whose task it matters what its holders have told.
     """
 
     ids: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Load(Struct, frozen=True):
     schedules: tuple[str, ...] = ()
     inbox: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
 
     def union(self, other: "Load | None") -> "Load":
         """What both ask for."""
@@ -63,6 +65,7 @@ class Load(Struct, frozen=True):
             schedules=(*self.schedules, *other.schedules),
             inbox=(*self.inbox, *other.inbox),
             groups=(*self.groups, *other.groups),
+            troubles=(*self.troubles, *other.troubles),
         )
 
 

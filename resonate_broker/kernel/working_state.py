@@ -23,6 +23,7 @@ from resonate_store.state import (
     LoadSet,
     Promise,
     Schedule,
+    TaskTrouble,
     Timer,
     Use,
 )
@@ -79,6 +80,9 @@ class WorkingState:
         self._groups: dict[str, Group | None] = dict.fromkeys(load.groups)
         self._groups |= {group.name: group for group in loaded.groups}
         self._stored_groups = dict(self._groups)
+
+        self._troubles = {row.task: row for row in loaded.troubles}
+        self._troubles_put: dict[str, TaskTrouble] = {}
 
         self._inbox = {row.number: row for row in loaded.inbox}
         self._inbox_taken = set[int]()
@@ -193,6 +197,15 @@ class WorkingState:
         """The group has no limits any more."""
         assert name in self._groups, f"{name!r} was not loaded"
         self._groups[name] = None
+
+    def trouble(self, task: str) -> TaskTrouble | None:
+        """What a holder of the task has told last, if that was loaded."""
+        return self._troubles.get(task)
+
+    def put_trouble(self, row: TaskTrouble) -> None:
+        """Keep what the holder of a task tells."""
+        assert row.task in self._named, f"{row.task!r} was not loaded"
+        self._troubles[row.task] = self._troubles_put[row.task] = row
 
     def inbox_row(self, number: int) -> InboxRow | None:
         """A call that an application has left; None when somebody else has it, or had it."""
@@ -342,6 +355,7 @@ class WorkingState:
                 for name, group in sorted(self._groups.items())
                 if group is None and self._stored_groups[name] is not None
             ),
+            troubles_put=tuple(row for _, row in sorted(self._troubles_put.items())),
             **self._schedule_changes(),
         )
 

@@ -33,6 +33,7 @@ from resonate_broker.operations.task_get import task_get
 from resonate_broker.operations.task_halt import task_halt
 from resonate_broker.operations.task_heartbeat import task_heartbeat
 from resonate_broker.operations.task_release import task_release
+from resonate_broker.operations.task_report import task_report
 from resonate_broker.operations.task_search import task_search
 from resonate_broker.operations.task_suspend import task_suspend
 from resonate_broker.operations.trigger_create import trigger_create
@@ -70,6 +71,7 @@ def register_operations(
     system.add_on_request("task.create", partial(task_create, is_limited=is_limited))
     system.add_on_request("task.acquire", partial(task_acquire, is_limited=is_limited))
     system.add_on_request("task.release", task_release)
+    system.add_on_request("task.report", task_report)
     system.add_on_request("task.fulfill", task_fulfill)
     system.add_on_request("task.suspend", task_suspend)
     system.add_on_request("task.fence", task_fence)

@@ -21,7 +21,7 @@ from resonate_sdk.protocol import envelope, limits, messages, topology
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.faults import UNREADABLE
 from resonate_sdk.protocol.messages import Invoke, Notify, Resume
-from resonate_sdk.protocol.requests import Hello, Request, TaskHeartbeat
+from resonate_sdk.protocol.requests import Hello, Request, TaskHeartbeat, TaskReport
 from resonate_sdk.protocol.responses import Answer, Welcome
 from resonate_sdk.protocol.topology import NOW_HEADER, Names
 from resonate_sdk.transport import Receiver
@@ -134,6 +134,10 @@ class AmqpTransport:
             self._is_flush_scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
         return answer
+
+    def report(self, report: TaskReport, *, origin: str) -> None:
+        """Tell of trouble, once: nobody waits for an answer."""
+        self.request(report, origin=origin).add_done_callback(_retrieve)
 
     async def stop(self) -> None:
         """Send what is waiting, if that is possible at once, and disconnect."""
@@ -338,3 +342,9 @@ async def _or_lose(session: Session, work: Coroutine[Any, Any, None]) -> None:
         await work
     except SessionLostError as error:
         session.lose(str(error))
+
+
+def _retrieve(answer: "asyncio.Future[Answer]") -> None:
+    """Nobody waits for this one, not even for its error."""
+    if not answer.cancelled():
+        answer.exception()

@@ -211,6 +211,11 @@ class Codec:
         except TypeError:  # msgspec refuses the annotation
             return self._convert_parts(msgspec.json.decode(text), type)
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether who sees what is stored must not understand it."""
+        return self._encryptor is not None
+
     def _stored(self, text: bytes, what: str) -> Value:
         headers = dict[str, str]()
         if self._encryptor is not None:

@@ -39,11 +39,30 @@ class CallFunction(Struct, frozen=True):
     call: Callable[[], Any]
 
 
+class Setback(Struct, frozen=True):
+    """A function has failed, and will be tried again.
+
+    Attributes:
+        id: of its promise.
+        error: what it has raised.
+        attempts: how often it has failed in a row.
+    """
+
+    id: str
+    error: Exception
+    attempts: int
+
+
 class StartTimer(Struct, frozen=True):
-    """Wait before a retry; answered with `TimerFired`."""
+    """Wait; answered with `TimerFired`.
+
+    Attributes:
+        setback: what it is to be waited for, if it is that.
+    """
 
     number: int
     delay_s: float
+    setback: Setback | None = None
 
 
 class RunCoroutine(Struct, frozen=True):

@@ -30,6 +30,7 @@ from resonate_sdk.execution.effects import (
     FunctionCalled,
     Outcome,
     Progress,
+    Setback,
     SettleChild,
     StartTimer,
     TimerFired,
@@ -323,7 +324,8 @@ class Execution:
         self.family.send(activation.node)
         number = self.outbox.number()
         self._timers[number] = activation
-        self.outbox.ask(StartTimer(number, delay_s))
+        setback = Setback(activation.node.id, error, activation.attempt)
+        self.outbox.ask(StartTimer(number, delay_s, setback))
         return True
 
     def _block(self, activation: Activation, id: str) -> None:

@@ -28,6 +28,7 @@ SCHEDULE_PAGE_DEFAULT = 10
 CRON_CHARS_MAX = 256
 TIMEZONE_CHARS_MAX = 64
 COUNT_MAX = 1_000_000  # of slots that a process tells of
+TROUBLE_CHARS_MAX = 500  # why something fails, in words
 GROUPS_MAX = 10_000
 TRIGGERS_MAX = 200
 AMQP_TEXT_BYTES_MAX = 255  # names of exchanges, routing keys and the like

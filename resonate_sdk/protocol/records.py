@@ -56,6 +56,26 @@ class PromiseRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     settled_at_ms: int | None = field(name="settledAt", default=None)
 
 
+class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why what runs in a task has failed, in the words of its holder.
+
+    Attributes:
+        id: the promise whose function has failed: that of the task, or of a step in it.
+        reason: what was wrong.
+        pid: the process in which it has failed.
+        attempts: how often, in a row and in that process.
+        at_ms: when it was told.
+        again_at_ms: when it is to be tried again; absent if it is not.
+    """
+
+    id: str
+    reason: str
+    pid: str
+    attempts: int
+    at_ms: int = field(name="at")
+    again_at_ms: int | None = field(name="againAt", default=None)
+
+
 class TaskDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the server knows of a task beyond the protocol, for operators.
 
@@ -68,6 +88,7 @@ class TaskDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
         hint_at_ms: when it was last dispatched in this wait; only while pending.
         hints: how often it was dispatched in this wait.
         lease_losses: leases lost in a row, without a sign of progress in between.
+        trouble: the last that a holder told of this pass, or of the one before.
     """
 
     group: str
@@ -78,6 +99,7 @@ class TaskDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint_at_ms: int | None = field(name="hintAt", default=None)
     hints: int = 0
     lease_losses: int = field(name="leaseLosses", default=0)
+    trouble: Trouble | None = None
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -256,6 +256,7 @@ DATA: Mapping[str, type[Success]] = {
     "task.create": TaskGranted,
     "task.acquire": TaskGranted,
     "task.release": Nothing,
+    "task.report": Nothing,
     "task.fulfill": PromiseData,
     "task.suspend": Nothing,
     "task.fence": Fenced,

@@ -22,6 +22,7 @@ from resonate_sdk.execution.effects import (
     Progress,
     RunCoroutine,
     SendOutcome,
+    Setback,
     SettleChild,
     StartTimer,
     TimerFired,
@@ -69,6 +70,7 @@ class PassDriver:
         at_once: AtOnce | None,
         *,
         replays_always: bool = False,
+        on_setback: Callable[[Setback, float], None],
     ) -> None:
         """Drive passes.
 
@@ -79,7 +81,9 @@ class PassDriver:
             coroutines: run coroutines of the user's.
             at_once: has requests carried out without waiting, if the server is that near.
             replays_always: whether to begin a pass anew after everything that it has written.
+            on_setback: told of what has failed, and in how many seconds it is tried again.
         """
+        self._on_setback = on_setback
         self._replays_always = replays_always
         self._timers: dict[int, asyncio.TimerHandle] = {}  # of the pass, by number
         self._at_once = at_once
@@ -269,7 +273,9 @@ class PassDriver:
                 self._begin(self._fence(action))
             case CallFunction():
                 self._begin(self._call(effect))
-            case StartTimer(number=number, delay_s=delay_s):
+            case StartTimer(number=number, delay_s=delay_s, setback=setback):
+                if setback is not None:
+                    self._on_setback(setback, delay_s)
                 self._timers[number] = self._loop.call_later(delay_s, self._fire, number)
             case RunCoroutine(body=body):
                 self._runners[body.number] = self._coroutines.run(effect, self._push_from_thread)

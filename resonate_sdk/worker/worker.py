@@ -13,7 +13,7 @@ from resonate_sdk.errors import (
     StoreError,
     TransportError,
 )
-from resonate_sdk.execution.effects import Done, Failed, Suspended
+from resonate_sdk.execution.effects import Done, Failed, Setback, Suspended
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
 from resonate_sdk.functions.call_envelope import decode_call
@@ -29,6 +29,7 @@ from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
 from resonate_sdk.worker.overlap import StartedTasks, may_overlap
 from resonate_sdk.worker.pass_driver import PassDriver, StoppingError
+from resonate_sdk.worker.reports import Reports
 from resonate_sdk.worker.tasks import Tasks
 from resonate_sdk.worker.threads import Threads
 
@@ -201,6 +202,11 @@ class Worker:
             self._drivers.discard(driver)
 
     def _driver(self, holder: Holder) -> PassDriver:
+        reports = self._reports(holder)
+
+        def set_back(setback: Setback, delay_s: float) -> None:
+            reports.tell(setback.error, setback.attempts, delay_s, setback.id)
+
         return PassDriver(
             holder,
             self._own_tasks,
@@ -208,7 +214,11 @@ class Worker:
             self._coroutines,
             self._at_once,
             replays_always=self._replays_always,
+            on_setback=set_back,
         )
+
+    def _reports(self, holder: Holder) -> Reports:
+        return Reports(self._transport, holder, self._environment.codec)
 
     async def _acquire(
         self, ref: TaskRef, slot: "_Place", holder: Holder, early: EarlyPass | None = None
@@ -363,6 +373,8 @@ class Worker:
         )
         if not is_poison and not isinstance(error, NondeterminismError):
             return False
+        attempts = self._failures.count(holder.id) + 1
+        self._reports(holder).tell(error, attempts, None)  # goes first: halted, it is not ours
         try:
             await holder.halt()
         except ResonateError as refused:
@@ -409,6 +421,7 @@ class Worker:
             exc_info=exc_info,
         )
         delay_s = min(POISON_DELAY_S * 2.0 ** (attempts - 1), POISON_DELAY_S_MAX)
+        self._reports(holder).tell(error, attempts, delay_s)
         await driver.pause(delay_s)
 
     async def _release(self, holder: Holder) -> None:

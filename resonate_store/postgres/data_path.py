@@ -6,7 +6,7 @@ from collections import Counter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from resonate_sdk.protocol import limits
-from resonate_store.postgres import fate, groups, inbox, schedules, settings
+from resonate_store.postgres import fate, groups, inbox, schedules, settings, troubles
 from resonate_store.postgres.connection import Connection, connect
 from resonate_store.postgres.errors import note_conflict
 from resonate_store.postgres.transaction import Beside, PostgresTransaction
@@ -59,10 +59,11 @@ class DataPath:
                 PRELOAD_ROWS_MAX,
                 limits.PRELOAD_BYTES_MAX,
             )
+            told = await troubles.load(connection, load.troubles)
             self._transaction = PostgresTransaction(
                 connection,
                 rows,
-                Beside(scheduled, left, limited),
+                Beside(scheduled, left, limited, told),
                 self.observe,
                 self._was_committed,
                 self.conflicts,

@@ -197,7 +197,8 @@ where backend_xid = ($1::bigint::text::xid8)::xid;
 
 -- name: reset
 truncate
-    promises, callbacks, listeners, timers, schedules, uses, inbox, groups, events, event_origins;
+    promises, callbacks, listeners, timers, schedules, uses, inbox, groups, events, event_origins,
+    troubles;
 
 -- name: insert_uses
 insert into uses (id, origin)

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseState, TaskState
-from resonate_store.postgres import groups, inbox, notices, schedules, settings
+from resonate_store.postgres import groups, inbox, notices, schedules, settings, troubles
 from resonate_store.postgres.connection import Pool, Row, connect
 from resonate_store.postgres.data_path import DataPath
 from resonate_store.postgres.events import PostgresEvents
@@ -221,6 +221,7 @@ class PostgresStore:
             )
             if removed:
                 await connection.fetch(_EVENTS["forget_origin"], tree)
+                await troubles.forget_origin(connection, tree)
             return removed
 
     async def reset(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
-from resonate_store.postgres import events, groups, inbox, schedules
+from resonate_store.postgres import events, groups, inbox, schedules, troubles
 from resonate_store.postgres.connection import Connection, Row
 from resonate_store.postgres.errors import note_conflict
 from resonate_store.postgres.rows import to_columns, to_promise
@@ -19,6 +19,7 @@ from resonate_store.state import (
     Loaded,
     Promise,
     Schedule,
+    TaskTrouble,
 )
 from resonate_store.store import RejectedError, StoreError, UnavailableError
 
@@ -33,6 +34,7 @@ class Beside(Struct, frozen=True):
     schedules: tuple[Schedule, ...]
     inbox: tuple[InboxRow, ...]
     groups: tuple[Group, ...]
+    troubles: tuple[TaskTrouble, ...]
 
 
 class PostgresTransaction:
@@ -106,6 +108,7 @@ class PostgresTransaction:
             if changes.events:
                 await events.store(self._connection, changes.events)
             await groups.store(self._connection, changes)
+            await troubles.store(self._connection, changes.troubles_put)
         except UnicodeEncodeError as error:
             await self.rollback()
             raise RejectedError(f"text that is not Unicode: {error}") from error
@@ -158,4 +161,5 @@ def _loaded(
         schedules=beside.schedules,
         inbox=beside.inbox,
         groups=beside.groups,
+        troubles=tuple(row for row in beside.troubles if row.task in promises),
     )

@@ -79,6 +79,16 @@ order by 9 - coalesce(record ->> '$.task.priority', 4), queued_at, id limit ?;
 -- name: group
 select record from groups where name = ?;
 
+-- name: trouble
+select record from troubles where task = ?;
+
+-- name: put_trouble
+insert into troubles (task, origin, record) values (?, ?, ?)
+on conflict (task) do update set record = excluded.record;
+
+-- name: delete_troubles_of
+delete from troubles where origin = ?;
+
 -- name: all_groups
 select record from groups order by name;
 
@@ -124,6 +134,7 @@ delete from timers;
 delete from schedules;
 delete from uses;
 delete from groups;
+delete from troubles;
 commit;
 
 -- name: insert_use

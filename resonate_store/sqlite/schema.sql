@@ -24,6 +24,14 @@ create table if not exists groups (
     record text not null
 ) strict;
 
+create table if not exists troubles (
+    task text not null primary key,
+    origin text not null,
+    record text not null
+) strict;
+
+create index if not exists troubles_origin on troubles (origin);
+
 create table if not exists callbacks (
     awaited text not null,
     awaiter text not null,

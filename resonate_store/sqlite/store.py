@@ -29,6 +29,7 @@ from resonate_store.state import (
     Schedule,
     ScheduleRows,
     Snapshot,
+    TaskTrouble,
     Timer,
     Use,
     Wanted,
@@ -58,6 +59,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Promise).decode
 _decode_group = msgspec.json.Decoder(Group).decode
 _decode_schedule = msgspec.json.Decoder(Schedule).decode
+_decode_trouble = msgspec.json.Decoder(TaskTrouble).decode
 
 
 class SqliteStore:
@@ -111,6 +113,12 @@ class SqliteStore:
             related=self._related(load.preload),
             schedules=tuple(self._schedules(load.schedules)),
             groups=tuple(self._groups(load.groups)),
+            troubles=tuple(
+                _decode_trouble(record)
+                for id in load.troubles
+                if id in promises
+                for (record,) in self._rows("trouble", id)
+            ),
         )
         return SqliteTransaction(self, loaded)
 
@@ -255,6 +263,7 @@ class SqliteStore:
                 for promise in part:
                     self._connection.execute(_QUERIES["delete_callbacks_of"], (promise.id,))
                     self._connection.execute(_QUERIES["delete_promise"], (promise.id,))
+                self._connection.execute(_QUERIES["delete_troubles_of"], (tree,))
                 if len(part) == len(members):
                     self._connection.execute(_QUERIES["delete_uses_of"], (tree,))
                 self._connection.execute("commit")
@@ -309,6 +318,7 @@ class SqliteStore:
         self._write_each("insert_use", _pair, changes.uses_added)
         self._write_each("delete_group", _single, changes.groups_deleted)
         self._write_each("put_group", _group_row, changes.groups_put)
+        self._write_each("put_trouble", _trouble_row, changes.troubles_put)
         self._write_each("delete_schedule", _single, changes.schedules_deleted)
         self._write_each("insert_schedule", _schedule_row, changes.schedules_created)
         self._write_each("update_schedule", _schedule_row, changes.schedules_updated)
@@ -497,6 +507,10 @@ def _schedule_row(schedule: Schedule) -> tuple[Any, ...]:
 
 def _group_row(group: Group) -> tuple[str, str]:
     return (group.name, _encode(group).decode())
+
+
+def _trouble_row(row: TaskTrouble) -> tuple[str, str, str]:
+    return (row.task, row.origin, _encode(row).decode())
 
 
 def _may_go(promise: Promise, wanted: Wanted) -> bool:

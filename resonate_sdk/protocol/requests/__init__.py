@@ -44,6 +44,7 @@ from resonate_sdk.protocol.requests.tasks import (
     TaskHalt,
     TaskHeartbeat,
     TaskRelease,
+    TaskReport,
     TaskSearch,
     TaskSuspend,
 )
@@ -67,6 +68,7 @@ KINDS: Mapping[str, type[Request]] = {
         TaskCreate,
         TaskAcquire,
         TaskRelease,
+        TaskReport,
         TaskFulfill,
         TaskSuspend,
         TaskFence,
@@ -135,6 +137,7 @@ __all__ = [
     "TaskHalt",
     "TaskHeartbeat",
     "TaskRelease",
+    "TaskReport",
     "TaskSearch",
     "TaskSuspend",
     "TriggerCreate",

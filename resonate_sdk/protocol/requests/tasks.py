@@ -23,6 +23,8 @@ from resonate_sdk.protocol.requests.promises import (
     PromiseSettle,
 )
 
+AgainMs = Annotated[int, Meta(ge=0, le=limits.PROMISE_TIMEOUT_MS_DEFAULT)]
+
 
 class CreateAction(Struct, frozen=True, kw_only=True, tag_field="kind", tag="promise.create"):
     """A `promise.create` inside another request."""
@@ -121,6 +123,33 @@ class TaskRelease(Request, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_id("id", self.id)
+
+    def origin(self) -> str:
+        return self.id
+
+
+class TaskReport(Request, frozen=True, kw_only=True):
+    """Say why what runs in an acquired task has failed, for those who look; it changes nothing.
+
+    Attributes:
+        promise: whose function has failed: that of the task, or of a step in it.
+        reason: what was wrong.
+        attempts: how often, in a row and in this process.
+        again_ms: how long until it is tried again; absent if it is not.
+    """
+
+    kind: ClassVar[str] = "task.report"
+    id: Id
+    version: Version
+    promise: Id
+    reason: Annotated[str, Meta(min_length=1, max_length=limits.TROUBLE_CHARS_MAX)]
+    attempts: Count = 1
+    again_ms: AgainMs | None = field(name="again", default=None)
+
+    def __post_init__(self) -> None:
+        check_id("id", self.id)
+        check_id("promise", self.promise)
+        check_text("reason", self.reason)
 
     def origin(self) -> str:
         return self.id

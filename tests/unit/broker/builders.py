@@ -26,6 +26,7 @@ from resonate_store.state import (
     Promise,
     Schedule,
     Task,
+    TaskTrouble,
 )
 
 NOW = 1_000_000
@@ -110,6 +111,7 @@ def make_state(
     named_schedules: Iterable[str] = (),
     groups: Iterable[Group] = (),
     named_groups: Iterable[str] = (),
+    troubles: Iterable[TaskTrouble] = (),
     now_ms: int = NOW,
 ) -> WorkingState:
     """The working state of a batch that loaded exactly these rows.
@@ -126,6 +128,7 @@ def make_state(
         named_schedules: ids that were asked for as well and do not exist.
         groups: locked rows.
         named_groups: groups that were asked for as well and have no limits.
+        troubles: what holders have told.
         now_ms: the instant of the batch.
     """
     ids = {promise.id for promise in stored} | set(named)
@@ -145,6 +148,7 @@ def make_state(
         related=tuple(related),
         schedules=schedules,
         groups=groups,
+        troubles=tuple(troubles),
     )
     return WorkingState(load, loaded, now_ms)
 
@@ -199,6 +203,7 @@ def decide(
     locked_elsewhere: Iterable[str] = (),
     schedules: Iterable[Schedule] = (),
     groups: Iterable[Group] = (),
+    troubles: Iterable[TaskTrouble] = (),
     now_ms: int | Iterable[int] = NOW,
 ) -> Decision:
     """Run an operation alone on what is stored, as a batch of one would.
@@ -213,6 +218,7 @@ def decide(
         locked_elsewhere: awaiters that another server holds.
         schedules: all of the store.
         groups: all of the store.
+        troubles: all of the store.
         now_ms: the instant of the batch; a sequence if it starts over.
     """
     instants = iter((now_ms,) * 3 if isinstance(now_ms, int) else now_ms)
@@ -235,6 +241,7 @@ def decide(
             locked_elsewhere,
             {schedule.id: schedule for schedule in schedules},
             {group.name: group for group in groups},
+            troubles,
             next(instants),
         )
         submission = body.send(state)
@@ -257,6 +264,7 @@ def _load(
     locked_elsewhere: Iterable[str],
     schedules: dict[str, Schedule],
     groups: dict[str, Group],
+    troubles: Iterable[TaskTrouble],
     now_ms: int,
 ) -> WorkingState:
     named = {id for load in loads for id in load.ids}
@@ -278,6 +286,7 @@ def _load(
         named_schedules=wanted,
         groups=[groups[name] for name in sorted(limited) if name in groups],
         named_groups=limited,
+        troubles=[t for t in troubles if any(t.task in load.troubles for load in loads)],
         now_ms=now_ms,
     )
 

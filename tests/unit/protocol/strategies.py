@@ -12,6 +12,7 @@ from resonate_sdk.protocol.records import (
     TaskRecord,
     TaskRef,
     TriggerRecord,
+    Trouble,
     Value,
 )
 from resonate_sdk.protocol.requests import (
@@ -44,6 +45,7 @@ from resonate_sdk.protocol.requests import (
     TaskHalt,
     TaskHeartbeat,
     TaskRelease,
+    TaskReport,
     TaskSearch,
     TaskSuspend,
     TriggerCreate,
@@ -149,6 +151,15 @@ requests = st.one_of(
         TaskAcquire, id=ids, version=versions, pid=names, lease_ms=leases, preload=st.booleans()
     ),
     st.builds(TaskRelease, id=ids, version=versions),
+    st.builds(
+        TaskReport,
+        id=ids,
+        version=versions,
+        promise=ids,
+        reason=st.just("ValueError: no"),
+        attempts=st.integers(0, 9),
+        again_ms=st.none() | st.integers(0, 99),
+    ),
     fulfills(),
     suspends(),
     st.builds(
@@ -226,6 +237,15 @@ promise_records = st.builds(
     settled_at_ms=st.none() | integers,
 )
 instants = st.none() | integers
+troubles = st.builds(
+    Trouble,
+    id=ids,
+    reason=texts,
+    pid=names,
+    attempts=st.integers(0, 9),
+    at_ms=integers,
+    again_at_ms=instants,
+)
 task_details = st.builds(
     TaskDetails,
     group=names,
@@ -236,6 +256,7 @@ task_details = st.builds(
     hint_at_ms=instants,
     hints=st.integers(0, 9),
     lease_losses=st.integers(0, 9),
+    trouble=st.none() | troubles,
 )
 task_records = st.builds(
     TaskRecord,
@@ -316,6 +337,7 @@ successes: dict[str, st.SearchStrategy[Success]] = {
     "task.create": granted,
     "task.acquire": granted,
     "task.release": st.just(Nothing()),
+    "task.report": st.just(Nothing()),
     "task.fulfill": promise_data,
     "task.suspend": st.just(Nothing()),
     "task.fence": st.builds(

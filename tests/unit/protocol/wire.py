@@ -26,6 +26,7 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "task.acquire": {"id": "t", "version": 0, "pid": "w1", "ttl": 15_000},
     "task.release": {"id": "t", "version": 1},
+    "task.report": {"id": "t", "version": 1, "promise": "t.1", "reason": "ValueError: no"},
     "task.fulfill": {
         "id": "t",
         "version": 1,

@@ -11,6 +11,7 @@ from resonate_sdk.protocol.requests import (
     ScheduleSearch,
     TaskAcquire,
     TaskGet,
+    TaskReport,
     TaskSearch,
     TriggerGet,
     TriggerSearch,
@@ -21,10 +22,17 @@ from tests.unit.broker.builders import make_targeted
 
 @pytest.mark.parametrize(
     "ours",
-    [PromiseSearch(), TaskSearch(), ScheduleSearch(), TriggerSearch(), TriggerGet(id="t")],
+    [
+        PromiseSearch(),
+        TaskSearch(),
+        ScheduleSearch(),
+        TriggerSearch(),
+        TriggerGet(id="t"),
+        TaskReport(id="t", version=1, promise="t", reason="no"),
+    ],
     ids=lambda each: each.kind,
 )
-def test_searches_and_triggers_are_not_served(ours: Request):
+def test_searches_reports_and_triggers_are_not_served(ours: Request):
     assert strict.request(ours) is None
     assert strict.NOT_SERVED.status == 501
 

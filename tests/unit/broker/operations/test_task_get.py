@@ -2,8 +2,9 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_broker.operations.task_get import task_get
-from resonate_sdk.protocol.records import TaskState
+from resonate_sdk.protocol.records import TaskState, Trouble
 from resonate_sdk.protocol.requests import TaskGet
+from resonate_store.state import TaskTrouble
 from tests.unit.broker.builders import DEADLINE, NOW, decide, make_promise, make_targeted, make_task
 
 GET = TaskGet(id="t")
@@ -89,3 +90,29 @@ def test_the_details_of_a_waiting_task_tell_of_its_dispatch():
     assert stored.task is not None
     assert (details.hint_at_ms, details.hints, details.lease_losses) == (NOW - 5, 2, 3)
     assert details.retry_at_ms == stored.task.retry_at_ms
+
+
+@pytest.mark.parametrize(
+    ("state", "version", "is_shown"),
+    [
+        ("acquired", 3, True),
+        ("acquired", 4, True),  # the one after, which has not told anything yet
+        ("acquired", 5, False),
+        ("pending", 3, True),
+        ("pending", 4, False),
+        ("halted", 3, True),
+        ("suspended", 3, False),
+    ],
+)
+def test_the_last_trouble_is_shown_until_somebody_gets_further(
+    state: TaskState, version: int, is_shown: bool
+):
+    stored = make_targeted("t", state, version=version)
+    told = Trouble(id="t", reason="no money", pid="w", attempts=1, at_ms=NOW)
+    row = TaskTrouble(task="t", origin="t", version=3, trouble=told)
+
+    plain = decide(task_get, GET, stored, troubles=[row])
+    detailed = decide(task_get, TaskGet(id="t", details=True), stored, troubles=[row])
+
+    assert plain.data.task.details is None
+    assert detailed.data.task.details.trouble == (told if is_shown else None)
