@@ -154,7 +154,33 @@ def group_record(name: str, group: Group | None) -> GroupRecord:
         key_concurrency=group.key_concurrency,
         rate=group.rate,
         key_rate=group.key_rate,
+    )
+
+
+def with_use(record: GroupRecord, group: Group, now_ms: int, key: str | None) -> GroupRecord:
+    """The same with what is used up of the limits.
+
+    Args:
+        record: of the group.
+        group: with what it holds.
+        now_ms: the present instant.
+        key: of which it is told, too.
+    """
+
+    def later(at_ms: int) -> int | None:
+        return at_ms if at_ms > now_ms else None
+
+    record = replace(
+        record,
         running=len(group.held),
+        next_start_at_ms=later(_next_start_ms(group.rate, group.starts, _WHOLE)),
+    )
+    if not key:
+        return record
+    return replace(
+        record,
+        key_running=sum(k == key for k in group.held.values()),
+        key_next_start_at_ms=later(_next_start_ms(group.key_rate, group.starts, key)),
     )
 
 

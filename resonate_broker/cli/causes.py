@@ -12,15 +12,17 @@ from msgspec import Struct
 from resonate_broker.cli.broker import Depth
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.promise_view import WORDS, failure_text
-from resonate_broker.cli.task_view import times
-from resonate_broker.cli.tree_view import Node, function_of, kind_of
+from resonate_broker.cli.task_view import times, trouble_document, trouble_text
+from resonate_broker.cli.tree_view import Node, function_of, kind_of, trouble_of
 from resonate_sdk.protocol import addresses, tags as tag
 from resonate_sdk.protocol.addresses import Address, ExchangeAddress
-from resonate_sdk.protocol.records import TaskDetails, TaskRecord
+from resonate_sdk.protocol.records import GroupRecord, TaskDetails, TaskRecord, Trouble
 
 EXPLAINED_MAX = 3
 DEPTH_MAX = 100
 JUST_NOW_MS = 1_000
+
+FAILING = ("runs", "in_queue", "sent", "no_room")  # in the eyes of who knows no trouble
 
 Cause = Literal[
     "settled",
@@ -29,6 +31,7 @@ Cause = Literal[
     "waits_elsewhere",
     "halted",
     "runs",
+    "fails",
     "holder_not_connected",
     "lease_overdue",
     "starts_later",
@@ -37,6 +40,7 @@ Cause = Literal[
     "unknown_group",
     "no_worker",
     "no_such_worker",
+    "no_place",
     "no_room",
     "in_queue",
     "sent",
@@ -51,12 +55,14 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         depths: of the groups' queues, by group; None for a queue that does not exist.
         busy: tasks that are held, by group.
         connected: the processes that consume, by group; None if nobody can tell.
+        limits: of the groups, and what is used up of them, by the promise that waits there.
         runner: the promise whose task runs the one that was asked about, if it is another one.
     """
 
     depths: Mapping[str, Depth | None] = {}
     busy: Mapping[str, int] = {}
     connected: Mapping[str, frozenset[str]] | None = None
+    limits: Mapping[str, GroupRecord] = {}
     runner: Node | None = None
 
 
@@ -66,6 +72,7 @@ class Reason(Struct, frozen=True):
     id: str
     cause: Cause
     sentence: str
+    trouble: Trouble | None = None
 
 
 def explain(root: Node, around: Surroundings, now_ms: int) -> tuple[list[str], list[Reason]]:
@@ -122,7 +129,16 @@ def _is_suspended(node: Node) -> bool:
 
 def _reason(node: Node, around: Surroundings, now_ms: int) -> Reason:
     cause, sentence = _cause(node, around, now_ms)
-    return Reason(node.record.id, cause, sentence)
+    trouble = trouble_of(node)
+    if trouble is None:
+        return Reason(node.record.id, cause, sentence)
+    told = trouble_text(trouble, now_ms)
+    return Reason(
+        node.record.id,
+        "fails" if cause in FAILING else cause,
+        f"{sentence} {told.removesuffix('.')}.",
+        trouble,
+    )
 
 
 def _cause(node: Node, around: Surroundings, now_ms: int) -> tuple[Cause, str]:
@@ -212,13 +228,13 @@ def _dispatch_cause(
         case ExchangeAddress():
             return "called", _call_text(id, target, details, now_ms)
         case Address():
-            return _group_cause(id, target, details, around, now_ms)
+            return _group_cause(node, target, details, around, now_ms)
 
 
 def _group_cause(
-    id: str, target: Address, details: TaskDetails, around: Surroundings, now_ms: int
+    node: Node, target: Address, details: TaskDetails, around: Surroundings, now_ms: int
 ) -> tuple[Cause, str]:
-    group = target.group
+    id, group = node.record.id, target.group
     connected = None if around.connected is None else around.connected.get(group, frozenset())
     if target.cast == "uni" and connected is not None and target.pid not in connected:
         return "no_such_worker", (
@@ -234,7 +250,13 @@ def _group_cause(
     workers = _count(max(depth.consumers, len(connected or ())), "worker")
     busy = f"{workers} of group {group}, which {_holds(around.busy.get(group, 0))}"
     if details.hint_at_ms is None:
-        return "no_room", f"{id} waits for its turn behind the tasks that went to the {busy}."
+        turn = _priority_text(node)
+        limited = _limits_text(node, around.limits.get(id), now_ms)
+        if limited:
+            return "no_place", f"{id} waits for a place: group {group} {limited}.{turn}"
+        return "no_room", (
+            f"{id} waits for its turn behind the tasks that went to the {busy}.{turn}"
+        )
     sent = f"{times(details.hints)}, last {format_duration(now_ms - details.hint_at_ms)} ago"
     if depth.ready > 0:
         return "in_queue", (
@@ -248,6 +270,32 @@ def _group_cause(
         f"{id} was offered ({sent}) to the {busy}; their queue is empty, so one of them has it in "
         f"hand, or it was lost and is offered again{again}."
     )
+
+
+def _limits_text(node: Node, limited: GroupRecord | None, now_ms: int) -> str:
+    """What of the limits of its group keeps a task back; empty if it is not that."""
+    if limited is None or limited.running is None:
+        return ""
+    parts: list[str] = []
+    key = node.record.tags.get(tag.KEY, "")
+    if limited.concurrency is not None and limited.running >= limited.concurrency:
+        parts.append(f"has {limited.running} of {limited.concurrency} running")
+    key_max, key_running = limited.key_concurrency, limited.key_running
+    if key_max is not None and key_running is not None and key_running >= key_max:
+        parts.append(f"has {key_running} of {key_max} with the key {key} running")
+    if node.task is not None and node.task.version == 0:
+        for at_ms, of in (
+            (limited.next_start_at_ms, ""),
+            (limited.key_next_start_at_ms, f" with the key {key}"),
+        ):
+            if at_ms is not None and at_ms > now_ms:
+                parts.append(f"starts the next one{of} in {_until(at_ms, now_ms)}, by its rate")
+    return " and ".join(parts)
+
+
+def _priority_text(node: Node) -> str:
+    priority = node.record.tags.get(tag.PRIORITY)
+    return "" if priority is None else f" Its priority is {priority}: higher ones go first."
 
 
 def _call_text(id: str, target: ExchangeAddress, details: TaskDetails, now_ms: int) -> str:
@@ -296,4 +344,9 @@ def _holds(number: int) -> str:
 
 def reason_document(reason: Reason) -> dict[str, Any]:
     """A reason for programs."""
-    return {"id": reason.id, "cause": reason.cause, "sentence": reason.sentence}
+    return {
+        "id": reason.id,
+        "cause": reason.cause,
+        "sentence": reason.sentence,
+        "trouble": trouble_document(reason.trouble),
+    }

@@ -13,6 +13,7 @@ from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.durations import UNITS_MS, parse_duration
+from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import GroupRecord, Rate
 from resonate_sdk.protocol.requests import GroupGet, GroupList, GroupSet, Request
@@ -185,6 +186,7 @@ def _document(record: GroupRecord) -> Mapping[str, Any]:
         "rate": of(record.rate),
         "key_rate": of(record.key_rate),
         "running": record.running,
+        "next_start_at_ms": record.next_start_at_ms,
     }
 
 
@@ -193,6 +195,8 @@ def _lines(record: GroupRecord) -> Iterator[Text]:
     yield field("limits", _summary(record) or "none")
     if record.running is not None:
         yield field("running", f"{record.running}")
+    if record.next_start_at_ms is not None:
+        yield field("next start", f"in {format_duration(record.next_start_at_ms - now_ms())}")
 
 
 def _summary(record: GroupRecord) -> str:

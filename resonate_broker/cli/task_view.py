@@ -19,7 +19,13 @@ from resonate_broker.cli.promise_view import (
 )
 from resonate_broker.cli.tables import table_lines
 from resonate_sdk.protocol import tags as tag
-from resonate_sdk.protocol.records import PromiseRecord, TaskDetails, TaskRecord, TaskState
+from resonate_sdk.protocol.records import (
+    PromiseRecord,
+    TaskDetails,
+    TaskRecord,
+    TaskState,
+    Trouble,
+)
 
 COLOURS: Mapping[TaskState, str] = {
     "pending": "yellow",
@@ -64,11 +70,18 @@ def task_document(work: Work) -> dict[str, Any]:
         "resumes": task.resumes,
         "lease_ms": task.lease_ms,
         "pid": task.pid,
-        "details": None if task.details is None else msgspec.structs.asdict(task.details),
+        "details": None if task.details is None else _details_document(task.details),
         "target": work.target,
         "function": work.function,
         "created_at_ms": None if promise is None else promise.created_at_ms,
         "timeout_at_ms": None if promise is None else promise.timeout_at_ms,
+    }
+
+
+def _details_document(details: TaskDetails) -> dict[str, Any]:
+    return {
+        **msgspec.structs.asdict(details),
+        "trouble": trouble_document(details.trouble),
     }
 
 
@@ -131,6 +144,25 @@ def _detail_lines(details: TaskDetails, now_ms: int) -> Iterator[Text]:
         yield field("to send", again + instant_text(details.retry_at_ms, now_ms))
     if details.lease_losses:
         yield field("lost", f"by its holders {times(details.lease_losses)} in a row")
+    if details.trouble is not None:
+        yield field("trouble", plain(trouble_text(details.trouble, now_ms)))
+
+
+def trouble_text(trouble: Trouble, now_ms: int) -> str:
+    """What has failed, how often, and why."""
+    again_ms = trouble.again_at_ms
+    again = ""
+    if again_ms is not None and again_ms > now_ms:
+        again = f" (again in {format_duration(again_ms - now_ms)})"
+    return (
+        f"{trouble.id} has failed {times(trouble.attempts)} in {trouble.pid}, last "
+        f"{format_duration(now_ms - trouble.at_ms)} ago{again}: {trouble.reason}"
+    )
+
+
+def trouble_document(trouble: Trouble | None) -> dict[str, Any] | None:
+    """The same for programs."""
+    return None if trouble is None else msgspec.structs.asdict(trouble)
 
 
 def times(count: int) -> str:

@@ -10,8 +10,9 @@ from rich.text import Text
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.output import plain
 from resonate_broker.cli.promise_view import COLOURS, SYMBOLS, WORDS, call_of, failure_text
+from resonate_broker.cli.task_view import times, trouble_document
 from resonate_sdk.protocol import addresses, tags as tag
-from resonate_sdk.protocol.records import PromiseRecord, TaskRecord
+from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, Trouble
 
 DEPTH_MAX = 100  # of what is shown; the tree of a promise further down shows what is below it
 AWAITED_SHOWN_MAX = 3
@@ -102,17 +103,40 @@ def awaited_by(node: Node) -> tuple[str, ...]:
     return tuple(child.record.id for child in node.children if child.is_pending)
 
 
+def trouble_of(node: Node) -> Trouble | None:
+    """What the holder of a task has told last, unless that is over: the step has been settled."""
+    details = None if node.task is None else node.task.details
+    trouble = None if details is None else details.trouble
+    if trouble is None or not node.is_pending:
+        return None
+    below = {each.record.id: each for each, _ in _walk(node)}
+    about = below.get(trouble.id)
+    return trouble if about is None or about.is_pending else None
+
+
 def tree_document(root: Node, now_ms: int) -> dict[str, Any]:
     """A tree for programs."""
     documents: dict[int, dict[str, Any]] = {}
     nodes = [node for node, _ in _walk(root)]
+    troubles = _troubles(nodes)
     for node in reversed(nodes):
         children = [documents[id(child)] for child in node.children if id(child) in documents]
-        documents[id(node)] = _node_document(node, children, now_ms)
+        trouble = troubles.get(node.record.id)
+        documents[id(node)] = _node_document(node, children, trouble, now_ms)
     return documents[id(root)]
 
 
-def _node_document(node: Node, children: list[dict[str, Any]], now_ms: int) -> dict[str, Any]:
+def _troubles(nodes: Iterable[Node]) -> Mapping[str, Trouble]:
+    """What fails, by the promise at which it is shown: its own, or that of the task."""
+    nodes = list(nodes)
+    ids = {node.record.id for node in nodes}
+    found = [(node.record.id, trouble_of(node)) for node in nodes]
+    return {t.id if t.id in ids else id: t for id, t in found if t is not None}
+
+
+def _node_document(
+    node: Node, children: list[dict[str, Any]], trouble: Trouble | None, now_ms: int
+) -> dict[str, Any]:
     record = node.record
     return {
         "id": record.id,
@@ -127,6 +151,7 @@ def _node_document(node: Node, children: list[dict[str, Any]], now_ms: int) -> d
         "error": None if record.state in ("pending", "resolved") else failure_text(record),
         "waits_for": awaited_by(node),
         "task": None if node.task is None else _task_document(node.task),
+        "trouble": trouble_document(trouble),
         "children": children,
     }
 
@@ -145,11 +170,13 @@ def tree_lines(root: Node, now_ms: int, *, symbols: bool) -> Iterator[Text]:
         symbols: whether the terminal shows more than ASCII.
     """
     lines = SYMBOL_LINES if symbols else ASCII_LINES
+    troubles = _troubles(node for node, _ in _walk(root))
     for node, is_last in _walk(root):
         indent = "".join(lines.below if last else lines.beside for last in is_last[:-1])
         if is_last:
             indent += lines.last if is_last[-1] else lines.branch
-        yield Text.assemble((indent, "dim"), _line(node, now_ms, symbols=symbols))
+        trouble = troubles.get(node.record.id)
+        yield Text.assemble((indent, "dim"), _line(node, trouble, now_ms, symbols=symbols))
         if len(is_last) == DEPTH_MAX and node.children:
             indent = "".join(lines.below if last else lines.beside for last in is_last)
             deeper = plain(f"{len(node.children)} more: resonate tree {node.record.id}")
@@ -168,7 +195,7 @@ def _walk(root: Node) -> Iterator[tuple[Node, tuple[bool, ...]]]:
             waiting.extend(reversed(below))
 
 
-def _line(node: Node, now_ms: int, *, symbols: bool) -> Text:
+def _line(node: Node, trouble: Trouble | None, now_ms: int, *, symbols: bool) -> Text:
     record = node.record
     colour = COLOURS[record.state]
     mark = SYMBOLS[colour] if symbols else f"[{WORDS[record.state]}]"
@@ -177,7 +204,11 @@ def _line(node: Node, now_ms: int, *, symbols: bool) -> Text:
     duration = format_duration(_duration_ms(record, now_ms))
     line = Text.assemble((mark, colour), " ", (plain(record.id), "bold"), " ", plain(label), " ")
     if node.is_pending:
-        return line.append(plain(f"{duration}, {_waiting_text(node, now_ms)}"), style=colour)
+        line.append(plain(f"{duration}, {_waiting_text(node, now_ms)}"), style=colour)
+        if trouble is not None:
+            told = f"; failed {times(trouble.attempts)}: {trouble.reason}"
+            line.append(plain(told), style="red")
+        return line
     line.append(duration, style="dim")
     if record.state != "resolved":
         reason = failure_text(record) if record.state == "rejected" else None

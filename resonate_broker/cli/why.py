@@ -1,14 +1,20 @@
 """`resonate why`: what keeps a promise from being settled, in one paragraph."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from rich.text import Text
 
 from resonate_broker.cli.arguments import PromiseId
 from resonate_broker.cli.broker import Attendance, count_queues, try_attendance
-from resonate_broker.cli.causes import Surroundings, blockers, explain, reason_document
+from resonate_broker.cli.causes import (
+    EXPLAINED_MAX,
+    Surroundings,
+    blockers,
+    explain,
+    reason_document,
+)
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.management import ManagementError
 from resonate_broker.cli.output import Output, plain
@@ -26,6 +32,9 @@ from resonate_broker.cli.tree_view import Node
 from resonate_sdk.clock import now_ms
 from resonate_sdk.errors import NotFoundError
 from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol.records import GroupRecord
+from resonate_sdk.protocol.requests import GroupGet
+from resonate_sdk.protocol.responses import GroupData
 from resonate_sdk.protocol.topology import Names
 
 BUSY_MAX = 1_000  # held tasks that are counted
@@ -39,6 +48,7 @@ class Told(Struct, frozen=True):
     root: Node
     runner: Node | None
     busy: Mapping[str, int]
+    limits: Mapping[str, GroupRecord]
 
 
 def why(
@@ -71,6 +81,7 @@ def why(
     around = Surroundings(
         depths={group: depths[names.task_queue(group)] for group in groups},
         busy=told.busy,
+        limits=told.limits,
         connected=connected,
         runner=told.runner,
     )
@@ -98,10 +109,22 @@ async def _ask(client: Client, id: str) -> Told:
         except NotFoundError:
             runner = None
     busy = Counter[str]()
-    if _groups(blockers(root, runner)):
+    ends = blockers(root, runner)
+    if _groups(ends):
         held, _ = await client.tasks("acquired", BUSY_MAX)
         busy.update(task.details.group for task in held if task.details is not None)
-    return Told(root, runner, busy)
+    return Told(root, runner, busy, await _limits(client, ends))
+
+
+async def _limits(client: Client, ends: Sequence[Node]) -> Mapping[str, GroupRecord]:
+    """The limits of groups in which the promises that are explained wait for their turn."""
+    found: dict[str, GroupRecord] = {}
+    for end in ends[:EXPLAINED_MAX]:
+        details = None if end.task is None else end.task.details
+        if details is not None and details.group and details.queued_at_ms is not None:
+            request = GroupGet(name=details.group, key=end.record.tags.get(tag.KEY))
+            found[end.record.id] = (await client.ask_for(GroupData, request)).group
+    return found
 
 
 def _groups(ends: Iterable[Node]) -> list[str]:

@@ -1,7 +1,5 @@
 """`group.list`: the worker groups that have limits."""
 
-from msgspec.structs import replace
-
 from resonate_broker import rules
 from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Failed, Load, ReadGroups
@@ -22,7 +20,5 @@ def group_list(request: GroupList) -> Operation:
     found: tuple[Group, ...] | Failed = yield ReadGroups()
     if isinstance(found, Failed):
         return rules.refused(responses.UNAVAILABLE, f"cannot list now: {found.reason}")
-    records = (group_record(group.name, group) for group in found)
-    return Answer(
-        responses.OK, GroupPage(groups=tuple(replace(record, running=None) for record in records))
-    )
+    records = tuple(group_record(group.name, group) for group in found)
+    return Answer(responses.OK, GroupPage(groups=records))

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Load
 from resonate_broker.kernel.working_state import WorkingState
-from resonate_broker.places import group_record
+from resonate_broker.places import group_record, with_use
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.requests import GroupSet
 from resonate_sdk.protocol.responses import Answer, GroupData
@@ -33,7 +33,10 @@ def group_set(request: GroupSet, on_limits: Callable[[str], None]) -> Operation:
         state.put_group(replace(group, **limits, starts={}))
     else:
         state.delete_group(request.name)
-    record = group_record(request.name, state.group(request.name))
+    set_group = state.group(request.name)
+    record = group_record(request.name, set_group)
+    if set_group is not None:
+        record = with_use(record, set_group, state.now_ms, None)
     answer = yield Commit(Answer(responses.OK, GroupData(group=record)))
     on_limits(request.name)
     return answer

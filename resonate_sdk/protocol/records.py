@@ -182,6 +182,9 @@ class GroupRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
         rate: executions that may start.
         key_rate: those of them that may have the same `resonate:key`.
         running: executions that it has now, or is about to have; only of a group with limits.
+        next_start_at_ms: when its rate allows the next one to start; only if that is not now.
+        key_running: those with the key that was asked about.
+        key_next_start_at_ms: when the rate of that key allows it; only if that is not now.
     """
 
     name: str
@@ -190,6 +193,9 @@ class GroupRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate: Rate | None = None
     key_rate: Rate | None = field(name="keyRate", default=None)
     running: int | None = None
+    next_start_at_ms: int | None = field(name="nextStartAt", default=None)
+    key_running: int | None = field(name="keyRunning", default=None)
+    key_next_start_at_ms: int | None = field(name="keyNextStartAt", default=None)
 
 
 class TaskRef(Struct, frozen=True, kw_only=True):

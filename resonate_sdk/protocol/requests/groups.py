@@ -7,15 +7,25 @@ from msgspec import Meta, field
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import Rate
 from resonate_sdk.protocol.requests.base import Name, Request
+from resonate_sdk.protocol.requests.checks import check_text
 
 Places = Annotated[int, Meta(ge=0, le=limits.PLACES_MAX)]
 
 
 class GroupGet(Request, frozen=True, kw_only=True):
-    """Read the limits of a group, and how many executions it has."""
+    """Read the limits of a group, and how many executions it has.
+
+    Attributes:
+        key: a `resonate:key` of which the same is to be told.
+    """
 
     kind: ClassVar[str] = "group.get"
     name: Name
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.key is not None:
+            check_text("key", self.key)
 
 
 class GroupSet(Request, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from resonate_broker.cli.broker import Depth
 from resonate_broker.cli.causes import Surroundings, explain
 from resonate_broker.cli.tree_view import Node, build_tree
 from resonate_sdk.protocol import tags as tag
-from resonate_sdk.protocol.records import TaskDetails, TaskRecord
+from resonate_sdk.protocol.records import GroupRecord, Rate, TaskDetails, TaskRecord, Trouble
 from tests.unit.broker.cli.builders import (
     BORN,
     make_call,
@@ -241,3 +241,88 @@ def test_a_step_is_run_by_the_task_of_its_caller():
     ]
     assert (reason.id, reason.cause) == ("a", "halted")
     assert cause_of(step, replace(SERVED, runner=resting))[0] == "unknown"
+
+
+def trouble(id: str = "a", **fields: Any) -> Trouble:
+    told: dict[str, Any] = {"reason": "no money", "pid": "p7", "attempts": 3, "at_ms": NOW - 2_000}
+    return Trouble(id=id, **(told | fields))
+
+
+@pytest.mark.parametrize(
+    ("own", "cause"),
+    [
+        (task(state="acquired", version=1, trouble=trouble()), "fails"),
+        (task(hint_at_ms=NOW - 5, hints=1, trouble=trouble()), "fails"),
+        (task(state="halted", trouble=trouble()), "halted"),
+    ],
+)
+def test_what_the_last_holder_has_told_is_told_on(own, cause):
+    found, sentence = cause_of(call(own))
+
+    assert found == cause
+    assert sentence.endswith("a has failed 3 times in p7, last 2s ago: no money.")
+
+
+def test_when_it_is_tried_again_is_told_while_that_is_to_come():
+    again = call(task(state="acquired", version=1, trouble=trouble(again_at_ms=NOW + 4_000)))
+    soon = call(task(state="acquired", version=1, trouble=trouble(again_at_ms=NOW - 1)))
+
+    assert "last 2s ago (again in 4s): no money" in cause_of(again)[1]
+    assert "last 2s ago: no money" in cause_of(soon)[1]
+
+
+@pytest.mark.parametrize(("state", "cause"), [("pending", "fails"), ("resolved", "runs")])
+def test_a_step_fails_until_it_is_settled(state, cause):
+    root = build_tree(
+        make_call("a", "pay"),
+        [make_local("a.1", "charge", state, parent="a")],
+        {"a": task("a", "acquired", version=1, trouble=trouble("a.1"))},
+    )
+
+    found, sentence = cause_of(root)
+
+    assert found == cause
+    assert ("a.1 has failed 3 times" in sentence) == (cause == "fails")
+
+
+LIMITED = GroupRecord(name="workers", concurrency=10, running=4)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (replace(LIMITED, running=10), "group workers has 10 of 10 running."),
+        (
+            replace(LIMITED, key_concurrency=1, key_running=1),
+            "group workers has 1 of 1 with the key tenant running.",
+        ),
+        (
+            replace(LIMITED, rate=Rate(count=1, per_ms=9_000), next_start_at_ms=NOW + 3_000),
+            "group workers starts the next one in 3s, by its rate.",
+        ),
+        (
+            replace(LIMITED, key_next_start_at_ms=NOW + 3_000),
+            "group workers starts the next one with the key tenant in 3s, by its rate.",
+        ),
+    ],
+)
+def test_a_task_may_wait_for_a_place(limits, words):
+    root = call(task(queued_at_ms=NOW), tags={tag.KEY: "tenant", tag.PRIORITY: "2"})
+
+    cause, sentence = cause_of(root, replace(SERVED, limits={"a": limits}))
+
+    assert cause == "no_place"
+    assert words in sentence
+    assert sentence.endswith("Its priority is 2: higher ones go first.")
+
+
+def test_where_there_is_a_place_it_is_not_the_limits():
+    around = replace(SERVED, limits={"a": LIMITED})
+
+    assert cause_of(call(task(queued_at_ms=NOW)), around)[0] == "no_room"
+
+
+def test_the_rate_of_starts_does_not_keep_back_what_has_started():
+    around = replace(SERVED, limits={"a": replace(LIMITED, next_start_at_ms=NOW + 3_000)})
+
+    assert cause_of(call(task(queued_at_ms=NOW, version=2)), around)[0] == "no_room"

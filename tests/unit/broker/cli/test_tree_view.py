@@ -2,6 +2,7 @@ import pytest
 
 from resonate_broker.cli.tree_view import DEPTH_MAX, build_tree, tree_document, tree_lines
 from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol.records import TaskDetails, Trouble
 from tests.unit.broker.cli.builders import (
     BORN,
     make_call,
@@ -57,6 +58,23 @@ def test_without_symbols_it_is_drawn_in_ascii():
     assert lines[1] == "|-- [resolved] a.1 (run charge) 120ms"
     assert lines[5] == "|   `-- [pending] a.4.1 (rpc ask) 10s, running"
     assert lines[6] == "`-- [pending] a.5 (promise) 10s, waits to be settled"
+
+
+@pytest.mark.parametrize("about", ["a", "a.4", "a.unseen", "a.1"])
+def test_what_fails_says_why_where_it_fails(about):
+    root, *records = family()
+    told = Trouble(id=about, reason="no money", pid="p7", attempts=3, at_ms=NOW)
+    details = TaskDetails(group="workers", trouble=told)
+    tasks = [make_task("a", "acquired", pid="p7", version=1, details=details)]
+
+    lines = [line for line in lines_of(root, *records, tasks=tasks) if "no money" in line]
+    document = tree_document(build_tree(root, records, {"a": tasks[0]}), NOW)
+
+    shown = {"a": "a", "a.4": "a.4", "a.unseen": "a", "a.1": None}[about]  # a.1 has ended
+    assert [line.split(" (")[0].split()[-1] for line in lines] == ([shown] if shown else [])
+    assert all(line.endswith("; failed 3 times: no money") for line in lines)
+    found = {node["id"]: node["trouble"] for node in (document, *document["children"])}
+    assert [id for id, trouble in found.items() if trouble] == ([shown] if shown else [])
 
 
 def test_a_promise_alone_is_a_tree():
@@ -181,6 +199,7 @@ def test_a_document_nests_the_children():
         "error": None,
         "waits_for": (),
         "task": {"state": "acquired", "version": 3, "pid": "p7"},
+        "trouble": None,
         "children": [],
     }
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import FunctionNotFoundError, ResonateError
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.requests import TaskFence, TaskHalt, TaskReport
@@ -19,8 +18,6 @@ class ReportingWire(Wire):
     def report(self, report, *, origin):
         assert origin == "x"
         self.sent.append(report)
-
-
 
 
 def flaky(ctx):
