@@ -206,8 +206,13 @@ class Server:
                 listening = tasks.create_task(self._store.listen(self._inbox_noticed))
                 kernel = tasks.create_task(self._driver.ended())
                 stopping = tasks.create_task(stop.wait())
-                on_ready()
-                await asyncio.wait((kernel, stopping), return_when=asyncio.FIRST_COMPLETED)
+                consuming = tasks.create_task(self._link.first_consumed())
+                ends = (kernel, stopping)
+                await asyncio.wait((consuming, *ends), return_when=asyncio.FIRST_COMPLETED)
+                if consuming.done():
+                    on_ready()
+                consuming.cancel()
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
                 await self._drain()
                 kernel.cancel()  # it ends by itself, unless something never came to an end

@@ -92,6 +92,7 @@ class Link:
         self._is_consumed = False  # all queues, as the broker sees it
         self._consumers: list[Consumer] = []
         self._is_stopped = asyncio.Event()
+        self._has_consumed = asyncio.Event()
 
     async def run(self) -> None:
         """Stay connected until stopped."""
@@ -120,6 +121,10 @@ class Link:
         """
         async with self._open() as session:
             await self._declare(session)
+
+    async def first_consumed(self) -> None:
+        """Wait until all queues are consumed for the first time."""
+        await self._has_consumed.wait()
 
     @property
     def trouble(self) -> str | None:
@@ -162,6 +167,7 @@ class Link:
         logger.info("connected to RabbitMQ namespace=%s", self._names.namespace)
         self._trouble = None
         self._meters.sessions += 1
+        self._has_consumed.set()
         self._on_connected()
 
     async def _declare(self, session: Session) -> None:

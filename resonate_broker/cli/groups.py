@@ -7,11 +7,14 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from resonate_broker.cli.arguments import DryRun
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
+from resonate_broker.cli.foretelling import foretell
 from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_broker.config import Config
 from resonate_broker.durations import UNITS_MS, parse_duration
 from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol import limits
@@ -108,6 +111,7 @@ def set_limits(
     key_concurrency: KeyConcurrency = None,
     rate: RateOption = None,
     key_rate: KeyRateOption = None,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -123,9 +127,7 @@ def set_limits(
         rate=rate,
         key_rate=key_rate,
     )
-    settings = client_settings(config, url, namespace)
-    record = talk(settings, lambda client: _group(client, request))
-    Output(as_json=as_json).show(_document(record), _lines(record))
+    _put(client_settings(config, url, namespace), request, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("get", epilog="Example: resonate groups get mail")
@@ -145,6 +147,7 @@ def get(
 @app.command("unset", epilog="Example: resonate groups unset mail")
 def unset(
     group: GroupName,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -152,8 +155,7 @@ def unset(
 ) -> None:
     """Let a group have as many executions as its workers take."""
     settings = client_settings(config, url, namespace)
-    record = talk(settings, lambda client: _group(client, GroupSet(name=group)))
-    Output(as_json=as_json).show(_document(record), _lines(record))
+    _put(settings, GroupSet(name=group), dry_run=dry_run, as_json=as_json)
 
 
 @app.command("list", epilog="Example: resonate groups list --json")
@@ -169,6 +171,25 @@ def list_groups(
     lines = [Text(plain(f"{record.name}  {_summary(record)}")) for record in page.groups]
     document = {"groups": [_document(record) for record in page.groups]}
     Output(as_json=as_json).show(document, lines or [Text("no group has limits")])
+
+
+def _put(settings: Config, request: GroupSet, *, dry_run: bool, as_json: bool) -> None:
+    if not dry_run:
+        record = talk(settings, lambda client: _group(client, request))
+        Output(as_json=as_json).show(_document(record), _lines(record))
+        return
+    record = talk(settings, lambda client: _group(client, GroupGet(name=request.name)))
+    wanted = GroupRecord(
+        name=request.name,
+        concurrency=request.concurrency,
+        key_concurrency=request.key_concurrency,
+        rate=request.rate,
+        key_rate=request.key_rate,
+    )
+    before, after = _summary(record) or "no limits", _summary(wanted) or "no limits"
+    is_change = before != after
+    would_be = f"limited to {after}, now {before}" if is_change else ""
+    foretell(request.name, would_be, as_json=as_json)
 
 
 async def _group(client: Client, request: Request) -> GroupRecord:

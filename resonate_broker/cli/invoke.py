@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from resonate_broker.cli.arguments import (
+    DryRun,
     PromiseId,
     read_duration_ms,
     read_json,
@@ -20,6 +21,7 @@ from resonate_broker.cli.arguments import (
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.foretelling import foretell_creation
 from resonate_broker.cli.output import Output
 from resonate_broker.cli.promise_view import (
     CREATED,
@@ -172,6 +174,7 @@ def invoke(
             show_default=False,
         ),
     ] = None,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -194,6 +197,9 @@ def invoke(
         now_ms=now_ms(),
     )
     settings = client_settings(config, url, namespace)
+    if dry_run:
+        foretell_creation(settings, id, as_json=as_json)
+        return
     output = Output(as_json=as_json)
 
     def on_created(record: PromiseRecord) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from resonate_broker.cli.arguments import (
     CursorOption,
+    DryRun,
     LimitOption,
     PromiseId,
     read_any_tag,
@@ -15,6 +16,7 @@ from resonate_broker.cli.arguments import (
 )
 from resonate_broker.cli.client import talk
 from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.foretelling import foretell, foretell_creation
 from resonate_broker.cli.output import Output
 from resonate_broker.cli.promise_view import (
     CREATED,
@@ -130,6 +132,7 @@ def create(
     timeout: TimeoutOption,
     param: ParamOption = None,
     tags: TagsOption = None,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -138,6 +141,9 @@ def create(
     """Create a promise for somebody to settle; one that exists is shown as it is."""
     request = create_request(id, timeout, param, dict(tags or ()), now_ms())
     settings = client_settings(config, url, namespace)
+    if dry_run:
+        foretell_creation(settings, id, as_json=as_json)
+        return
     record = _ask(settings, request)
     remark = created_remark(request, record)
     document = {**promise_document(record), "created": remark == CREATED}
@@ -170,6 +176,7 @@ def search(
 def resolve(
     id: PromiseId,
     value: ValueOption = None,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -177,7 +184,7 @@ def resolve(
 ) -> None:
     """Resolve a promise: whoever waits for it gets the value."""
     settings = client_settings(config, url, namespace)
-    _settle(settings, id, "resolved", value, as_json=as_json)
+    _settle(settings, id, "resolved", value, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(
@@ -189,6 +196,7 @@ def resolve(
 def reject(
     id: PromiseId,
     value: ValueOption = None,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -196,13 +204,14 @@ def reject(
 ) -> None:
     """Reject a promise: whoever waits for it gets an error."""
     settings = client_settings(config, url, namespace)
-    _settle(settings, id, "rejected", value, as_json=as_json)
+    _settle(settings, id, "rejected", value, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(epilog="Example: resonate promises cancel order-17")
 def cancel(
     id: PromiseId,
     value: ValueOption = None,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -210,7 +219,7 @@ def cancel(
 ) -> None:
     """Cancel a promise; what it has called already goes on."""
     settings = client_settings(config, url, namespace)
-    _settle(settings, id, "rejected_canceled", value, as_json=as_json)
+    _settle(settings, id, "rejected_canceled", value, dry_run=dry_run, as_json=as_json)
 
 
 def create_request(
@@ -233,16 +242,27 @@ def create_request(
         raise CommandError(str(error), ExitCode.USAGE) from error
 
 
-def _settle(settings: Config, id: str, state: SettleState, value: Any, *, as_json: bool) -> None:
+def _settle(
+    settings: Config, id: str, state: SettleState, value: Any, *, dry_run: bool, as_json: bool
+) -> None:
+    if dry_run:
+        record = _ask(settings, PromiseGet(id=id))
+        foretell(id, WORDS[state] if record.state == "pending" else "", as_json=as_json)
+        _check_settled(record, state)
+        return
     request = PromiseSettle(id=id, state=state, value=Codec().encode(value))
     record = _ask(settings, request)
     remark = ""
     if record.state == state and record.value != request.value:
         remark = "it was already, with another value"
     Output(as_json=as_json).show(promise_document(record), promise_lines(record, now_ms(), remark))
-    if record.state != state:
+    _check_settled(record, state)
+
+
+def _check_settled(record: PromiseRecord, state: SettleState) -> None:
+    if record.state not in ("pending", state):
         raise CommandError(
-            f"promise {id!r} is {WORDS[record.state]} already, not {WORDS[state]}",
+            f"promise {record.id!r} is {WORDS[record.state]} already, not {WORDS[state]}",
             ExitCode.OTHER_STATE,
         )
 

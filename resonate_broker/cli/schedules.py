@@ -6,6 +6,7 @@ import typer
 
 from resonate_broker.cli.arguments import (
     CursorOption,
+    DryRun,
     LimitOption,
     read_duration_ms,
     read_id,
@@ -15,6 +16,7 @@ from resonate_broker.cli.arguments import (
 )
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.foretelling import find, foretell
 from resonate_broker.cli.output import Output
 from resonate_broker.cli.promise_view import CREATED, EXISTED
 from resonate_broker.cli.schedule_view import (
@@ -164,6 +166,7 @@ def create(
     target: TargetOption = None,
     overlap: OverlapOption = "allow",
     missed: MissedOption = "all",
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -186,20 +189,24 @@ def create(
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
     settings = client_settings(config, url, namespace)
+    if dry_run:
+        asked = ScheduleGet(id=id)
+        found = talk(settings, lambda client: find(client, ScheduleData, asked))
+        foretell(id, "" if found else "created", as_json=as_json)
+        if found:
+            _check_same(request, found.schedule)
+        return
     record = talk(settings, lambda client: _schedule(client, request))
     remark = CREATED if is_same(request, record) else f"{EXISTED}, with another definition"
     document = {**schedule_document(record), "same": is_same(request, record)}
     Output(as_json=as_json).show(document, schedule_lines(record, now_ms(), remark))
-    if not is_same(request, record):
-        raise CommandError(
-            f"schedule {id!r} exists with another definition: delete it first to replace it",
-            ExitCode.OTHER_STATE,
-        )
+    _check_same(request, record)
 
 
 @app.command(epilog="Example: resonate schedules delete report")
 def delete(
     id: ScheduleId,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -207,6 +214,10 @@ def delete(
 ) -> None:
     """End a schedule; the promises it has created stay."""
     settings = client_settings(config, url, namespace)
+    if dry_run:
+        talk(settings, lambda client: _schedule(client, ScheduleGet(id=id)))
+        foretell(id, "deleted", as_json=as_json)
+        return
     talk(settings, lambda client: client.ask_for(Nothing, ScheduleDelete(id=id)))
     Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{id} deleted"])
 
@@ -230,6 +241,14 @@ def search(
         "cursor": page.cursor,
     }
     Output(as_json=as_json).show(document, page_lines(page, now_ms()))
+
+
+def _check_same(request: ScheduleCreate, record: ScheduleRecord) -> None:
+    if not is_same(request, record):
+        raise CommandError(
+            f"schedule {record.id!r} exists with another definition: delete it first to replace it",
+            ExitCode.OTHER_STATE,
+        )
 
 
 async def _schedule(client: Client, request: Request) -> ScheduleRecord:

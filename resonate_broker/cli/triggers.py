@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from resonate_broker.cli.arguments import read_duration_ms, read_target
+from resonate_broker.cli.arguments import DryRun, read_duration_ms, read_target
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.exits import CommandError, ExitCode
+from resonate_broker.cli.foretelling import find, foretell
 from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import CREATED, EXISTED, field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
@@ -117,6 +118,7 @@ def create(
     promise_id: PromiseIdOption = None,
     settle: SettleOption = False,
     timeout: TimeoutOption = None,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -140,19 +142,19 @@ def create(
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
     settings = client_settings(config, url, namespace)
+    if dry_run:
+        asked = TriggerGet(id=id)
+        found = talk(settings, lambda client: find(client, TriggerData, asked))
+        foretell(id, "" if found else "created", as_json=as_json)
+        if found:
+            _check_same(request, found.trigger)
+        return
     record = talk(settings, lambda client: _trigger(client, request))
-    is_same = all(
-        getattr(request, name) == getattr(record, name) for name in TriggerCreate.__struct_fields__
-    )
-    remark = CREATED if is_same else f"{EXISTED}, with another definition"
+    remark = CREATED if _is_same(request, record) else f"{EXISTED}, with another definition"
     Output(as_json=as_json).show(
-        {**_document(record), "same": is_same}, list(_lines(record, remark))
+        {**_document(record), "same": _is_same(request, record)}, list(_lines(record, remark))
     )
-    if not is_same:
-        raise CommandError(
-            f"trigger {id!r} exists with another definition: delete it first to replace it",
-            ExitCode.OTHER_STATE,
-        )
+    _check_same(request, record)
 
 
 @app.command("list", epilog="Example: resonate triggers list")
@@ -187,6 +189,7 @@ def get(
 @app.command(epilog="Example: resonate triggers delete orders")
 def delete(
     id: TriggerId,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -194,8 +197,25 @@ def delete(
 ) -> None:
     """End a trigger, drop the events that wait for it; what it has started goes on."""
     settings = client_settings(config, url, namespace)
+    if dry_run:
+        talk(settings, lambda client: _trigger(client, TriggerGet(id=id)))
+        foretell(id, "deleted", as_json=as_json)
+        return
     talk(settings, lambda client: client.ask_for(Nothing, TriggerDelete(id=id)))
     Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{id} deleted"])
+
+
+def _is_same(request: TriggerCreate, record: TriggerRecord) -> bool:
+    names = TriggerCreate.__struct_fields__
+    return all(getattr(request, name) == getattr(record, name) for name in names)
+
+
+def _check_same(request: TriggerCreate, record: TriggerRecord) -> None:
+    if not _is_same(request, record):
+        raise CommandError(
+            f"trigger {record.id!r} exists with another definition: delete it first to replace it",
+            ExitCode.OTHER_STATE,
+        )
 
 
 def _check(func: str | None, target: str | None, promise_id: str | None, *, settles: bool) -> None:

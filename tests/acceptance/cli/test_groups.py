@@ -2,7 +2,13 @@
 
 import pytest
 
-LIMITS = {"concurrency": 3, "key_concurrency": None, "rate": None, "key_rate": None}
+LIMITS = {
+    "concurrency": 3,
+    "key_concurrency": None,
+    "rate": None,
+    "key_rate": None,
+    "next_start_at_ms": None,
+}
 
 
 def test_limits_are_set_shown_listed_and_let_go(resonate, id):

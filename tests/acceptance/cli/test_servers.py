@@ -6,11 +6,13 @@ import signal
 import urllib.request
 from urllib.parse import urlsplit
 
+import pika
 import psycopg
 import pytest
 from psycopg import sql
 
 from resonate_broker.dev.ports import free_port
+from resonate_sdk.protocol.topology import Names
 from tests.acceptance.cli.programs import environment, run, run_here, running, serving
 
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING) +\S")
@@ -166,15 +168,27 @@ def test_a_server_without_a_broker_says_so(empty_place):
     )
 
 
+def submit_consumers(env) -> int:
+    """How many servers take requests, as the broker sees it."""
+    queue = Names(env["RESONATE_NAMESPACE"]).submit_queue(0)
+    connection = pika.BlockingConnection(pika.URLParameters(env["RESONATE_URL"]))
+    try:
+        return connection.channel().queue_declare(queue, passive=True).method.consumer_count
+    finally:
+        connection.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_says_when_it_is_ready_and_ends_in_an_orderly_way(empty_place, number):
     run_here("migrate", env=empty_place)
 
     with serving(empty_place) as server:
+        consumers = submit_consumers(empty_place)
         created = run_here("promises", "create", "a", "-t", "1h", env=empty_place)
         code = server.end(number)
 
     (ready,) = server.out
+    assert consumers == 1
     assert created.code == 0
     assert code == 0
     assert f"Serving namespace {empty_place['RESONATE_NAMESPACE']} on amqp" in ready
@@ -188,7 +202,7 @@ def test_with_json_a_server_announces_itself_and_logs_in_json(empty_place):
     run_here("migrate", env=empty_place)
 
     with running("serve", "--json", env=empty_place) as server:
-        server.wait_for("connected to RabbitMQ")
+        server.wait_for('^{"url"|"url":')
         code = server.end(signal.SIGTERM)
 
     (ready,) = map(json.loads, server.out)
