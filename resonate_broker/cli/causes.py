@@ -132,6 +132,9 @@ def _reason(node: Node, around: Surroundings, now_ms: int) -> Reason:
     trouble = trouble_of(node)
     if trouble is None:
         return Reason(node.record.id, cause, sentence)
+    if cause == "runs" and trouble.id == node.record.id:
+        assert node.task is not None, "somebody runs it"
+        sentence = f"{node.task.pid} holds the task of {trouble.id}, and gives it back."
     told = trouble_text(trouble, now_ms)
     return Reason(
         node.record.id,

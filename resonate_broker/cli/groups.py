@@ -217,7 +217,7 @@ def _lines(record: GroupRecord) -> Iterator[Text]:
     if record.running is not None:
         yield field("running", f"{record.running}")
     if record.next_start_at_ms is not None:
-        yield field("next start", f"in {format_duration(record.next_start_at_ms - now_ms())}")
+        yield field("next", f"start in {format_duration(record.next_start_at_ms - now_ms())}")
 
 
 def _summary(record: GroupRecord) -> str:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from resonate_broker.cli.broker import Attendance, Depth
 from resonate_broker.cli.management import Connection
-from resonate_sdk.protocol.records import TaskRecord
+from resonate_sdk.protocol.records import TaskRecord, WorkerRecord
 from resonate_sdk.protocol.topology import Names
 
 
@@ -15,11 +15,13 @@ class Load(Struct, frozen=True):
     """What the server knows of the tasks that are not done.
 
     Attributes:
+        workers: that have said hello lately.
         is_whole: whether these are all tasks of these states.
     """
 
     acquired: tuple[TaskRecord, ...] = ()
     pending: tuple[TaskRecord, ...] = ()
+    workers: tuple[WorkerRecord, ...] = ()
     is_whole: bool = True
 
 
@@ -30,6 +32,8 @@ class Worker(Struct, frozen=True, kw_only=True):
         running: tasks that it holds; None if no server told.
         connection: how it is connected; None if it is not, or nobody knows.
         is_connected: None if nobody knows.
+        told: what it has said of itself; None if that is long ago, or the server is new.
+        queues: from which it takes messages; empty if nobody knows.
     """
 
     pid: str
@@ -37,6 +41,8 @@ class Worker(Struct, frozen=True, kw_only=True):
     running: int | None
     connection: Connection | None = None
     is_connected: bool | None = None
+    told: WorkerRecord | None = None
+    queues: tuple[str, ...] = ()
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -67,6 +73,7 @@ def groups_of(names: Names, attendance: Attendance | None, load: Load | None) ->
     if load is not None:
         tasks = (*load.acquired, *load.pending)
         found |= {task.details.group for task in tasks if task.details is not None}
+        found |= {worker.group for worker in load.workers}
     return sorted(found - {""})
 
 
@@ -77,6 +84,7 @@ def workers_of(names: Names, attendance: Attendance | None, load: Load | None) -
     for task in load.acquired if load is not None else ():
         if task.details is not None and task.pid is not None:
             held[task.details.group, task.pid] += 1
+    told = {(w.group, w.pid): w for w in (load.workers if load is not None else ())}
     return [
         Worker(
             group=group,
@@ -84,9 +92,25 @@ def workers_of(names: Names, attendance: Attendance | None, load: Load | None) -
             running=None if load is None else held[group, pid],
             connection=places.get((group, pid)),
             is_connected=None if attendance is None else (group, pid) in places,
+            told=told.get((group, pid)),
+            queues=_queues(attendance, places.get((group, pid))),
         )
-        for group, pid in sorted({*places, *held})
+        for group, pid in sorted({*places, *held, *told})
     ]
+
+
+def _queues(attendance: Attendance | None, connection: Connection | None) -> tuple[str, ...]:
+    """The queues that are consumed through a connection."""
+    if attendance is None or connection is None:
+        return ()
+    consumers = attendance.consumers
+    return tuple(
+        sorted(
+            consumer.queue.name
+            for consumer in consumers
+            if attendance.connection_of(consumer) is connection
+        )
+    )
 
 
 def summary_of(

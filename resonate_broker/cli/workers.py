@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from msgspec import Struct
 from rich.text import Text
@@ -25,10 +26,12 @@ from resonate_broker.cli.tables import table_lines
 from resonate_broker.cli.watching import View, Watch, watch
 from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
+from resonate_sdk.protocol.requests import GroupWorkers
+from resonate_sdk.protocol.responses import WorkerPage
 from resonate_sdk.protocol.topology import Names
 
 GROUP_HEADS = ("GROUP", "WORKERS", "RUNNING", "PENDING")
-WORKER_HEADS = ("WORKER", "GROUP", "RUNNING", "CONNECTED", "FROM", "STATE")
+WORKER_HEADS = ("WORKER", "GROUP", "RUNNING", "SLOTS", "CONNECTED", "FROM", "SEEN", "STATE")
 TASKS_MAX = 10_000  # of each state; more are not counted
 
 EXAMPLES = "Example: resonate workers --group billing"
@@ -64,8 +67,8 @@ def workers(
 ) -> None:
     """Show who runs the tasks of which group, and what waits to be run.
 
-    Who consumes is told by RabbitMQ's management API; without it only those are shown that hold
-    tasks, and the number of consumers. RabbitMQ tells it a few seconds late.
+    Workers say hello every 30 s: SEEN is how long ago that was, as the server knows it. Who
+    consumes is told by RabbitMQ's management API, a few seconds late.
     """
     settings = operator_settings(config, url, management_url, namespace)
     output = Output(as_json=as_json)
@@ -97,7 +100,7 @@ def look(settings: Config, only: frozenset[str]) -> Staff:
     names = Names(settings.namespace)
     seen, unseen = try_attendance(settings), list[str]()
     if isinstance(seen, ManagementError):
-        unseen.append(f"Not seen: workers that hold no task, and all connections: {seen}")
+        unseen.append(f"Not seen: connections, and what is consumed through them: {seen}")
     attended = seen if isinstance(seen, Attendance) else None
     load = None
     try:
@@ -119,7 +122,9 @@ def look(settings: Config, only: frozenset[str]) -> Staff:
 async def _load(client: Client) -> Load:
     acquired, has_all_acquired = await client.tasks("acquired", TASKS_MAX)
     pending, has_all_pending = await client.tasks("pending", TASKS_MAX)
-    return Load(tuple(acquired), tuple(pending), has_all_acquired and has_all_pending)
+    page = await client.ask_for(WorkerPage, GroupWorkers())
+    is_whole = has_all_acquired and has_all_pending
+    return Load(tuple(acquired), tuple(pending), page.workers, is_whole)
 
 
 def staff_document(staff: Staff) -> dict[str, Any]:
@@ -165,8 +170,10 @@ def _worker_row(worker: Worker, now_ms: int) -> Sequence[Text | str]:
         worker.pid,
         worker.group,
         _number(worker.running),
+        "" if worker.told is None else _number(worker.told.slots),
         "" if since is None else format_duration(now_ms - since),
         "" if connection is None else connection.peer_host or "",
+        "" if worker.told is None else f"{format_duration(now_ms - worker.told.seen_at_ms)} ago",
         state,
     )
 
@@ -178,6 +185,8 @@ def _worker_document(worker: Worker) -> dict[str, Any]:
         "group": worker.group,
         "running": worker.running,
         "is_connected": worker.is_connected,
+        "queues": worker.queues,
+        "told": None if worker.told is None else msgspec.structs.asdict(worker.told),
         "connection": None
         if connection is None
         else {

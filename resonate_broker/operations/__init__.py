@@ -13,6 +13,7 @@ from resonate_broker.operations.debug_tick import debug_tick
 from resonate_broker.operations.group_get import group_get
 from resonate_broker.operations.group_list import group_list
 from resonate_broker.operations.group_set import group_set
+from resonate_broker.operations.group_workers import group_workers
 from resonate_broker.operations.hello import hello
 from resonate_broker.operations.promise_create import promise_create
 from resonate_broker.operations.promise_get import promise_get
@@ -40,6 +41,7 @@ from resonate_broker.operations.trigger_create import trigger_create
 from resonate_broker.operations.trigger_delete import trigger_delete
 from resonate_broker.operations.trigger_get import trigger_get
 from resonate_broker.operations.trigger_search import trigger_search
+from resonate_broker.roster import Roster
 
 
 def register_operations(
@@ -61,6 +63,7 @@ def register_operations(
         is_limited: whether a group has limits, or may have some.
         on_limits: told when those of a group have changed.
     """
+    roster = Roster(lambda: system.known_now_ms)
     system.add_on_request("promise.get", promise_get)
     system.add_on_request("promise.create", promise_create)
     system.add_on_request("promise.settle", promise_settle)
@@ -95,4 +98,6 @@ def register_operations(
     system.add_on_request("debug.reset", debug_reset)
     system.add_on_request("debug.tick", partial(debug_tick, tick=tick))
     system.add_on_request("debug.snap", debug_snap)
-    system.add_on_request("hello", partial(hello, partitions=partitions, on_group=on_group))
+    system.add_on_request("group.workers", partial(group_workers, roster=roster))
+    greet = partial(hello, partitions=partitions, on_group=on_group, roster=roster)
+    system.add_on_request("hello", greet)

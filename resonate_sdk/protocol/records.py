@@ -198,6 +198,26 @@ class GroupRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key_next_start_at_ms: int | None = field(name="keyNextStartAt", default=None)
 
 
+class WorkerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker as it has described itself in its last `hello`.
+
+    Attributes:
+        slots: how many executions it runs at a time.
+        in_flight: how many it was running.
+        sdk: name and release of its library.
+        first_seen_at_ms: its first hello that this server has heard.
+        seen_at_ms: its last one.
+    """
+
+    pid: str
+    group: str
+    slots: int | None = None
+    in_flight: int | None = field(name="inFlight", default=None)
+    sdk: str = ""
+    first_seen_at_ms: int = field(name="firstSeenAt")
+    seen_at_ms: int = field(name="seenAt")
+
+
 class TaskRef(Struct, frozen=True, kw_only=True):
     """A task at one version."""
 

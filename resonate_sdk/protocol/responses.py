@@ -12,6 +12,7 @@ from resonate_sdk.protocol.records import (
     TaskRecord,
     TaskRef,
     TriggerRecord,
+    WorkerRecord,
 )
 from resonate_sdk.protocol.requests import ActionHead
 
@@ -93,6 +94,12 @@ class GroupPage(Struct, frozen=True, kw_only=True):
     """All groups that have limits, by name."""
 
     groups: tuple[GroupRecord, ...]
+
+
+class WorkerPage(Struct, frozen=True, kw_only=True):
+    """Workers that were heard lately, by group and process."""
+
+    workers: tuple[WorkerRecord, ...]
 
 
 class SnapTimeout(Struct, frozen=True, kw_only=True):
@@ -219,6 +226,7 @@ Success = (
     | TriggerPage
     | GroupData
     | GroupPage
+    | WorkerPage
     | SnapData
     | Fenced
     | Beaten
@@ -275,6 +283,7 @@ DATA: Mapping[str, type[Success]] = {
     "group.get": GroupData,
     "group.set": GroupData,
     "group.list": GroupPage,
+    "group.workers": WorkerPage,
     "debug.start": Nothing,
     "debug.stop": Nothing,
     "debug.reset": Nothing,

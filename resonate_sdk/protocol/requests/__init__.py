@@ -14,7 +14,12 @@ from resonate_sdk.protocol.requests.debug import (
     DebugStop,
     DebugTick,
 )
-from resonate_sdk.protocol.requests.groups import GroupGet, GroupList, GroupSet
+from resonate_sdk.protocol.requests.groups import (
+    GroupGet,
+    GroupList,
+    GroupSet,
+    GroupWorkers,
+)
 from resonate_sdk.protocol.requests.promises import (
     PromiseCreate,
     PromiseGet,
@@ -87,6 +92,7 @@ KINDS: Mapping[str, type[Request]] = {
         GroupGet,
         GroupSet,
         GroupList,
+        GroupWorkers,
         DebugStart,
         DebugStop,
         DebugReset,
@@ -115,6 +121,7 @@ __all__ = [
     "GroupGet",
     "GroupList",
     "GroupSet",
+    "GroupWorkers",
     "Hello",
     "PromiseCreate",
     "PromiseGet",

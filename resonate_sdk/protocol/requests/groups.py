@@ -50,3 +50,13 @@ class GroupList(Request, frozen=True, kw_only=True):
     """List the groups that have limits."""
 
     kind: ClassVar[str] = "group.list"
+
+
+class GroupWorkers(Request, frozen=True, kw_only=True):
+    """List the workers that have said hello lately, of one group or of all."""
+
+    kind: ClassVar[str] = "group.workers"
+    name: Name | None = None
+
+    def origin(self) -> str:
+        return ""  # whose partition is 0, however many there are: that of every hello

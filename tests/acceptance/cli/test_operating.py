@@ -57,7 +57,9 @@ def test_workers_are_shown_with_their_connection_and_what_they_run(managed, held
     ]
     assert document["unseen"] == []
     (row,) = [line.split() for line in shown.out.splitlines() if line.startswith(worker["pid"])]
-    assert [*row[1:3], *row[4:]] == ["workers", "1", "127.0.0.1", "running"]
+    assert [*row[1:3], row[5], *row[-2:]] == ["workers", "1", "127.0.0.1", "ago", "running"]
+    assert worker["told"]["slots"] == int(row[3])
+    assert any(queue.endswith(".task.workers") for queue in worker["queues"])
 
 
 def test_a_group_with_tasks_and_without_workers_stands_out(managed, unattended):
@@ -81,7 +83,7 @@ def test_without_the_management_api_it_is_said_what_is_not_seen(managed, held, u
     (worker,) = [worker for worker in document["workers"] if worker["group"] == "workers"]
     (group,) = [group for group in document["groups"] if group["name"] == "workers"]
     assert shown.code == 0
-    assert shown.err.startswith("Not seen: workers that hold no task")
+    assert shown.err.startswith("Not seen: connections, and what is consumed")
     assert reason in shown.err
     assert document["unseen"] == [shown.err.strip()]
     assert (worker["running"], worker["is_connected"], worker["connection"]) == (1, None, None)

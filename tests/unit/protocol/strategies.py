@@ -14,6 +14,7 @@ from resonate_sdk.protocol.records import (
     TriggerRecord,
     Trouble,
     Value,
+    WorkerRecord,
 )
 from resonate_sdk.protocol.requests import (
     ActionHead,
@@ -79,6 +80,7 @@ from resonate_sdk.protocol.responses import (
     TriggerData,
     TriggerPage,
     Welcome,
+    WorkerPage,
 )
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
@@ -298,6 +300,16 @@ group_records = st.builds(
     key_rate=st.none() | rates,
     running=st.none() | st.integers(0, 10_000),
 )
+worker_records = st.builds(
+    WorkerRecord,
+    pid=names,
+    group=names,
+    slots=st.none() | st.integers(0, 9),
+    in_flight=st.none() | st.integers(0, 9),
+    sdk=texts,
+    first_seen_at_ms=integers,
+    seen_at_ms=integers,
+)
 schedule_records = st.builds(
     ScheduleRecord,
     id=ids,
@@ -357,6 +369,7 @@ successes: dict[str, st.SearchStrategy[Success]] = {
     "schedule.delete": st.just(Nothing()),
     "group.get": st.builds(GroupData, group=group_records),
     "group.set": st.builds(GroupData, group=group_records),
+    "group.workers": st.builds(WorkerPage, workers=st.lists(worker_records, max_size=2).map(tuple)),
     "group.list": st.builds(GroupPage, groups=st.lists(group_records, max_size=2).map(tuple)),
     "schedule.search": st.builds(
         SchedulePage,

@@ -443,6 +443,7 @@ def test_the_partition_is_decided_by_an_id_of_the_request(kind: str):
         "group.get": "default",
         "group.set": "default",
         "group.list": "default",
+        "group.workers": "",
         "promise.register_callback": "p",
         "promise.register_listener": "p",
         "promise.get": "p",

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from resonate_broker.cli.broker import Attendance, Depth
 from resonate_broker.cli.management import ChannelDetails, Connection, Consumer, QueueName
 from resonate_broker.cli.staff import Load, groups_of, summary_of, workers_of
-from resonate_sdk.protocol.records import TaskDetails
+from resonate_sdk.protocol.records import TaskDetails, WorkerRecord
 from resonate_sdk.protocol.topology import Names
 from tests.unit.broker.cli.builders import make_task
 
@@ -106,3 +106,22 @@ def test_the_workers_of_a_group_are_counted_by_who_knows_best():
     assert (attended.running, attended.pending) == (1, 0)
     assert (without_server.running, without_server.pending) == (None, None)
     assert not attended.is_stuck
+
+
+def test_who_has_said_hello_is_shown_with_what_it_said():
+    told = WorkerRecord(pid="m7", group="mail", slots=16, first_seen_at_ms=1, seen_at_ms=2)
+    load = Load(workers=(told,))
+
+    (alone,) = workers_of(NAMES, None, load)
+    *_, gone = workers_of(NAMES, ATTENDED, load)
+
+    assert (alone.pid, alone.told, alone.is_connected) == ("m7", told, None)
+    assert (gone.pid, gone.told, gone.is_connected) == ("m7", told, False)
+    assert groups_of(NAMES, None, load) == ["mail"]
+
+
+def test_the_queues_of_a_worker_are_those_of_its_connection():
+    first, second = workers_of(NAMES, ATTENDED, None)
+
+    assert first.queues == ("ns.reply.m1", "ns.task.mail", "ns.worker.mail.m1")
+    assert second.queues == ()

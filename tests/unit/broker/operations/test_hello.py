@@ -5,6 +5,7 @@ import pytest
 
 from resonate_broker.kernel.submissions import Declare, Failed
 from resonate_broker.operations.hello import hello
+from resonate_broker.roster import Roster
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.requests import Hello
 from resonate_sdk.protocol.responses import Answer, Welcome
@@ -17,7 +18,8 @@ class Greeting:
 
     def __init__(self, **request: Any) -> None:
         self.groups: list[str] = []
-        greet = partial(hello, partitions=4, on_group=self.groups.append)
+        self.roster = Roster(lambda: 7)
+        greet = partial(hello, partitions=4, on_group=self.groups.append, roster=self.roster)
         self.body = greet(Hello(**({"pid": "w1"} | request)))  # pyright: ignore[reportArgumentType]  # by name
 
     def send(self, completion: object) -> Answer:
@@ -45,6 +47,7 @@ def test_the_queues_of_a_group_are_made_before_its_worker_is_welcomed():
     assert submission == Declare("g")
     assert groups_before == []
     assert (answer, greeting.groups) == (Answer(200, WELCOME), ["g"])
+    assert [worker.pid for worker in greeting.roster.workers("g")] == ["w1"]
 
 
 def test_a_group_whose_queues_cannot_be_made_is_answered_503_and_gets_no_hints():
@@ -56,6 +59,7 @@ def test_a_group_whose_queues_cannot_be_made_is_answered_503_and_gets_no_hints()
     assert answer.status == 503
     assert "'g'" in str(answer.data)
     assert greeting.groups == []
+    assert greeting.roster.workers(None) == ()
 
 
 def test_every_hello_tells_that_the_group_is_there():
