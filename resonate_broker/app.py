@@ -36,6 +36,7 @@ from resonate_broker.integration.tokens import Tokens
 from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.system import Limits, System
 from resonate_broker.link import HEARTBEAT_S, Link
+from resonate_broker.observation.backlog import BacklogLook
 from resonate_broker.observation.subject import Subject
 from resonate_broker.operations import register_operations
 from resonate_sdk.amqp.logs import silence_libraries
@@ -89,7 +90,7 @@ class Server:
         guard = LeaseGuard()
         events, more, dispatcher = None, Topology(), dispatch
         if config.events.enabled:
-            events = EventOutlet(names, store.events)
+            events = EventOutlet(names, store.events, meters)
             more = events_topology(names, log_days=config.events.log_days)
             dispatcher = Tap(dispatch, events.wake)
         kernel_limits = Limits(submissions=config.kernel.submissions, batch=config.kernel.batch)
@@ -172,6 +173,7 @@ class Server:
             messages=self._messages,
             windows=windows,
             guard=guard,
+            backlog=BacklogLook(store.backlog),
         )
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:

@@ -414,6 +414,26 @@ class Due(Struct, frozen=True, kw_only=True):
     next_at_ms: int | None
 
 
+class Backlog(Struct, frozen=True, kw_only=True):
+    """What waits beside the promises; read without locks.
+
+    Attributes:
+        now_ms: the instant of the reading.
+        events: that nobody has been told yet, counted up to a limit.
+        oldest_event_at_ms: when the first of them happened.
+        inbox: calls of applications that no server has taken, likewise.
+        inbox_refused: those that stay for an operator to look at.
+        groups: with limits, and what they hold.
+    """
+
+    now_ms: int
+    events: int
+    oldest_event_at_ms: int | None
+    inbox: int
+    inbox_refused: int
+    groups: tuple[Group, ...] = ()
+
+
 class Page(Struct, frozen=True, kw_only=True):
     """Promises found by a search; read without locks.
 

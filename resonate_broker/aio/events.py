@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from resonate_broker.aio.messages import is_congested
 from resonate_broker.integration import tap_messages
+from resonate_broker.kernel.meters import Meters
 from resonate_sdk.amqp.publisher import Publication, RefusedError
 from resonate_sdk.amqp.session import Session, SessionLostError
 from resonate_sdk.protocol.topology import Names
@@ -24,8 +25,9 @@ LOOK_INTERVAL_S = 1.0  # another server may have written events, and died
 class EventOutlet:
     """Publishes what is in the outbox; several servers take turns."""
 
-    def __init__(self, names: Names, rows: EventRows) -> None:
-        """Publish nothing yet."""
+    def __init__(self, names: Names, rows: EventRows, meters: Meters) -> None:
+        """Publish nothing yet, and count what is published."""
+        self._meters = meters
         self._names = names
         self._source = f"/resonate/{names.namespace}"
         self._rows = rows
@@ -58,6 +60,7 @@ class EventOutlet:
                     return False
                 told = await self._publish(session, claim.events)
                 await claim.forget(told)
+                self._meters.events_told += len(told)
         except StoreError as error:
             logger.warning("events wait for the database reason=%s", error)
             return False

@@ -54,6 +54,7 @@ class Meters:
         sent: messages by what they are, and whether they had been sent before.
         owed: news that were handed over and are not known to have arrived.
         malformed: requests that could not be read.
+        events_told: that the broker has confirmed.
         dead_letters: messages that were put aside for an operator.
         addresses_refused: reply addresses to which we do not write.
         sessions: connections to the broker that were opened.
@@ -73,6 +74,7 @@ class Meters:
         "conflicts",
         "dead_letters",
         "decide_s",
+        "events_told",
         "load_s",
         "malformed",
         "outages",
@@ -102,6 +104,7 @@ class Meters:
         self.transitions = defaultdict[str, int](int)
         self.sent = defaultdict[tuple[str, str], int](int)
         self.owed = 0
+        self.events_told = 0
         self.malformed = 0
         self.dead_letters = 0
         self.addresses_refused = 0

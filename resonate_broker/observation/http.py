@@ -52,6 +52,7 @@ def _application(subject: Subject) -> web.Application:
     found = metrics.registry(subject)
 
     async def show_metrics(request: web.Request) -> web.Response:
+        await subject.backlog.look()
         return _metrics(found, request.headers.get("Accept", ""))
 
     async def show_health(_: web.Request) -> web.Response:

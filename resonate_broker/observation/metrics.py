@@ -54,6 +54,7 @@ class ServerCollector(Collector):
         yield from _transitions(subject.system.meters)
         yield from _depths(subject)
         yield from _groups(subject)
+        yield from _backlog(subject)
         yield from _connections(subject)
         yield from _lags(subject)
 
@@ -126,6 +127,35 @@ def _groups(subject: Subject) -> Iterator[Metric]:
     }
     for name, text in counts.items():
         yield _gauges(name, text, ("group",), values[name])
+
+
+def _backlog(subject: Subject) -> Iterator[Metric]:
+    """What every server sees alike, since it is in the database."""
+    text = "Events that were published and confirmed."
+    yield _counter("events_published", text, subject.system.meters.events_told)
+    backlog = subject.backlog.latest
+    events, oldest, inbox, refused = {}, {}, {}, {}
+    places: dict[tuple[str, ...], float] = {}
+    taken: dict[tuple[str, ...], float] = {}
+    if backlog is not None:
+        oldest_at_ms = backlog.oldest_event_at_ms
+        lag_ms = 0 if oldest_at_ms is None else max(0, backlog.now_ms - oldest_at_ms)
+        events, oldest = {(): backlog.events}, {(): lag_ms / 1000}
+        inbox, refused = {(): backlog.inbox}, {(): backlog.inbox_refused}
+        for group in backlog.groups[:GROUPS_MAX]:
+            taken[group.name,] = len(group.held)
+            if group.concurrency is not None:
+                places[group.name,] = group.concurrency
+    yield _gauges("events_waiting", "Events that nobody was told, up to 10,000.", (), events)
+    yield _gauges("events_oldest_seconds", "How long the first of them has waited.", (), oldest)
+    text = "Calls that applications have left and no server has taken, up to 10,000."
+    yield _gauges("inbox_waiting", text, (), inbox)
+    text = "Calls of applications of which no promise can be made."
+    yield _gauges("inbox_refused", text, (), refused)
+    text = "Executions that a limited group may have at a time."
+    yield _gauges("group_places", text, ("group",), places)
+    text = "Executions that a limited group has, or is about to have."
+    yield _gauges("group_places_taken", text, ("group",), taken)
 
 
 def _connections(subject: Subject) -> Iterator[Metric]:

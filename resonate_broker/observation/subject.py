@@ -10,6 +10,7 @@ from resonate_broker.background.windows import Windows
 from resonate_broker.driver import Driver
 from resonate_broker.kernel.system import System
 from resonate_broker.link import Link
+from resonate_broker.observation.backlog import BacklogLook
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -24,3 +25,4 @@ class Subject(Struct, frozen=True, kw_only=True):
     messages: MessageSubsystem
     windows: Windows
     guard: LeaseGuard
+    backlog: BacklogLook

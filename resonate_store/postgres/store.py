@@ -16,6 +16,7 @@ from resonate_store.postgres.transaction import PostgresTransaction
 from resonate_store.postgres.triggers import PostgresTriggers
 from resonate_store.queries import load_queries
 from resonate_store.state import (
+    Backlog,
     Callback,
     Due,
     DueSchedules,
@@ -36,6 +37,7 @@ READERS_MAX = 3  # searches and sweeps at a time
 RETIRED_PAGES_MAX = 64  # of the table, looked at in one go
 
 _QUERIES = load_queries("resonate_store.postgres")
+_BACKLOG = load_queries("resonate_store.postgres", "backlog.sql")["backlog"]
 _EVENTS = load_queries("resonate_store.postgres", "events.sql")
 _SCHEDULES = load_queries("resonate_store.postgres", "schedules.sql")
 
@@ -182,6 +184,24 @@ class PostgresStore:
             now_ms=self._data_path.observe(rows[0][0]),
             promises=tuple(to_promise(row[2:]) for row in rows if row[2] is not None),
             scanned_to=rows[0][1],
+        )
+
+    async def backlog(self, count_max: int) -> Backlog:
+        """Count what waits beside the promises, no more than `count_max` of each."""
+        async with self._readers.connection() as connection:
+            ((now_ms, events, oldest_at_ms, left, refused),) = await connection.fetch(
+                _BACKLOG, count_max
+            )
+            limited = await groups.read_all(connection)
+            if limited:
+                limited = await groups.read(connection, [group.name for group in limited])
+        return Backlog(
+            now_ms=now_ms,
+            events=events,
+            oldest_event_at_ms=oldest_at_ms,
+            inbox=left,
+            inbox_refused=refused,
+            groups=limited,
         )
 
     async def snapshot(self) -> Snapshot:

@@ -9,6 +9,7 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
@@ -194,3 +195,32 @@ def test_every_panel_has_a_query_and_a_place_of_its_own():
     assert len({p["id"] for p in panels}) == len(panels)
     assert all(t["expr"] for p in panels if p["type"] != "row" for t in p["targets"])
     assert all(p["targets"] for p in panels if p["type"] != "row")
+
+
+async def test_what_waits_in_the_database_is_counted(
+    config: Config, server: ServerThread, client: ForeignClient
+):
+    await client.ask("group.set", {"name": "g", "concurrency": 3})
+    connection = await asyncpg.connect(config.database_url)
+    try:
+        await connection.execute(f'set search_path to "{config.namespace}"')
+        await connection.execute(
+            "insert into inbox (id, timeout_at, tags, param_data, refused) "
+            "values ('a', 1, '{}', '', 'no')"
+        )
+        await connection.execute(
+            "insert into events (origin, sequence, kind, subject, group_name, at, data) "
+            "values ('a', 1, 'promise.created', 'a', '', 1000, '{}')"
+        )
+    finally:
+        await connection.close()
+
+    found = samples(config)
+
+    group = (("group", "g"),)
+    assert found["resonate_group_places", group] == 3
+    assert found["resonate_group_places_taken", group] == 0
+    assert found["resonate_inbox_waiting", ()] == 0
+    assert found["resonate_inbox_refused", ()] == 1
+    assert found["resonate_events_waiting", ()] == 1
+    assert found["resonate_events_oldest_seconds", ()] > 1_000_000
