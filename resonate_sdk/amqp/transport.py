@@ -130,10 +130,13 @@ class AmqpTransport:
             answer.set_exception(TransportError(reason, may_be_carried_out=False))
             return answer
         answer = self._requests.add(request, origin or request.origin(), chain, timeout_s)
+        self._flush_soon()
+        return answer
+
+    def _flush_soon(self) -> None:
         if not self._is_flush_scheduled:
             self._is_flush_scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
-        return answer
 
     def report(self, report: TaskReport, *, origin: str) -> None:
         """Tell of trouble, once: nobody waits for an answer."""
@@ -284,6 +287,8 @@ class AmqpTransport:
                     self._take_message(message, delivery)
             else:
                 self._requests.answered(envelope.decode_responses(delivery.body))
+                if self._requests.has_ready:  # it has waited for room
+                    self._flush_soon()
                 self._compare_clocks(delivery.headers.get(NOW_HEADER))
         except UNREADABLE as error:
             logger.warning("a message could not be read kind=%s reason=%s", delivery.kind, error)

@@ -1,6 +1,7 @@
 """Handles that wait for promises: told by news, and by asking now and then."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 5.0
 NEXT_LOOK_S = 30.0
-LOOKS_AT_A_TIME = 200
+LOOKS_AT_A_TIME = 200  # and per second: who waits for very many would flood the server with them
 
 
 class Watch:
@@ -116,10 +117,11 @@ class Watches:
                     looks.create_task(self.look(id))
 
     def _overdue(self, now_s: float) -> Iterator[str]:
-        for watch in self._watches.values():
-            if watch.look_at_s <= now_s:
-                watch.look_at_s = now_s + NEXT_LOOK_S
-                yield watch.id
+        overdue = (watch for watch in self._watches.values() if watch.look_at_s <= now_s)
+        for watch in tuple(itertools.islice(overdue, LOOKS_AT_A_TIME)):
+            watch.look_at_s = now_s + NEXT_LOOK_S
+            self._watches[watch.id] = self._watches.pop(watch.id)  # the others come first
+            yield watch.id
 
     def listener(self, id: str) -> PromiseRegisterListener:
         """The request to be told of a promise."""

@@ -1,10 +1,11 @@
 """Requests on their way: what is sent, what is sent again, and what must not be."""
 
 import asyncio
+from itertools import chain
 
 import pytest
 
-from resonate_sdk.amqp.requests import ASK_AGAIN_S, Requests
+from resonate_sdk.amqp.requests import ASK_AGAIN_S, UNDER_WAY_MAX, Requests
 from resonate_sdk.errors import TransportError
 from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.envelope import decode_responses, encode_answer
@@ -14,6 +15,7 @@ from resonate_sdk.protocol.requests import (
     TaskAcquire,
     TaskContinue,
     TaskHalt,
+    TaskHeartbeat,
     TaskRelease,
     TaskSuspend,
 )
@@ -204,3 +206,111 @@ async def test_what_may_do_harm_when_it_comes_late_is_asked_once(request_):
     requests.ask_again(float("inf"))
 
     assert sent(requests) == []
+
+
+# Room: so many requests the server may have at a time
+
+
+def answer_all(requests, ready):
+    encoded = [
+        encode_answer("task.acquire", item.ticket.id, Answer(responses.OK, GRANTED))
+        for item in ready
+    ]
+    requests.answered(decode_responses(b"[" + b",".join(encoded) + b"]"))
+
+
+def add_many(requests, count, timeout_s=None):
+    return [requests.add(FIRST, f"x{n}", None, timeout_s) for n in range(count)]
+
+
+async def test_of_very_many_requests_the_server_has_some_at_a_time_and_all_in_the_end_in_order():
+    requests = Requests()
+    add_many(requests, 2 * UNDER_WAY_MAX + 7)
+
+    rounds: list[list[str]] = []
+    while requests.has_ready:
+        ready = requests.take_ready()
+        assert requests.take_ready() == []
+        rounds.append([item.ticket.origin for item in ready])
+        answer_all(requests, ready)
+
+    assert [len(origins) for origins in rounds] == [UNDER_WAY_MAX, UNDER_WAY_MAX, 7]
+    assert list(chain.from_iterable(rounds)) == [f"x{n}" for n in range(2 * UNDER_WAY_MAX + 7)]
+
+
+async def test_a_chain_at_the_edge_of_the_room_is_sent_as_a_whole():
+    requests = Requests()
+    add_many(requests, UNDER_WAY_MAX - 1)
+    add_chain(requests)
+    requests.add(SECOND, "y", None, None)
+
+    assert sent(requests)[-2:] == ["task.acquire", "task.release"]
+    assert sent(requests) == []
+
+
+async def test_heartbeats_and_repetitions_need_no_room():
+    requests = Requests()
+    add_many(requests, UNDER_WAY_MAX + 1)
+    sent(requests)
+    now_s = asyncio.get_running_loop().time()
+
+    requests.add(TaskHeartbeat(pid="me", tasks=()), "x", None, None)
+    assert sent(requests) == ["task.heartbeat"]
+
+    requests.ask_again(now_s + ASK_AGAIN_S + 1)
+    assert len(sent(requests)) >= UNDER_WAY_MAX, "answers that are lost would keep their room"
+
+
+async def test_what_waits_for_room_is_not_given_up_while_others_are_answered():
+    requests = Requests()
+    add_many(requests, UNDER_WAY_MAX)
+    waiting = requests.add(FIRST, "y", None, timeout_s=10)
+    now_s = asyncio.get_running_loop().time()
+    first, *others = requests.take_ready()
+    answer_all(requests, [first])
+
+    requests.expire(now_s + 9, "no answer")
+    assert not waiting.done()
+
+    requests.expire(now_s + 100, "no answer")
+    assert_failed(waiting)
+    answer_all(requests, others)
+    assert sent(requests) == []
+
+
+async def test_what_was_sent_late_has_as_long_as_others_for_its_answer():
+    requests = Requests()
+    add_many(requests, UNDER_WAY_MAX)
+    waiting = requests.add(FIRST, "y", None, timeout_s=0.0)
+    answer_all(requests, requests.take_ready())
+    taken_at_s = asyncio.get_running_loop().time()
+    (ready,) = requests.take_ready()
+
+    assert ready.ticket.deadline_s is not None
+    assert abs(ready.ticket.deadline_s - taken_at_s) < 1
+    assert not waiting.done()
+
+
+@pytest.mark.parametrize("how", ["connection", "refusal", "deadline", "nobody"])
+async def test_what_becomes_of_requests_gives_their_room_back(how):
+    requests = Requests()
+    answers = add_many(requests, UNDER_WAY_MAX, timeout_s=1)
+    tickets = [item.ticket for item in requests.take_ready()]
+    requests.add(SECOND, "y", None, None)
+    assert not requests.has_ready
+
+    match how:
+        case "connection":
+            requests.send_all_again()
+            assert len(requests.take_ready()) == UNDER_WAY_MAX
+            requests.answered(())
+            requests.expire(asyncio.get_running_loop().time() + 100, "no answer")
+        case "refusal":
+            requests.not_published(tickets[:1])
+        case "deadline":
+            requests.expire(asyncio.get_running_loop().time() + 100, "no answer")
+        case _:
+            answers[0].cancel()
+            requests.ask_again(asyncio.get_running_loop().time() + ASK_AGAIN_S + 1)
+
+    assert "task.release" in sent(requests)

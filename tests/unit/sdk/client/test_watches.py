@@ -10,7 +10,7 @@ import pytest
 
 from resonate_sdk.client.host import ThreadHost
 from resonate_sdk.client.result import Result
-from resonate_sdk.client.watches import Watches
+from resonate_sdk.client.watches import LOOKS_AT_A_TIME, Watches
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.failures import encode_failure
 from resonate_sdk.errors import (
@@ -253,6 +253,17 @@ async def test_what_is_waited_for_is_looked_at_after_five_seconds_then_every_thi
     assert len(later) == 3
     for before, after in zip(wire.sent_at_s, later, strict=False):
         assert 30 <= after - before <= 32
+
+
+@scenario(pending)
+async def test_who_waits_for_very_many_looks_at_each_in_turn_and_at_few_per_second(watches, wire):
+    for n in range(9_000):
+        watch(watches, f"p{n}")
+
+    await for_seconds(watches, 60)
+
+    assert len(wire.sent) <= 60 * LOOKS_AT_A_TIME
+    assert len({request.awaited for request in wire.sent}) == 9_000
 
 
 @scenario(pending)
