@@ -11,5 +11,5 @@ from resonate_sdk.protocol.responses import Answer, WorkerPage
 def group_workers(request: GroupWorkers, roster: Roster) -> Operation:
     """Answer with what they said; a server that has just begun knows them half a minute later."""
     yield Load()
-    page = WorkerPage(workers=roster.workers(request.name))
+    page = WorkerPage(workers=roster.workers(request.group))
     return (yield Commit(Answer(responses.OK, page)))

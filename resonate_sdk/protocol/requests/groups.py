@@ -56,7 +56,7 @@ class GroupWorkers(Request, frozen=True, kw_only=True):
     """List the workers that have said hello lately, of one group or of all."""
 
     kind: ClassVar[str] = "group.workers"
-    name: Name | None = None
+    group: Name | None = None
 
     def origin(self) -> str:
         return ""  # whose partition is 0, however many there are: that of every hello

@@ -71,7 +71,7 @@ VALID: dict[str, dict[str, Any]] = {
     "group.get": {"name": "g"},
     "group.set": {"name": "g", "concurrency": 3, "keyRate": {"count": 1, "per": 60_000}},
     "group.list": {},
-    "group.workers": {"name": "g"},
+    "group.workers": {"group": "g"},
     "debug.start": {},
     "debug.stop": {},
     "debug.reset": {},

@@ -13,7 +13,7 @@ def test_those_who_have_said_hello_are_listed():
     listing = partial(group_workers, roster=roster)
 
     everybody = decide(listing, GroupWorkers())
-    some = decide(listing, GroupWorkers(name="mail"))
+    some = decide(listing, GroupWorkers(group="mail"))
 
     assert [w.pid for w in everybody.data.workers] == ["b1", "m1", "m2"]
     assert [w.pid for w in some.data.workers] == ["m1", "m2"]
