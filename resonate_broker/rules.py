@@ -5,6 +5,7 @@ from it is put into the working state. Nothing here does I/O.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -344,9 +345,16 @@ def preload(state: WorkingState, root: Promise) -> tuple[tuple[PromiseRecord, ..
     A deadline that has passed is stored with this answer, so a promise whose deadline has passed
     must be under our lock: see `unlocked_relatives`.
     """
+    return fitting(state, state.family(root))
+
+
+def fitting(
+    state: WorkingState, promises: Iterable[Promise]
+) -> tuple[tuple[PromiseRecord, ...], bool]:
+    """Show promises, and whether that was cut at the limit of a message: the first always fits."""
     records: list[PromiseRecord] = []
     size = 0
-    for promise in state.family(root):
+    for promise in promises:
         size += _record_bytes(promise)
         if size > limits.PRELOAD_BYTES_MAX:
             return tuple(records), True

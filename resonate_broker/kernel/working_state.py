@@ -44,7 +44,7 @@ class WorkingState:
             is_strict: whether a family is the branch alone, as the protocol has it.
         """
         self.now_ms = now_ms
-        self._is_strict = is_strict
+        self.is_strict = is_strict
         self.hints = Counter[str]()  # hints of this batch for the queues of groups
         self.tally = defaultdict[str, int](int)  # transitions; they count when it is durable
         self._outgoing: list[Outgoing] = []
@@ -297,7 +297,7 @@ class WorkingState:
         for parent in (root.branch, *members):
             ids |= self._remote_children.get(parent, {})
         first = self._promises.get(root.branch)
-        if self._is_strict and first is not None and first.branch == first.id:
+        if self.is_strict and first is not None and first.branch == first.id:
             ids[first.id] = None
         ids.pop(root.id, None)
         return [self._promises.get(id) or self._related[id] for id in sorted(ids)]
@@ -308,13 +308,13 @@ class WorkingState:
         It has no entry in the index of branches: who wants it must name it.
         """
         branch = root.branch
-        if not self._is_strict or branch is None or branch in self._named:
+        if not self.is_strict or branch is None or branch in self._named:
             return None
         return branch
 
     def _file(self, promise: Promise) -> None:
         branch, parent, id = promise.branch, promise.parent, promise.id
-        if branch is not None and (branch != id or self._is_strict):
+        if branch is not None and (branch != id or self.is_strict):
             self._branches.setdefault(branch, {})[id] = None
         elif branch is not None and parent is not None and parent != id:
             self._remote_children.setdefault(parent, {})[id] = None

@@ -7,7 +7,6 @@ from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Load
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import responses
-from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import TaskSuspend
 from resonate_sdk.protocol.responses import Answer, Nothing, Redirected
 from resonate_store.state import Promise
@@ -61,9 +60,13 @@ def _cannot_await(reason: str) -> Answer:
 def _redirected(
     state: WorkingState, promise: Promise, settled: list[Promise], request: TaskSuspend
 ) -> Answer:
-    """Tell what has settled; the whole branch if the caller wants it."""
-    cut = False
-    records: tuple[PromiseRecord, ...] = tuple(rules.record(awaited) for awaited in settled)
+    """Tell what has settled; the whole branch, too, if the caller wants it.
+
+    What has settled comes first, since it may be of another tree, and whoever is not told of it
+    awaits it again.
+    """
+    shown = {} if state.is_strict else {awaited.id: awaited for awaited in settled}
     if request.preload:
-        records, cut = rules.preload(state, promise)
+        shown |= {relative.id: relative for relative in state.family(promise)}
+    records, cut = rules.fitting(state, shown.values())
     return Answer(responses.REDIRECT, Redirected(preload=records, preload_cut=cut))

@@ -21,7 +21,7 @@ class Draft:
         self.listeners = dict(state.listeners)
         self.now = now
         self._is_eager = is_eager
-        self._is_strict = is_strict
+        self.is_strict = is_strict
 
     def state(self) -> State:
         """What the draft has become."""
@@ -87,9 +87,9 @@ class Draft:
         members = {
             id
             for id, promise in self.promises.items()
-            if promise.tags.get("resonate:branch") == branch and (self._is_strict or id != branch)
+            if promise.tags.get("resonate:branch") == branch and (self.is_strict or id != branch)
         }
-        called = set[str]() if self._is_strict else self._called_by({branch, *members})
+        called = set[str]() if self.is_strict else self._called_by({branch, *members})
         shown: list[Json] = []
         for id in sorted((members | called) - {root.id}):
             promise = self.look(id)

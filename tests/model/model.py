@@ -228,13 +228,23 @@ def task_suspend(draft: Draft, data: Json) -> Result:
     if any(other.state != "pending" for other in awaited):
         promise = draft.put_task(promise, task)
         settled = [other.shown() for other in awaited if other.state != "pending"]
-        return REDIRECT, {
-            "preload": draft.preload(promise) if data.get("preload", True) else settled
-        }
+        return REDIRECT, {"preload": _redirected(draft, promise, settled, data)}
     for other in awaited:
         draft.await_(other.id, promise.id)
     draft.put_task(promise, _free(task, "suspended"))
     return OK, {}
+
+
+def _redirected(draft: Draft, promise: Promise, settled: list[Json], data: Json) -> list[Json]:
+    """What has settled of the awaited promises, and what a replay needs besides."""
+    if not data.get("preload", True):
+        return settled
+    relatives = draft.preload(promise)
+    if draft.is_strict:
+        return relatives
+    shown = {other["id"]: other for other in settled}
+    shown |= {relative["id"]: relative for relative in relatives}
+    return list(shown.values())
 
 
 def task_fence(draft: Draft, data: Json) -> Result:

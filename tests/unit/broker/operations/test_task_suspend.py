@@ -3,7 +3,8 @@ from msgspec.structs import replace
 
 from resonate_broker.operations.task_suspend import task_suspend
 from resonate_sdk.protocol import tags
-from resonate_sdk.protocol.records import TaskState
+from resonate_sdk.protocol.limits import VALUE_BYTES_MAX
+from resonate_sdk.protocol.records import TaskState, Value
 from resonate_sdk.protocol.requests import CallbackAction, PromiseRegisterCallback, TaskSuspend
 from resonate_sdk.protocol.responses import Nothing
 from resonate_store.state import Callback
@@ -200,6 +201,28 @@ def test_a_redirect_comes_with_the_whole_branch():
     assert decision.loads[0].preload == ("t",)
 
 
+def test_a_redirect_tells_what_has_settled_in_other_trees_as_well():
+    """Whoever is not told of it awaits it again, and again."""
+    held = replace(HELD, tags={tags.TARGET: TARGET, tags.BRANCH: "t"})
+    foreign = make_promise("x", state="resolved", value=VALUE)
+    relative = make_promise("b", tags={tags.BRANCH: "t"})
+
+    decision = decide(task_suspend, make_request("x"), held, foreign, related=[relative])
+
+    shown = [(promise.id, promise.state) for promise in decision.data.preload]
+    assert shown == [("x", "resolved"), ("b", "pending")]
+
+
+def test_what_does_not_fit_into_a_redirect_is_left_out_and_something_always_fits():
+    large = Value(data="x" * VALUE_BYTES_MAX)
+    settled = [make_promise(id, state="resolved", value=large) for id in "abcdef"]
+
+    decision = decide(task_suspend, make_request(*"abcdef", preload=False), HELD, *settled)
+
+    assert decision.data.preload_cut
+    assert [promise.id for promise in decision.data.preload] == ["a", "b", "c"]
+
+
 def test_a_verdict_that_the_branch_of_a_redirect_shows_is_stored():
     """C4: whoever serves the verdict of a deadline stores it."""
     held = replace(HELD, tags={tags.TARGET: TARGET, tags.BRANCH: "t"})
@@ -208,7 +231,8 @@ def test_a_verdict_that_the_branch_of_a_redirect_shows_is_stored():
 
     decision = decide(task_suspend, make_request(), held, settled, related=[sibling])
 
-    assert [promise.state for promise in decision.data.preload] == ["rejected_timedout"]
+    shown = [promise.state for promise in decision.data.preload]
+    assert shown == ["resolved", "rejected_timedout"]
     assert decision.promise("b").state == "rejected_timedout"
 
 
