@@ -57,6 +57,7 @@ Err = TypeVar("Err", bound=Exception)
 
 LEASE_S_MIN = 1.0
 CALL_TIMEOUT_S = 2 * limits.ANSWER_TIMEOUT_MS / 1000
+CACHE_SIZE = 1_000
 WORKERS_MAX = 32
 WORKERS_BESIDE_CPUS = 4
 
@@ -100,6 +101,7 @@ class Resonate(Registration, Calls, Lifetime):
         dependencies: Mapping[str, Any] | None = None,
         on_nondeterminism: OnNondeterminism = "halt",
         poison_attempts: int = 10,
+        cache_size: int = CACHE_SIZE,
         autostart: bool = True,
         overlap: bool = True,
         log_level: int | str | None = None,
@@ -137,6 +139,10 @@ class Resonate(Registration, Calls, Lifetime):
                 can go on with it when it is continued; it is rejected; or one is warned.
             poison_attempts: after so many failures in a row that are not the function's, such as
                 that nobody registered it, its task is halted.
+            cache_size: how many suspended executions stay in memory, so that their functions go on
+                where they stood; the others, and all with 0, run again from their first line,
+                past what is recorded. A `with` or `finally` block around a call ends when its
+                function is dropped from memory, or goes on to there.
             autostart: serve calls soon after the last registration, without `start()`.
             overlap: start fresh executions while their tasks are being acquired, which is faster.
                 Now and then another worker gets the task: then what the function wrote elsewhere
@@ -206,6 +212,7 @@ class Resonate(Registration, Calls, Lifetime):
             slots=max_concurrent_tasks,
             overlap=overlap,
             poison_attempts=poison_attempts,
+            cache_size=cache_size,
         )
         self.promises = Promises(self._call, self._codec, self._host.now_ms)
         self.schedules = Schedules(self._call, self._codec, self.promises)

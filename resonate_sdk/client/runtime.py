@@ -54,6 +54,7 @@ class Runtime:
         slots: int,
         overlap: bool = True,
         poison_attempts: int = 10,
+        cache_size: int = 0,
     ) -> None:
         """Prepare everything; nothing runs before it is needed.
 
@@ -68,6 +69,7 @@ class Runtime:
             slots: how many executions may be under way at a time.
             overlap: whether fresh executions start while their tasks are being acquired.
             poison_attempts: after so many failures in a row a task is halted.
+            cache_size: how many suspended executions may stay in memory.
         """
         self._transport = transport
         self.host = host
@@ -87,6 +89,7 @@ class Runtime:
             coroutines=self._coroutines,
             overlap=overlap,
             poison_attempts=poison_attempts,
+            cache_size=cache_size,
             replays_always=host.replays_always,
             on_settled=self._watches.settle,
             on_suspended=self._keep_watching,

@@ -158,7 +158,17 @@ class CoroutineMoved(Struct, frozen=True):
     now: Literal["parked", "foreign"] | Returned | Raised
 
 
-Event = ChildChanged | FunctionCalled | TimerFired | CoroutineMoved
+class Woken(Struct, frozen=True):
+    """The task was suspended, and is held again by a version that follows directly.
+
+    Attributes:
+        records: promises that may have changed meanwhile.
+    """
+
+    records: tuple[PromiseRecord, ...]
+
+
+Event = ChildChanged | FunctionCalled | TimerFired | CoroutineMoved | Woken
 
 
 class Done(Struct, frozen=True):

@@ -33,7 +33,9 @@ from resonate_sdk.execution.effects import (
     Setback,
     SettleChild,
     StartTimer,
+    Suspended,
     TimerFired,
+    Woken,
 )
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.family import Family
@@ -150,6 +152,21 @@ class Execution:
         is_ready = self._outcome is None and bool(self._ready)
         return Progress(self.outbox.take(), self._outcome, is_ready)
 
+    @property
+    def may_sleep(self) -> bool:
+        """Whether it can be woken: everything in it waits for promises, and for nothing else."""
+        return isinstance(self._outcome, Suspended) and not self._coroutines.foreign
+
+    def may_wake_with(self, records: Iterable[PromiseRecord]) -> bool:
+        """Whether it can go on with what has changed.
+
+        Not if somebody has settled a promise whose function is under way in here: in a pass that
+        begins anew such a function is not run, with all that it does.
+        """
+        return not any(
+            record.state != "pending" and self.family.is_run_here(record.id) for record in records
+        )
+
     def give_up(self) -> None:
         """Tell functions that still run that nobody wants their results; any thread may call."""
         self._pass.is_over = True
@@ -193,6 +210,12 @@ class Execution:
                     self._begin(activation)
             case CoroutineMoved():
                 self._moved(event)
+            case Woken(records=records):
+                assert self.may_sleep, "only what sleeps is woken"
+                self._outcome = None
+                self._patience.wakes()
+                self._story.begins(self._root.variables)
+                self.family.wakes(records)
 
     def _moved(self, event: CoroutineMoved) -> None:
         activation = self._coroutines.activation(event.number)

@@ -81,6 +81,10 @@ class Family:
         """Whether a promise was there when the pass began."""
         return id in self._cache
 
+    def __len__(self) -> int:
+        """How many promises the pass has."""
+        return len(self._nodes)
+
     def node(self, id: str) -> Node:
         """A promise of the pass."""
         return self._nodes[id]
@@ -217,6 +221,20 @@ class Family:
             lineage = self._lineages[node.parent.owner.node.id]
             self._lineages[node.id] = lineage.child(record)
             self._run_here(node)
+
+    def wakes(self, records: Iterable[PromiseRecord]) -> None:
+        """Note what has happened while the pass slept."""
+        for record in records:
+            node = self._nodes.get(record.id)
+            if node is None:
+                self._cache[record.id] = record
+            else:
+                self.learn(node, record)
+
+    def is_run_here(self, id: str) -> bool:
+        """Whether the function of a promise is under way in this pass."""
+        node = self._nodes.get(id)
+        return node is not None and node.activation is not None and not node.is_settled
 
     def end(self, node: Node, outcome: Returned | Raised) -> None:
         """Something has ended of which the server knows nothing."""

@@ -38,6 +38,10 @@ class Patience:
         """Whether a grace has passed in which nothing has moved."""
         return not self._timer and self._moves_at_grace == self._moves
 
+    def wakes(self) -> None:
+        """The pass was suspended and goes on: a grace that it was given then is over."""
+        self._timer = 0
+
     def ask(self) -> None:
         """Wait a moment for something to move."""
         self._moves_at_grace = self._moves

@@ -36,11 +36,12 @@ class Story:
         self.raised: BaseException | None = None
 
     def begins(self, variables: Variables) -> None:
-        """The pass begins.
+        """The pass begins, or goes on after a suspension.
 
         Args:
             variables: the context variables that its function sees.
         """
+        self._is_over = False
         if self._environment.tracer is not None:
             self._span = self._environment.tracer.begin(self._root, self._func)
             variables.run(self._span.enter)

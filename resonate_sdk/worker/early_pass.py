@@ -6,7 +6,7 @@ from collections.abc import Callable
 from resonate_sdk.execution.effects import Done, Outcome
 from resonate_sdk.execution.execution import Execution
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
-from resonate_sdk.worker.pass_driver import PassDriver, Records
+from resonate_sdk.worker.pass_driver import PassDriver
 
 HOLD_BACK_S = 0.001  # so long an acquisition waits for a result that can travel with it
 
@@ -46,6 +46,7 @@ class EarlyPass:
     Attributes:
         holder: asks for the task; what the pass wants to write waits in it.
         driver: drives the pass.
+        is_taken: whether it was let go on with a grant.
     """
 
     def __init__(
@@ -67,9 +68,8 @@ class EarlyPass:
         self._is_ready = False
         self._assumed = assumed
         self._is_given_up = False
-        self._ended: asyncio.Future[tuple[Outcome, Records]] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self.is_taken = False
+        self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._ended.add_done_callback(_retrieve)
 
     async def run(self, prepare: Callable[[], Execution | Done]) -> None:
@@ -92,7 +92,7 @@ class EarlyPass:
         await self._departure.has_left.wait()
         if not self._ended.done() or self._ended.cancelled() or self._ended.exception():
             return None
-        outcome, _ = self._ended.result()
+        outcome = self._ended.result()
         return outcome if isinstance(outcome, Done) else None
 
     @property
@@ -107,17 +107,20 @@ class EarlyPass:
             self.give_up()
             return False
         self.holder.grant(granted.task.version)
+        self.is_taken = True
         return True
 
     def give_up(self) -> None:
-        """Let nothing of the pass have an effect; it ends as soon as its functions return."""
+        """Unless it was taken, let nothing of the pass have an effect: it ends with its functions."""
+        if self.is_taken:
+            return
         self._is_given_up = True
         error = LeaseLostError("the task was not granted as it was assumed")
         self.driver.abandon(error)
         self.holder.refuse(error)
 
-    async def outcome(self) -> tuple[Outcome, Records] | None:
-        """Wait until the pass has ended, and its bodies are closed.
+    async def outcome(self) -> Outcome | None:
+        """Wait until the pass has ended, and its bodies are closed unless it sleeps.
 
         Returns:
             As `PassDriver.drive`; None if the pass was given up.
@@ -147,7 +150,7 @@ def _in_two_turns(call: Callable[[], None]) -> None:
     loop.call_soon(lambda: loop.call_soon(call))
 
 
-def _retrieve(ended: "asyncio.Future[tuple[Outcome, Records]]") -> None:
+def _retrieve(ended: "asyncio.Future[Outcome]") -> None:
     """An error that nobody waits for any more is no news."""
     if not ended.cancelled():
         ended.exception()

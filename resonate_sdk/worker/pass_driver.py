@@ -1,7 +1,8 @@
 """Carries out what a pass asks for: on the server, in threads, and by waiting."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -26,6 +27,7 @@ from resonate_sdk.execution.effects import (
     SettleChild,
     StartTimer,
     TimerFired,
+    Woken,
 )
 from resonate_sdk.execution.execution import Execution
 from resonate_sdk.protocol.records import PromiseRecord
@@ -59,7 +61,10 @@ class Anew(Struct, frozen=True):
 
 
 class PassDriver:
-    """Runs the passes of one task, one after the other."""
+    """Runs the passes of one task, one after the other.
+
+    A pass that is suspended sleeps, if that is wanted: its bodies stay as they are.
+    """
 
     def __init__(
         self,
@@ -71,6 +76,7 @@ class PassDriver:
         *,
         replays_always: bool = False,
         on_setback: Callable[[Setback, float], None],
+        keeps: bool = False,
     ) -> None:
         """Drive passes.
 
@@ -82,9 +88,12 @@ class PassDriver:
             at_once: has requests carried out without waiting, if the server is that near.
             replays_always: whether to begin a pass anew after everything that it has written.
             on_setback: told of what has failed, and in how many seconds it is tried again.
+            keeps: whether a suspended pass sleeps; else it is closed.
         """
         self._on_setback = on_setback
         self._replays_always = replays_always
+        self._keeps = keeps and not replays_always
+        self._asleep: Execution | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}  # of the pass, by number
         self._at_once = at_once
         self._holder = holder
@@ -117,51 +126,109 @@ class PassDriver:
             self._execution.give_up()
         self._has_news.set()
 
-    async def drive(self, prepare: Callable[[], Execution | Done]) -> tuple[Outcome, Records]:
+    async def drive(self, prepare: Callable[[], Execution | Done]) -> Outcome:
         """Run a pass to its outcome.
 
         Args:
             prepare: makes the pass, on a thread, since that may run code of the user's.
 
-        Returns:
-            The outcome, and every promise that the pass has met.
-
         Raises:
             StoppingError: the worker stops, and the pass has come to a checkpoint.
             ResonateError: something that it asked for was refused, or the lease was lost.
         """
-        try:
+        with self._ended_with_the_process():
             return await self._drive_passes(prepare)
-        except asyncio.CancelledError:  # the process ends: what has not begun never will
+
+    async def go_on(self, news: Sequence[PromiseRecord]) -> Outcome | None:
+        """Go on with the pass that sleeps; None if none does, or it has to begin anew.
+
+        Args:
+            news: promises that may have changed since.
+
+        Raises:
+            StoppingError: as `drive`.
+            ResonateError: likewise.
+        """
+        execution = self._asleep
+        if execution is None:
+            return None
+        if not self._may_wake_with(execution, news):
+            await self.close()
+            return None
+        self._check_or_stop()
+        self._asleep = None
+        self._push(Woken(tuple(news)))
+        with self._ended_with_the_process():
+            outcome = await self._drive_on(execution, Progress((), None, is_ready=True))
+        assert not isinstance(outcome, Anew), "what always begins anew does not sleep"
+        return outcome
+
+    def records(self) -> Records:
+        """Every promise that the latest pass has met."""
+        return {} if self._execution is None else self._execution.family.records()
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether a pass sleeps."""
+        return self._asleep is not None
+
+    @property
+    def promises(self) -> int:
+        """How many promises the latest pass has met."""
+        return 0 if self._execution is None else len(self._execution.family)
+
+    async def close(self) -> None:
+        """Close the pass that sleeps, if one does: nothing that its bodies still do counts."""
+        execution, self._asleep = self._asleep, None
+        if execution is not None:
+            await self._close(execution)
+
+    @contextmanager
+    def _ended_with_the_process(self) -> Generator[None]:
+        try:
+            yield
+        except asyncio.CancelledError:  # what has not begun never will
             if self._execution is not None:
                 self._execution.drop_coroutines()
             raise
 
-    async def _drive_passes(
-        self, prepare: Callable[[], Execution | Done]
-    ) -> tuple[Outcome, Records]:
+    async def _drive_passes(self, prepare: Callable[[], Execution | Done]) -> Outcome:
         known: Records = {}
         while True:
             self._check_or_stop()
             self._under_way = 0
-            self._stop_timers()
             self._events.clear()
             started = await self._in_thread(self._start, prepare, known)
             if isinstance(started, Done):
-                return started, {}
-            execution, progress = started
-            try:
-                outcome = await self._drive(execution, progress)
-            except Exception:
-                await self._close(execution)
-                raise
-            if not isinstance(outcome, Done) or self._runners:
-                await self._close(execution)  # what is done has closed its generators itself
-            known |= execution.family.records()
-            if isinstance(outcome, Anew):
-                known |= outcome.records
-            else:
-                return outcome, known
+                return started
+            outcome = await self._drive_on(*started)
+            if not isinstance(outcome, Anew):
+                return outcome
+            known = self.records() | outcome.records
+
+    async def _drive_on(self, execution: Execution, progress: Progress) -> "Outcome | Anew":
+        """Run a pass to its outcome, and close it unless it sleeps then."""
+        try:
+            outcome = await self._drive(execution, progress)
+        except Exception:
+            await self._close(execution)
+            raise
+        finally:
+            self._stop_timers()
+        if self._keeps and execution.may_sleep:
+            self._asleep = execution
+        elif not isinstance(outcome, Done) or self._runners:
+            await self._close(execution)  # what is done has closed its generators itself
+        return outcome
+
+    def _may_wake_with(self, execution: Execution, news: Sequence[PromiseRecord]) -> bool:
+        """Whether a pass that sleeps can go on as if it had begun anew.
+
+        Not if its coroutines, or tasks that they have started, have moved by themselves.
+        """
+        is_as_it_was = not self._events and self._failure is None
+        loops_run = all(runner.loop.is_running() for runner in self._runners.values())
+        return is_as_it_was and loops_run and execution.may_wake_with(news)
 
     async def _close(self, execution: Execution) -> None:
         """Close the bodies of a pass."""

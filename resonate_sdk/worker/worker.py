@@ -27,6 +27,7 @@ from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
 from resonate_sdk.worker.failures import Failures
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
+from resonate_sdk.worker.kept_passes import KeptPass, KeptPasses
 from resonate_sdk.worker.overlap import StartedTasks, may_overlap
 from resonate_sdk.worker.pass_driver import PassDriver, StoppingError
 from resonate_sdk.worker.reports import Reports
@@ -56,6 +57,7 @@ class Worker:
         coroutines: CoroutineLoop,
         overlap: bool = True,
         poison_attempts: int = 10,
+        cache_size: int = 0,
         replays_always: bool = False,
         on_settled: Callable[[PromiseRecord], None],
         on_suspended: Callable[[str], None],
@@ -73,6 +75,7 @@ class Worker:
             overlap: whether bodies may start while their tasks are being acquired.
             poison_attempts: after so many failures in a row, which are not its function's, a task
                 is halted.
+            cache_size: how many suspended executions may stay in memory.
             replays_always: whether to begin each pass anew after everything that it has written.
             on_settled: told of each promise that a pass has settled.
             on_suspended: told of each promise whose pass ended without that.
@@ -88,6 +91,8 @@ class Worker:
         self._threads = threads
         self._coroutines = coroutines
         self._replays_always = replays_always
+        self._keeps = cache_size > 0
+        self._kept = KeptPasses(cache_size, on_dropped=self._close_kept)
         self._at_once = (
             transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
         )
@@ -134,6 +139,7 @@ class Worker:
         self._is_stopping = True
         for driver in self._drivers:
             driver.stop()
+        self._kept.clear()
         if not await self._is_idle_within(timeout_s):
             count = len(self._drivers)
             logger.warning("functions are still running at the stop executions=%d", count)
@@ -199,7 +205,9 @@ class Worker:
                 await self._run_granted(granted, early)
         finally:
             await early.end()
-            self._drivers.discard(driver)
+            if not early.is_taken:
+                await driver.close()
+                self._drivers.discard(driver)
 
     def _driver(self, holder: Holder) -> PassDriver:
         reports = self._reports(holder)
@@ -215,6 +223,7 @@ class Worker:
             self._at_once,
             replays_always=self._replays_always,
             on_setback=set_back,
+            keeps=self._keeps,
         )
 
     def _reports(self, holder: Holder) -> Reports:
@@ -252,11 +261,16 @@ class Worker:
         if self._leases.holds_at(task.id, task.version):
             return  # the same grant, told twice
         if granted.root.state != "pending":
+            self._kept.drop(task.id)
             self._on_settled(granted.root)  # and the server has ended its task
             return
         if early is not None and self._is_stopping and not early.has_fulfilled:
             early.give_up()  # the rest of it would be begun only now
-        if early is not None and early.take(granted):
+        kept = self._kept.take(task.id, task.version)
+        if kept is not None:
+            holder, driver = kept.holder, kept.driver
+            holder.grant(task.version)
+        elif early is not None and early.take(granted):
             holder, driver = early.holder, early.driver
         else:
             holder = Holder.of(self._transport, granted, self._pid)
@@ -272,6 +286,7 @@ class Worker:
         self._begins()
         try:
             await self._run_or_give_back(granted, holder, driver, early)
+            self._keep(holder, driver)
         finally:
             self._ends()
             self._leases.remove(task.id, task.version)
@@ -310,11 +325,13 @@ class Worker:
     async def _run_passes(
         self, granted: Granted, holder: Holder, driver: PassDriver, early: EarlyPass | None
     ) -> None:
-        known = {record.id: record for record in granted.preload}
-        begun = None if early is None else await early.outcome()
+        news = granted.preload
+        known = {record.id: record for record in news}
+        outcome = None if early is None else await early.outcome()
         while True:
-            outcome, met = begun or await driver.drive(partial(self._prepare, granted, known))
-            begun = None
+            outcome = outcome or await driver.go_on(news)
+            if outcome is None:
+                outcome = await driver.drive(partial(self._prepare, granted, known))
             match outcome:
                 case Done() as done:
                     self._on_settled(await holder.fulfill(done))
@@ -324,7 +341,8 @@ class Worker:
                     if news is None:
                         self._on_suspended(holder.id)
                         return
-                    known = met | {record.id: record for record in news}
+                    known = driver.records() | {record.id: record for record in news}
+                    outcome = None
                 case Failed(cause=NondeterminismError() as cause):
                     if self._environment.on_nondeterminism == "halt":
                         raise cause
@@ -333,6 +351,23 @@ class Worker:
                     return
                 case Failed(cause=cause):
                     raise ResonateError(f"{type(cause).__name__}: {cause}") from cause
+
+    def _keep(self, holder: Holder, driver: PassDriver) -> None:
+        """Let a pass that was suspended sleep in memory until its task is ours again."""
+        if driver.is_asleep:
+            self._kept.add(KeptPass(holder=holder, driver=driver, promises=driver.promises))
+        if self._is_stopping:
+            self._kept.clear()
+
+    def _close_kept(self, kept: KeptPass) -> None:
+        self._begins()
+        self._own_tasks.spawn(self._close(kept.driver))
+
+    async def _close(self, driver: PassDriver) -> None:
+        try:
+            await driver.close()
+        finally:
+            self._ends()
 
     def _prepare(
         self, granted: Granted, known: dict[str, PromiseRecord], *, is_early: bool = False

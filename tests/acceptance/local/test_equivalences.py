@@ -4,6 +4,7 @@ The oracle is the recursion itself, without anything durable about it.
 """
 
 from collections.abc import Callable
+from itertools import product
 from math import gcd
 
 import pytest
@@ -13,6 +14,7 @@ from resonate_sdk.testing import Environment, explore, inline
 
 FORMS = ("generator", "coroutine")
 PLACES = ("local", "remote", "mixed")
+CACHE_SIZES = (0, 1_000)
 
 
 class Program(Struct, frozen=True):
@@ -101,25 +103,27 @@ def test_as_an_ordinary_call(name, place):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("place", PLACES)
-def test_in_either_form_by_two_workers_and_with_the_same_promises(name, place):
+def test_in_every_way_by_two_workers_and_with_the_same_promises(name, place):
     program = PROGRAMS[name]
     trees: list[str] = []
-    for form in FORMS:
+    for form, cache_size in product(FORMS, CACHE_SIZES):
         with Environment() as env:
-            env.worker(register=[written(name, form, place)])
-            env.worker()
+            env.worker(register=[written(name, form, place)], cache_size=cache_size)
+            env.worker(cache_size=cache_size)
             client = env.client("x").options(target="default")
 
             assert client.rpc("id", "it", *program.args) == program.expected
             trees.append(env.tree("id"))
 
-    assert trees[0] == trees[1]
+    assert len(set(trees)) == 1
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("place", PLACES)
-def test_with_a_crash_at_every_place(form, place):
-    exploration = explore(written("fib", form, place), args=[2])
+@pytest.mark.parametrize(
+    ("place", "cache_size"), [("local", 0), *product(["remote", "mixed"], CACHE_SIZES)]
+)
+def test_with_a_crash_at_every_place(form, place, cache_size):
+    exploration = explore(written("fib", form, place), args=[2], cache_size=cache_size)
 
     assert exploration.expected.value == plain(PROGRAMS["fib"], 2)
 

@@ -70,8 +70,8 @@ def _clients(request: pytest.FixtureRequest, place_name: str) -> Generator[MakeC
             place: Place = request.getfixturevalue(place_name)
             keywords = {"url": place["RESONATE_URL"], "namespace": place["RESONATE_NAMESPACE"]}
 
-        def make(group: str = "default") -> Resonate:
-            client = Resonate(group=group, **keywords)
+        def make(group: str = "default", **more: Any) -> Resonate:
+            client = Resonate(group=group, **keywords, **more)
             stack.callback(client.stop, STOP_S)
             return client
 

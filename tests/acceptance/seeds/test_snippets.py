@@ -155,7 +155,7 @@ def test_sleep(make_client: MakeClient):
 @pytest.mark.parametrize(("snippet", "found"), [(snippets.RANDOM, "rand"), (snippets.TIME, "time")])
 def test_random_numbers_and_the_time(make_client: MakeClient, snippet: str, found: str):
     """The function sleeps once it knows the value, and finds the same one when it is replayed."""
-    resonate, id, values = make_client("recorded"), new_id(), []
+    resonate, id, values = make_client("recorded", cache_size=0), new_id(), []
     wait = f"values.append({found}); yield ctx.sleep(0.05)"
     seen = and_return(snippet.replace(f"# do something with {found}", wait), found)
 

@@ -127,7 +127,7 @@ class Bench:
         suspended: promises of which it says that a pass has ended without that.
     """
 
-    def __init__(self, wire: Any, tasks, registry, overlap, on_nondeterminism):
+    def __init__(self, wire: Any, tasks, registry, overlap, on_nondeterminism, cache_size):
         self.wire = wire
         self.registry = registry
         self.settled = []
@@ -151,6 +151,7 @@ class Bench:
             threads=virtual_time.TimelessThreads(2, "test"),
             coroutines=CoroutineLoop(),
             overlap=overlap,
+            cache_size=cache_size,
             on_settled=self.settled.append,
             on_suspended=self.suspended.append,
         )
@@ -188,14 +189,20 @@ class NearWire(Wire):
 
 @asynccontextmanager
 async def make_bench(
-    server, *functions, wire=Wire, overlap=True, overlaps=True, on_nondeterminism="halt"
+    server,
+    *functions,
+    wire=Wire,
+    overlap=True,
+    overlaps=True,
+    on_nondeterminism="halt",
+    cache_size=0,
 ):
     """A worker; `overlap` is its option, `overlaps` that of its functions."""
     registry = Registry()
     for func in functions:
         registry.add(func, overlap=overlaps)
     async with asyncio.TaskGroup() as group:
-        bench = Bench(wire(server), Tasks(group), registry, overlap, on_nondeterminism)
+        bench = Bench(wire(server), Tasks(group), registry, overlap, on_nondeterminism, cache_size)
         yield bench
         await virtual_time.turn()
         bench.worker._threads.shutdown()

@@ -145,8 +145,8 @@ class Server:
 class Stage:
     """Runs the coroutines of passes, on a loop that turns only when it is told to."""
 
-    def __init__(self) -> None:
-        self.loop: Any = None  # also their group; there is none before it is needed
+    def __init__(self, loop: Any = None) -> None:
+        self.loop: Any = loop  # also their group; there is none before it is needed
         self.moved: list[CoroutineMoved] = []
         self._runners: dict[int, CoroutineRunner] = {}
 

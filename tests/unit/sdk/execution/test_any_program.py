@@ -2,20 +2,21 @@
 
 The server is a dictionary; every targeted promise is a task that somebody works on, pass by pass.
 A crash is a pass that is dropped where it stands: what it asked for and was not carried out is
-lost, what was carried out stays.
+lost, what was carried out stays. A suspended pass may sleep and be woken, or begin anew.
 """
 
 import random
 from collections import Counter
 from typing import Literal
 
+import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec import Struct
 
 from resonate_sdk import Never
-from resonate_sdk.execution.effects import Done, SettleChild, Suspended
+from resonate_sdk.execution.effects import Done, SettleChild, Suspended, Woken
 from resonate_sdk.protocol import tags as tag
-from tests.unit.sdk.execution.scripted import World, plain
+from tests.unit.sdk.execution.scripted import Stage, World, plain
 
 PASSES_MAX = 2_000
 
@@ -174,11 +175,18 @@ STYLES = {"generator": (interpret, leaf), "coroutine": (interpret_awaiting, leaf
 
 
 class Cluster:
-    """Works on every task there is, in an order and with crashes drawn from a seed."""
+    """Works on every task there is, in an order and with crashes drawn from a seed.
 
-    def __init__(self, program, seed, crash_probability, style="generator"):
+    Attributes:
+        woken: how many passes went on where they stood.
+    """
+
+    def __init__(self, program, seed, crash_probability, style="generator", keep_probability=0.0):
         self.random = random.Random(seed)
         self.crash_probability = crash_probability
+        self.keep_probability = keep_probability
+        self.asleep = {}
+        self.woken = 0
         self.world = World(retry_policy=Never())
         self.root, leaf_function = STYLES[style]
         self.world.register(self.root, name="interpret")
@@ -192,6 +200,8 @@ class Cluster:
         try:
             self._work()
         finally:
+            for id in [*self.asleep]:
+                self.forget(id)
             self.world.stage.close()
 
     def _work(self):
@@ -243,9 +253,9 @@ class Cluster:
         server = self.world.server
         if server.state(id) != "pending":
             return True
-        execution = self.start(id)
+        execution, events = self.wake(id) or (self.start(id), [])
         asked = []
-        progress = execution.advance()
+        progress = execution.advance(events)
         while progress.outcome is None:
             if self.random.random() < self.crash_probability:
                 execution.close()
@@ -261,19 +271,45 @@ class Cluster:
             events += [self.carry_out(effect) for effect in asked[:count]]
             del asked[:count]
             progress = execution.advance(events)
-        self.world.stage.clear()
         match progress.outcome:
             case Done(state=state, value=value):
+                self.world.stage.clear()
                 self.check_children_are_settled(id)
                 server.settle(id, state, value)
             case Suspended(awaited=awaited):
                 assert len(set(awaited)) == len(awaited)
                 assert id not in awaited
-                execution.close()
                 self.waiting_for[id] = awaited
+                if execution.may_sleep and self.random.random() < self.keep_probability:
+                    self.asleep[id] = execution, self.world.stage
+                    self.world.stage = Stage(self.world.stage.loop)
+                else:
+                    execution.close()
+                    self.world.stage.clear()
             case other:
                 raise AssertionError(other)
         return True
+
+    def wake(self, id):
+        """The pass that sleeps, and what has happened meanwhile; None if it must begin anew."""
+        if id not in self.asleep:
+            return None
+        server, (execution, stage) = self.world.server, self.asleep[id]
+        others = [server.get(other) for other in server.promises if other != id]
+        settled = [record for record in others if record.state != "pending"]
+        news = self.random.choice([others, settled])
+        if not execution.may_wake_with(news) or self.random.random() < 0.1:
+            self.forget(id)
+            return None
+        del self.asleep[id]
+        self.woken += 1
+        self.world.stage = stage
+        return execution, [Woken(tuple(news))]
+
+    def forget(self, id):
+        execution, stage = self.asleep.pop(id)
+        execution.close()
+        stage.clear()
 
     def carry_out(self, effect):
         if isinstance(effect, SettleChild):
@@ -296,9 +332,12 @@ class Cluster:
     seed=st.integers(0, 2**32 - 1),
     crash_probability=st.sampled_from([0.0, 0.1, 0.5]),
     style=st.sampled_from([*STYLES]),
+    keep_probability=st.sampled_from([0.0, 0.5, 1.0]),
 )
-def test_it_gives_what_plain_recursion_gives(program, seed, crash_probability, style):
-    cluster = Cluster(program, seed, crash_probability, style)
+def test_it_gives_what_plain_recursion_gives(
+    program, seed, crash_probability, style, keep_probability
+):
+    cluster = Cluster(program, seed, crash_probability, style, keep_probability)
     cluster.work()
 
     server = cluster.world.server
@@ -313,9 +352,17 @@ def test_it_gives_what_plain_recursion_gives(program, seed, crash_probability, s
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(program=programs(), seed=st.integers(0, 2**32 - 1), style=st.sampled_from([*STYLES]))
-def test_its_promises_do_not_depend_on_order_and_crashes(program, seed, style):
-    calm, stormy = Cluster(program, 0, 0.0), Cluster(program, seed, 0.3, style)
+@given(
+    program=programs(),
+    seed=st.integers(0, 2**32 - 1),
+    style=st.sampled_from([*STYLES]),
+    keep_probability=st.sampled_from([0.0, 0.7]),
+)
+def test_its_promises_do_not_depend_on_order_and_crashes_and_replays(
+    program, seed, style, keep_probability
+):
+    calm = Cluster(program, 0, 0.0)
+    stormy = Cluster(program, seed, 0.3, style, keep_probability)
     calm.work()
     stormy.work()
 
@@ -330,6 +377,21 @@ def test_a_coroutine_makes_the_promises_that_a_generator_makes(program):
     awaiting.work()
 
     check_same_promises(yielding.world.server.promises, awaiting.world.server.promises)
+
+
+@pytest.mark.parametrize("style", [*STYLES])
+def test_a_pass_that_is_always_kept_makes_the_promises_of_one_that_always_begins_anew(style):
+    leaf = Program(1, False, ())
+    inner = Program(2, True, tuple(Step("rpc", False, leaf) for _ in range(3)))
+    step = Step("begin_run", True, inner)
+    program = Program(3, False, (Step("rpc", False, inner), step, Step("begin_rpc", True, leaf)))
+    cold, warm = Cluster(program, 0, 0.0, style), Cluster(program, 0, 0.0, style, 1.0)
+    cold.work()
+    warm.work()
+
+    check_same_promises(cold.world.server.promises, warm.world.server.promises)
+    assert cold.world.server.get("x").value == warm.world.server.get("x").value
+    assert warm.woken > 5
 
 
 def check_same_promises(some, others):
