@@ -12,6 +12,7 @@ from msgspec import Struct
 from resonate_broker.cli.broker import Depth
 from resonate_broker.cli.declared import Declaration
 from resonate_broker.cli.management import Channel, Connection, FeatureFlag, Node, QueueStatus
+from resonate_broker.cli.traps import Answer, Trap, answers
 from resonate_sdk.protocol.topology import Names
 
 OLDEST_VERSION = (3, 10)
@@ -29,15 +30,22 @@ HARMFUL_POLICIES = {
     "ha-mode": "mirrors classic queues, which newer brokers do not know",
 }
 
+TRAPS_OF_POLICIES: Mapping[str, Trap] = {"delivery-limit": "limits", "ha-mode": "mirrored"}
+
 Level = Literal["ok", "warning", "error", "unseen"]
 
 
 class Finding(Struct, frozen=True):
-    """One thing that was looked at."""
+    """One thing that was looked at.
+
+    Attributes:
+        trap: of RabbitMQ, to which it belongs.
+    """
 
     level: Level
     about: str
     sentence: str
+    trap: Trap | None = None
 
 
 class Broker(Struct, frozen=True, kw_only=True):
@@ -80,6 +88,12 @@ def diagnose(facts: Facts) -> list[Finding]:
         *_depths(facts),
         *(_broker(facts.names, facts.broker) if facts.broker is not None else _unseen(facts)),
     ]
+
+
+def examine(facts: Facts, findings: Sequence[Finding]) -> list[Answer]:
+    """Answer the questions about the traps of RabbitMQ by what was found."""
+    trouble = [(each.trap, each.sentence) for each in findings if each.trap is not None]
+    return list(answers(trouble, is_blind=facts.broker is None))
 
 
 def _server(facts: Facts) -> Iterator[Finding]:
@@ -159,6 +173,7 @@ def _broker(names: Names, broker: Broker) -> Iterator[Finding]:
             "warning",
             "clients",
             "a channel uses a prefetch that consumers share (global QoS), which quorum queues refuse",
+            "prefetch",
         )
     for flag in broker.flags:
         if flag.name in NEEDED_FLAGS and flag.state != "enabled":
@@ -166,6 +181,7 @@ def _broker(names: Names, broker: Broker) -> Iterator[Finding]:
                 "error",
                 "broker",
                 f"feature flag {flag.name} is {flag.state}: rabbitmqctl enable_feature_flag {flag.name}",
+                "flags",
             )
 
 
@@ -188,6 +204,7 @@ def _alarms(nodes: Sequence[Node]) -> Iterator[Finding]:
                     "error",
                     "broker",
                     f"node {node.name} has run out of {what}: publishers wait, nothing is lost",
+                    "alarms",
                 )
 
 
@@ -201,6 +218,7 @@ def _queues(names: Names, queues: Sequence[QueueStatus], nodes: int) -> Iterator
                 "error",
                 "queues",
                 f"{queue.name} is transient and not exclusive, which RabbitMQ 4.3 refuses",
+                "transient",
             )
         if queue.type != "quorum":
             continue
@@ -210,6 +228,7 @@ def _queues(names: Names, queues: Sequence[QueueStatus], nodes: int) -> Iterator
                 "error",
                 "queues",
                 f"{queue.name} has lost its majority: {online} of {len(queue.members)} members",
+                "majority",
             )
         elif 0 < len(queue.members) < min(nodes, MEMBERS_MIN):
             yield Finding(
@@ -217,6 +236,7 @@ def _queues(names: Names, queues: Sequence[QueueStatus], nodes: int) -> Iterator
                 "queues",
                 f"{queue.name} has {len(queue.members)} member on {nodes} nodes: "
                 f"rabbitmq-queues grow <node> all --queue-pattern '^{queue.name}$'",
+                "majority",
             )
 
 
@@ -234,6 +254,7 @@ def _policies(names: Names, queue: QueueStatus) -> Iterator[Finding]:
             "policies",
             f"policy {policy} sets {key} = {definition[key]} on {queue.name}: it "
             f"{HARMFUL_POLICIES[key]}; leave our queues out of it",
+            TRAPS_OF_POLICIES.get(key, "expiry"),
         )
 
 
@@ -264,6 +285,7 @@ def _connections(connections: Sequence[Connection]) -> Iterator[Finding]:
                 "clients",
                 f"{connection.title} uses aiormq {version}, whose consumers stay away after the "
                 "broker has cancelled them: install aio-pika 10.2 or newer there",
+                "clients",
             )
 
 

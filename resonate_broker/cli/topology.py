@@ -13,7 +13,7 @@ from resonate_broker.cli.arguments import DryRun, read_group
 from resonate_broker.cli.broker import Depth, in_session
 from resonate_broker.cli.client import NobodyAnswersError, talk
 from resonate_broker.cli.declared import Declaration, Declared, binding_keys, compare
-from resonate_broker.cli.diagnosis import Broker, Facts, Finding, diagnose
+from resonate_broker.cli.diagnosis import Broker, Facts, Finding, Level, diagnose, examine
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.management import Management, ManagementError, management_of
 from resonate_broker.cli.output import Output
@@ -34,6 +34,7 @@ from resonate_broker.cli.topology_documents import (
     permission_documents,
     whole_topology,
 )
+from resonate_broker.cli.traps import Answer
 from resonate_broker.config import Config
 from resonate_sdk.protocol.permissions import (
     Permissions,
@@ -200,9 +201,15 @@ def doctor(
     """
     settings = operator_settings(config, url, management_url, namespace)
     management, blind = _management(settings)
-    findings = diagnose(_facts(settings, management, blind, group or ()))
-    document = {"findings": [msgspec.structs.asdict(finding) for finding in findings]}
-    Output(as_json=as_json).show(document, [_finding_line(finding) for finding in findings])
+    facts = _facts(settings, management, blind, group or ())
+    findings = diagnose(facts)
+    traps = examine(facts, findings)
+    document = {
+        "findings": [msgspec.structs.asdict(finding) for finding in findings],
+        "traps": [msgspec.structs.asdict(trap) for trap in traps],
+    }
+    lines = [*map(_finding_line, findings), Text(), *map(_trap_line, traps)]
+    Output(as_json=as_json).show(document, lines)
     errors = sum(1 for finding in findings if finding.level == "error")
     if errors:
         raise CommandError(
@@ -343,6 +350,16 @@ def _json(document: Any) -> str:
 def _row(each: Declaration) -> Sequence[Text | str]:
     state = Text(each.state, style=STATE_COLOURS[each.state])
     return state, each.kind, each.name, each.about, each.difference
+
+
+def _trap_line(trap: Answer) -> Text:
+    level: Level = "ok" if trap.is_fine else "warning"
+    level = "unseen" if trap.is_fine is None else level
+    line = Text.assemble(
+        Text(level.ljust(7), style=LEVEL_COLOURS[level]), "  ", (trap.question, "bold"), " "
+    )
+    line.append(trap.answer)
+    return line.append(f" ({trap.later})" if trap.later else "", style="dim")
 
 
 def _finding_line(finding: Finding) -> Text:

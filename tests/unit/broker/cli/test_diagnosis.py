@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from resonate_broker.cli.broker import Depth
 from resonate_broker.cli.declared import Declaration
-from resonate_broker.cli.diagnosis import Broker, Facts, Finding, diagnose, version_of
+from resonate_broker.cli.diagnosis import Broker, Facts, Finding, diagnose, examine, version_of
 from resonate_broker.cli.management import Channel, Connection, FeatureFlag, Node, QueueStatus
+from resonate_broker.cli.traps import QUESTIONS
 from resonate_sdk.protocol.topology import Names
 
 NODE = Node(name="one")
@@ -199,3 +200,16 @@ def test_what_does_no_harm_is_left_alone(changes: dict[str, Any]):
 )
 def test_the_numbers_of_a_version(text: str, numbers: tuple[int, ...]):
     assert version_of(text)[:3] == numbers[:3]
+
+
+def test_what_was_found_answers_the_questions_about_traps():
+    facts = replace(
+        FACTS,
+        broker=replace(
+            WELL, nodes=(replace(NODE, mem_alarm=True),), queues=policy({"max-length": 1})
+        ),
+    )
+
+    hits = [answer.question for answer in examine(facts, diagnose(facts)) if not answer.is_fine]
+
+    assert hits == [QUESTIONS["expiry"].text, QUESTIONS["alarms"].text]
