@@ -17,6 +17,23 @@ _SETTLED: dict[PromiseState, str] = {
     "rejected_canceled": "promise.canceled",
     "rejected_timedout": "promise.timedout",
 }
+# All that there are, in the order in which one life may have them.
+KINDS = (
+    "promise.created",
+    "task.created",
+    "task.acquired",
+    "task.suspended",
+    "task.resumed",
+    "task.released",
+    "task.lost",
+    "task.halted",
+    "task.continued",
+    *_SETTLED.values(),
+    "task.fulfilled",
+    "schedule.created",
+    "schedule.fired",
+    "schedule.deleted",
+)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -102,6 +119,7 @@ def _task_event(kind: str, promise: Promise, task: Task, at_ms: int) -> Event:
 
 
 def _event(kind: str, promise: Promise, at_ms: int, document: Mapping[str, object]) -> Event:
+    assert kind in KINDS, kind
     return Event(
         origin=promise.origin or promise.id,
         kind=kind,

@@ -17,6 +17,7 @@ from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import field, instant_text
 from resonate_broker.cli.reasons import rabbitmq_failure
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_broker.cli.tables import table_lines
 from resonate_broker.config import Config
 from resonate_broker.integration.dead_letters import DeadLetter, read
 from resonate_sdk.clock import now_ms
@@ -26,7 +27,8 @@ from resonate_sdk.protocol.topology import Names
 
 LOOKED_AT_MAX = 10_000
 LIMIT_DEFAULT = 100
-SHOWN_CHARS_MAX = 100
+SHOWN_CHARS_MAX = 160  # of a reason; `show` has all of it
+HEADS = ("LETTER", "FIRST", "LAST", "FROM", "PUBLISHER", "PROMISE", "REASON")
 
 app = typer.Typer(
     name="dlq",
@@ -69,8 +71,8 @@ def list_letters(
 
     _look_through(client_settings(config, url, namespace), look)
     document = {"letters": [letter_document(letter) for letter in letters]}
-    lines = [_line(letter, now_ms()) for letter in letters] or [Text("no dead letters")]
-    Output(as_json=as_json).show(document, lines)
+    lines = list(table_lines(HEADS, [_row(letter, now_ms()) for letter in letters]))
+    Output(as_json=as_json).show(document, lines or [Text("no dead letters")])
 
 
 @app.command(epilog="Example: resonate dlq show 3f2a9c41d07b")
@@ -286,11 +288,17 @@ def _report(outcomes: Mapping[str, str], *, as_json: bool) -> None:
     Output(as_json=as_json).show({"letters": outcomes}, lines)
 
 
-def _line(letter: DeadLetter, now_ms: int) -> Text:
-    ago = "" if letter.died_at_ms is None else format_duration(now_ms - letter.died_at_ms)
-    promise = letter.promise_id or "-"
-    text = f"{letter.id}  {ago:>6}  {letter.routing_key}  {promise}  {letter.reason}"
-    return Text(plain(text[: SHOWN_CHARS_MAX * 2]))
+def _row(letter: DeadLetter, now_ms: int) -> tuple[str, ...]:
+    first_ms, last_ms = letter.first_died_at_ms, letter.died_at_ms
+    return (
+        letter.id,
+        "" if first_ms in (None, last_ms) else format_duration(now_ms - (first_ms or 0)),
+        "" if last_ms is None else format_duration(now_ms - last_ms),
+        letter.routing_key,
+        letter.user_id or "",
+        letter.promise_id or "",
+        letter.reason[:SHOWN_CHARS_MAX],
+    )
 
 
 def _lines(letter: DeadLetter, body: bytes, now_ms: int) -> list[Text]:

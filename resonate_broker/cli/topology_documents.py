@@ -15,6 +15,9 @@ from resonate_broker.integration.plain import (
     TIMEOUT_HEADER,
     VERSION_HEADER,
 )
+from resonate_broker.integration.results import ACCEPTED, REFUSED, RESULT
+from resonate_broker.integration.tap_messages import ATTRIBUTES, PREFIX, TYPE_PREFIX
+from resonate_broker.transitions import KINDS as TRANSITIONS
 from resonate_sdk.protocol.envelope import RequestHead, ResponseHead
 from resonate_sdk.protocol.limits import VERSION
 from resonate_sdk.protocol.messages import Invoke, Notify, Resume
@@ -26,6 +29,7 @@ from resonate_sdk.protocol.topology import (
     Names,
     Queue,
     Topology,
+    events_topology,
     group_topology,
     reply_topology,
     server_topology,
@@ -134,7 +138,7 @@ def asyncapi(
     server = server_topology(names, partitions)
     submit = next(each for each in server.exchanges if each.name == names.submit)
     components, schemas = _schemas()
-    channels = {
+    channels: dict[str, dict[str, Any]] = {
         "submit": {
             "address": "{kind}",
             "title": "Requests",
@@ -167,10 +171,30 @@ def asyncapi(
             "bindings": _queue_binding(reply_topology(names, PID_PATTERN).queues[0], vhost),
         },
     }
+    (events,) = events_topology(names, log_days=None).exchanges
+    channels["events"] = {
+        "address": "{transition}",
+        "title": "Events",
+        "description": (
+            "CloudEvents in binary mode, if servers run with [events] enabled: at least once, in "
+            "order per partitionkey. The routing key ends with the worker group, if there is one."
+        ),
+        "parameters": {"transition": {"enum": list(TRANSITIONS)}},
+        "messages": _references(TRANSITIONS),
+        "bindings": _exchange_binding(events, vhost),
+    }
+    channels["results"] = {
+        "address": None,
+        "title": "Acknowledgements and results of plain invocations",
+        "description": "Sent to the reply_to of the invocation, with its correlation_id.",
+        "messages": _references((ACCEPTED, RESULT, REFUSED)),
+    }
     operations = {
+        "sendEvent": _operation("send", "events"),
+        "sendResult": _operation("send", "results"),
         "receiveRequest": _operation("receive", "submit", reply="replies"),
         "receiveHeartbeat": _operation("receive", "heartbeat", reply="replies"),
-        "receiveInvocation": _operation("receive", "invoke"),
+        "receiveInvocation": _operation("receive", "invoke", reply="results"),
         "sendAnswer": _operation("send", "replies"),
     }
     for group in groups:
@@ -263,6 +287,21 @@ def _messages(schemas: dict[str, Any]) -> dict[str, Any]:
             "required": [FUNC_HEADER],
         },
     }
+    replied = {"description": "The result as JSON, null, or what was wrong."}
+    for kind in (ACCEPTED, RESULT, REFUSED):
+        messages[kind] = {
+            **_message(kind, replied),
+            "correlationId": {"location": "$message.header#/correlation_id"},
+        }
+    told = {
+        "type": "object",
+        "properties": {PREFIX + name: {"type": "string"} for name in ATTRIBUTES},
+        "required": [PREFIX + name for name in ATTRIBUTES],
+    }
+    for kind in TRANSITIONS:
+        event = _message(kind, {"type": "object", "required": ["id"]})
+        event["bindings"]["amqp"]["messageType"] = TYPE_PREFIX + kind
+        messages[kind] = {**event, "headers": told}
     return messages
 
 

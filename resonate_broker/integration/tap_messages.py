@@ -9,6 +9,18 @@ SPECIFICATION = "1.0"
 TYPE_PREFIX = "resonate."
 
 
+ATTRIBUTES = (
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "partitionkey",
+    "sequence",
+)
+
+
 def routing_key(numbered: NumberedEvent) -> str:
     """`promise.resolved.billing`; without the last word if no group has to do with it."""
     event = numbered.event

@@ -6,6 +6,7 @@ from typing import Any
 
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
+from resonate_broker import transitions
 from resonate_broker.cli.topology_documents import (
     asyncapi,
     definitions,
@@ -13,11 +14,14 @@ from resonate_broker.cli.topology_documents import (
     permission_documents,
     whole_topology,
 )
+from resonate_broker.integration import results, tap_messages
 from resonate_sdk.protocol.permissions import client_permissions, worker_permissions
 from resonate_sdk.protocol.requests import KINDS
 from resonate_sdk.protocol.topology import Names, events_topology
+from resonate_store.state import Event, NumberedEvent
 
 NAMES = Names("ns")
+EVENT = Event(origin="a", kind="promise.resolved", subject="a", group="", at_ms=1, data="{}")
 DOCUMENT = asyncapi(NAMES, 2, ("billing",), "amqps://me:s3cret@rabbit:5671/shop", "shop")
 
 
@@ -74,6 +78,19 @@ def test_the_asyncapi_document_is_one():
     assert DOCUMENT["asyncapi"] == "3.0.0"
     assert set(KINDS) < DOCUMENT["components"]["messages"].keys()
     assert DOCUMENT["channels"]["tasks.billing"]["address"] == "ns.task.billing"
+
+
+def test_events_and_results_are_in_the_asyncapi_document():
+    messages = DOCUMENT["components"]["messages"]
+    event = tap_messages.headers(NumberedEvent(position=1, sequence=1, event=EVENT), "/s", "t")
+
+    assert DOCUMENT["channels"]["events"]["bindings"]["amqp"]["exchange"]["name"] == "ns.events"
+    assert set(DOCUMENT["channels"]["events"]["messages"]) == set(transitions.KINDS)
+    assert set(messages["promise.resolved"]["headers"]["required"]) == event.keys()
+    assert DOCUMENT["operations"]["receiveInvocation"]["reply"]["channel"] == {
+        "$ref": "#/channels/results"
+    }
+    assert {results.ACCEPTED, results.RESULT, results.REFUSED} <= messages.keys()
 
 
 def test_whatever_the_asyncapi_document_refers_to_is_in_it():
