@@ -22,7 +22,7 @@ from resonate_sdk.protocol.requests import TaskHeartbeat
 from resonate_sdk.protocol.responses import Answer, Beaten
 
 NEVER_NS = 2**63 - 1
-LEFT_OUT = ("hello", "promise.search", "task.search", "schedule.", "trigger.", "debug.")
+LEFT_OUT = ("hello", "promise.search", "task.search", "schedule.", "trigger.", "group.", "debug.")
 _OURS = ("preload", "preloadCut", "lost")  # in requests; in answers `preload` is the protocol's
 _encode = msgspec.json.Encoder().encode
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_store.state import Snapshot
 from tests.invariants.across import ACROSS, named_timers, rows_unique
+from tests.invariants.groups import place_faults
 from tests.invariants.internal_steps import internal_faults
 from tests.invariants.message_steps import message_faults
 from tests.invariants.obligation_steps import OBLIGATION_STEPS, WAKE_STEPS
@@ -114,4 +115,5 @@ def _step_faults(step: Step) -> Iterator[str]:
                 yield f"{is_born_well.__name__} at {step.now_ms}: {promise}"
     if step.before.schedules is not step.after.schedules:
         yield from schedule_step_faults(step)
+    yield from place_faults(step)
     yield from message_faults(step)

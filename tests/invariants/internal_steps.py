@@ -14,8 +14,13 @@ EDGES = {
 }
 
 
-def internal_faults(step: Step) -> Iterator[str]:
-    """A sweeper never acquires, suspends, halts, continues, or invents a verdict."""
+def internal_faults(step: Step, created: str | None = None) -> Iterator[str]:
+    """A sweeper never acquires, suspends, halts, continues, or invents a verdict.
+
+    Args:
+        step: what it did.
+        created: an id that somebody has asked for all the same.
+    """
     for before, after in step.changed:
         if before.task is not None and after.task is not None:
             if after.task.state not in EDGES[before.task.state]:
@@ -25,5 +30,5 @@ def internal_faults(step: Step) -> Iterator[str]:
     yield from (
         f"{promise.id} created by nobody"
         for promise in step.born
-        if tags.SCHEDULE not in promise.tags
+        if tags.SCHEDULE not in promise.tags and promise.id != created
     )

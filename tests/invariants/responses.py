@@ -42,11 +42,15 @@ def answer_faults(step: Step, answer: Answer) -> Iterator[str]:
             yield f"{record} is not projected at {step.now_ms}"
 
 
-def refusal_faults(step: Step, answer: Answer) -> Iterator[str]:
-    """What a refused request has changed, apart from deadlines that it noticed (98, 99, 103)."""
+def refusal_faults(step: Step, request: Request, answer: Answer) -> Iterator[str]:
+    """What a refused request has changed, apart from deadlines that it noticed (98, 99, 103).
+
+    A task that its group has no place for is not granted, but its promise is made.
+    """
     if answer.status not in REFUSALS:
         return
-    yield from (f"{answer.status}: {fault}" for fault in internal_faults(step))
+    created = request.promise.id if isinstance(request, TaskCreate) else None
+    yield from (f"{answer.status}: {fault}" for fault in internal_faults(step, created))
     for before, after in step.changed:
         was, task = before.task, after.task
         if was is not None and task is not None and was.state == task.state == "acquired":

@@ -11,6 +11,7 @@ from resonate_broker.kernel.submissions import Outgoing
 from resonate_store.state import (
     Callback,
     Changes,
+    Group,
     Listener,
     Promise,
     Schedule,
@@ -29,10 +30,11 @@ class Stored:
     Attributes:
         callbacks: awaiters by awaited promise.
         listeners: addresses by awaited promise.
+        groups: those with limits; a snapshot does not tell of them.
         focus: the promises that have to be looked at.
     """
 
-    __slots__ = ("callbacks", "focus", "listeners", "promises", "schedules", "timers")
+    __slots__ = ("callbacks", "focus", "groups", "listeners", "promises", "schedules", "timers")
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class Stored:
         listeners: Pairs,
         timers: frozenset[Timer],
         schedules: dict[str, Schedule],
+        groups: Mapping[str, Group] | None = None,
         focus: Sequence[Promise] | None = None,
     ) -> None:
         self.promises = promises
@@ -48,6 +51,7 @@ class Stored:
         self.listeners = listeners
         self.timers = timers
         self.schedules = schedules
+        self.groups = groups or {}
         self.focus = tuple(promises.values()) if focus is None else focus
 
     @classmethod
@@ -94,7 +98,14 @@ class Stored:
             touched[timer.id] = None
         focus = [promises[id] for id in touched if id in promises]
         schedules = self._schedules_after(changes) if changes.has_schedules else self.schedules
-        return Stored(promises, callbacks, listeners, timers, schedules, focus)
+        groups = self._groups_after(changes)
+        return Stored(promises, callbacks, listeners, timers, schedules, groups, focus)
+
+    def _groups_after(self, changes: Changes) -> Mapping[str, Group]:
+        if not changes.groups_put and not changes.groups_deleted:
+            return self.groups
+        left = {n: group for n, group in self.groups.items() if n not in changes.groups_deleted}
+        return left | {group.name: group for group in changes.groups_put}
 
     def _schedules_after(self, changes: Changes) -> dict[str, Schedule]:
         schedules = self.schedules.copy()
@@ -109,7 +120,14 @@ class Stored:
 
     def in_full(self) -> "Stored":
         """The same, with everything in focus."""
-        return Stored(self.promises, self.callbacks, self.listeners, self.timers, self.schedules)
+        return Stored(
+            self.promises,
+            self.callbacks,
+            self.listeners,
+            self.timers,
+            self.schedules,
+            self.groups,
+        )
 
     def differences(self, other: "Stored") -> list[str]:
         """What is not the same in another state, in words."""

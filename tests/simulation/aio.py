@@ -178,7 +178,9 @@ class SimulatedAIO:
             return StoreFailed("aborted", str(error))
         snapshot = self._database.snapshot_now_and_then(self._store)
         now_ms = self._world.store_now_ms()
-        self._observer.committed(changes, self.observed.decisions, snapshot, now_ms)
+        self._observer.committed(
+            changes, self.observed.decisions, self.observed.started, snapshot, now_ms
+        )
         return Written()
 
     def _effect(self, submission: AioSubmission) -> AioCompletion:
@@ -205,8 +207,10 @@ class SimulatedAIO:
                 raise AssertionError("nobody may debug here")
             case ReadInbox():
                 raise AssertionError("applications have no transactions here")
-            case ReadGroups() | Adopt():
-                raise AssertionError("no group has limits here")
+            case ReadGroups(name=name):
+                return self._database.groups(self._store, name)
+            case Adopt(group=group):
+                return None if self._database.adopt(self._store, group) else Failed("locked")
             case FindRetired() | RemoveTree():
                 raise AssertionError("nothing is removed here")
             case Search() | SearchTasks() | SearchSchedules():

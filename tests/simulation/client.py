@@ -46,6 +46,7 @@ BESIDE = (
     "promise.search",
     "task.search",
     "schedule.search",
+    "group.list",
 )  # what they answer comes from beside the batches
 _encode = msgspec.json.encode
 
@@ -67,6 +68,7 @@ class Client:
         generation: Callable[[], int],
         pid: str,
         group: str | None,
+        limited: Sequence[str],
     ) -> None:
         self.pid = pid
         self.group = group
@@ -77,7 +79,7 @@ class Client:
         self._broker = broker
         self._seen = seen
         self._known = Knowledge(pid, world.store_now_ms)
-        self._requests = Requests(world.random, self._known, generation)
+        self._requests = Requests(world.random, self._known, generation, limited)
         self._number = 0
         self._life = 0  # what was meant for an earlier one is not heard
         broker.attach(self)

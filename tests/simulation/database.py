@@ -15,6 +15,7 @@ from resonate_store.state import (
     Changes,
     Due,
     DueSchedules,
+    Group,
     Loaded,
     LoadSet,
     Page,
@@ -26,7 +27,8 @@ from resonate_store.store import Store, Transaction
 
 T = TypeVar("T")
 SCHEDULE = "schedule "
-SNAPSHOT_EVERY = 5  # commits, on PostgreSQL
+GROUP = "group "
+SNAPSHOT_EVERY = 5  # commits: what was written wrongly stays wrong for a while, mostly
 IDLE_MS_MAX = 3_000  # the database ends a transaction in which nothing happens for so long
 
 
@@ -54,8 +56,6 @@ class Database:
         run: Run,
         now_ms: Callable[[], int],
         store_now_ms: Callable[[], int],
-        *,
-        has_own_clock: bool,
     ) -> None:
         """Nobody holds anything.
 
@@ -63,12 +63,10 @@ class Database:
             run: runs the coroutines of the stores.
             now_ms: virtual time.
             store_now_ms: the clock that the database is to have.
-            has_own_clock: whether the database has another one, which must not be asked.
         """
         self._run = run
         self._now_ms = now_ms
         self._store_now_ms = store_now_ms
-        self._has_own_clock = has_own_clock
         self._held: list[Held] = []
         self._commits = 0
 
@@ -76,7 +74,8 @@ class Database:
         """Open a transaction, or return None when it has to wait for somebody."""
         self._end_idle()
         schedules = {f"{SCHEDULE}{id}" for id in load.schedules}  # rows of a table of their own
-        named = {*load.ids, *schedules}
+        groups = {f"{GROUP}{name}" for name in load.groups}
+        named = {*load.ids, *schedules, *groups}
         if any(named & held.ids for held in self._held):
             return None
         transaction = self._run(store.begin(load))
@@ -86,6 +85,7 @@ class Database:
         # What does not exist cannot be locked: two servers may both want to create it.
         locked = {promise.id for promise in promises}
         locked |= {f"{SCHEDULE}{schedule.id}" for schedule in found.schedules}
+        locked |= {f"{GROUP}{group.name}" for group in found.groups}
         held = Held(transaction, frozenset(locked), self._now_ms())
         self._held.append(held)
         return held, replace(found, promises=promises, now_ms=self._store_now_ms())
@@ -111,11 +111,9 @@ class Database:
                 self.roll_back(held)
 
     def snapshot_now_and_then(self, store: Store) -> Snapshot | None:
-        """Read everything: after each commit, or after every few where that takes long."""
+        """Read everything after every few commits; it takes long."""
         self._commits += 1
-        if self._has_own_clock and self._commits % SNAPSHOT_EVERY:
-            return None
-        return self.snapshot(store)
+        return None if self._commits % SNAPSHOT_EVERY else self.snapshot(store)
 
     def snapshot(self, store: Store) -> Snapshot:
         """Read everything."""
@@ -141,6 +139,22 @@ class Database:
             case SearchTasks(state=state, after=after, limit=limit):
                 page = self._run(store.search_tasks(state, after, limit))
         return replace(page, now_ms=self._store_now_ms())
+
+    def groups(self, store: Store, name: str | None) -> tuple[Group, ...]:
+        """Groups with limits."""
+        return self._run(store.groups(name))
+
+    def adopt(self, store: Store, group: str) -> bool:
+        """Let a group hold what it has, unless somebody has its lock."""
+        if any(f"{GROUP}{group}" in held.ids for held in self._held):
+            return False
+        self._run(store.adopt(group))
+        return True
+
+    def limit(self, store: Store, group: Group) -> None:
+        """Limit a group that nobody uses yet."""
+        transaction = self._run(store.begin(LoadSet(groups=(group.name,))))
+        self._run(transaction.commit(Changes(groups_put=(group,))))
 
     def queued(self, store: Store, group: str, wanted: Wanted) -> tuple[str, ...]:
         """Tasks that wait for room."""

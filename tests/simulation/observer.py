@@ -17,9 +17,10 @@ from resonate_broker.kernel.system import System
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
-from resonate_store.state import Changes, Listener, Snapshot
+from resonate_store.state import Changes, Group, Listener, Snapshot
 from tests import invariants
 from tests.invariants import Step, Stored
+from tests.invariants.groups import Pace, Start, starts
 from tests.invariants.responses import answer_faults, refusal_faults
 from tests.model.compare import Comparison
 
@@ -47,6 +48,11 @@ class Observer:
         self._durable: dict[int, Answer] = {}
         self._told = set[Listener]()
         self._comparison = Comparison()
+        self._pace = Pace()
+
+    def limited(self, group: Group) -> None:
+        """A group has been limited before anything else has happened."""
+        self.stored = self.stored.after(Changes(groups_put=(group,)))
 
     def decided(self, decision: Decision | None, step: Step) -> None:
         """A coroutine has decided: look at what it did."""
@@ -55,7 +61,7 @@ class Observer:
         invariants.check_step(step, is_internal=decision is None)
         if decision is not None:
             faults = [
-                *refusal_faults(step, decision.answer),
+                *refusal_faults(step, decision.request, decision.answer),
                 *answer_faults(step, decision.answer),
             ]
             assert not faults, f"{decision}: {faults}"
@@ -67,6 +73,7 @@ class Observer:
         self,
         changes: Changes,
         decisions: Sequence[Decision],
+        started: Sequence[Start],
         snapshot: Snapshot | None,
         now_ms: int,
     ) -> None:
@@ -74,6 +81,7 @@ class Observer:
         untold = set(changes.listeners_told) - self._told
         assert not untold, f"79: forgotten without news: {untold}"
         self.stored = self.stored.after(changes)
+        self._pace.check(started, self.stored.groups)
         invariants.check_state(self.stored, now_ms)
         if snapshot is not None:
             self.check_stored(snapshot)
@@ -105,6 +113,7 @@ class ObservedDispatch:
         self._sent = 0
         self._decision: Decision | None = None
         self.decisions: list[Decision] = []
+        self.started: list[Start] = []
 
     def begin(self) -> None:
         """A transaction has read what is stored now."""
@@ -112,6 +121,7 @@ class ObservedDispatch:
         self._sent = 0
         self._decision = None
         self.decisions = []
+        self.started = []
 
     def note(self, request: Request, answer: Answer) -> None:
         """The running coroutine wants to answer this."""
@@ -124,6 +134,7 @@ class ObservedDispatch:
         sent = state.outgoing()
         step = Step(self._before, after, state.now_ms, sent[self._sent :])
         self._observer.decided(decision, step)
+        self.started += starts(step)
         self._before, self._sent = after, len(sent)
         if decision is not None:
             self.decisions.append(decision)

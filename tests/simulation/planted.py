@@ -12,7 +12,7 @@ from unittest.mock import patch
 from msgspec import Struct
 from msgspec.structs import replace
 
-from resonate_broker import rules
+from resonate_broker import places, rules
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.kernel.batch import Link
 from resonate_broker.kernel.submissions import Outgoing, StoreFailed, Written
@@ -127,6 +127,14 @@ def _astray(state: WorkingState, outgoing: Outgoing) -> None:
     _send(state, outgoing if outgoing.listener is not None else replace(outgoing, group="h"))
 
 
+def _nobody(state: WorkingState, id: str) -> bool:
+    return False
+
+
+def _no_start(task: Task) -> bool:
+    return False
+
+
 def _the_latest_only(schedule: Schedule, now_ms: int) -> Any:
     return _plan(replace(schedule, missed="latest"), now_ms)
 
@@ -169,5 +177,7 @@ BUGS: Sequence[Bug] = (
     Bug("a commit of unknown fate counts as durable", {(System, "_written"): _for_certain}),
     Bug("a chain goes on after a refusal", {(Link, "holds"): property(lambda link: True)}),
     Bug("missed instants of a schedule are forgotten", {(_schedules, "plan"): _the_latest_only}),
+    Bug("places of a group that are taken do not count", {(places, "_is_live"): _nobody}),
+    Bug("executions of a group start at any rate", {(places, "_is_start"): _no_start}),
     Bug("two servers lock nothing", {(Database, "try_begin"): _of_nothing}),
 )

@@ -4,7 +4,7 @@ A client knows what it has been told, and aims with that: at tasks that somebody
 promises that are open, at versions that were true when it heard of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -53,6 +53,7 @@ class Requests:
         random: Random,
         knowledge: Knowledge,
         generation: Callable[[], int],
+        limited: Sequence[str] = (),
     ) -> None:
         """Make requests from what a client knows.
 
@@ -60,10 +61,12 @@ class Requests:
             random: where choices come from.
             knowledge: of the client.
             generation: goes up with time, so that there is always something new.
+            limited: groups that have had limits before anybody used them, and always have some.
         """
         self._random = random
         self._known = knowledge
         self._generation = generation
+        self._limited = limited
 
     def make(self) -> tuple[str, Data]:
         """One request: its kind and its data."""
@@ -152,6 +155,8 @@ class Requests:
             tags["resonate:target"] = random.choice(
                 (group, f"poll://any@{group}", f"any@{group}", f"poll://uni@{group}/{group}1")
             ).removeprefix("any@")
+            if random.random() < 0.3:
+                tags["resonate:key"] = random.choice(("k", "l"))
             if random.random() < 0.1:
                 tags["resonate:delay"] = str(self._known.now_ms() + random.choice((1, 900, 9_000)))
         elif (draw := random.random()) < 0.3:
@@ -321,6 +326,23 @@ class Requests:
     def schedule_search(self) -> tuple[str, Data]:
         return "schedule.search", {"limit": self._random.choice((1, 10))}
 
+    def group_get(self) -> tuple[str, Data]:
+        return "group.get", {"name": self._random.choice(GROUPS)}
+
+    def group_set(self) -> tuple[str, Data]:
+        """Other limits for a group that has some; or any for one that nobody uses."""
+        random = self._random
+        data: Data = {"name": random.choice((*self._limited, "x"))}
+        if random.random() < 0.5:
+            rate = {"count": random.choice((1, 2, 5)), "per": random.randrange(300, 5_000)}
+            data |= {"rate": rate, "concurrency": random.choice((0, 1, 2, 9))}
+        elif random.random() < 0.5 or data["name"] != "x":
+            data |= {"concurrency": random.choice((1, 2, 9)), "keyConcurrency": 1}
+        return "group.set", data
+
+    def group_list(self) -> tuple[str, Data]:
+        return "group.list", {}
+
     def debug(self) -> tuple[str, Data]:
         kind = self._random.choice(("start", "stop", "reset", "tick", "snap"))
         return f"debug.{kind}", {"time": self._known.now_ms()}
@@ -332,7 +354,7 @@ class Requests:
         """A request of any kind that lacks or breaks something."""
         kind, data = self._random.choice(_MAKERS[:-1])(self)
         broken: Data = dict(data)
-        name = self._random.choice(list(broken))
+        name = self._random.choice(list(broken) or ["nothing"])
         broken[name] = self._random.choice((None, -1, "", [], {"x": 1}))
         return kind, broken
 
@@ -359,6 +381,9 @@ _WEIGHTED = {
     Requests.schedule_create: 2,
     Requests.schedule_delete: 1,
     Requests.schedule_search: 1,
+    Requests.group_get: 1,
+    Requests.group_set: 2,
+    Requests.group_list: 1,
     Requests.debug: 1,
     Requests.hello: 1,
     Requests.nonsense: 3,

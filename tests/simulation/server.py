@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 
-from resonate_broker.background import TOP_UP, register_background
+from resonate_broker.background import GROUPS, TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
+from resonate_broker.background.groups import GroupWatch, Limited
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
 from resonate_broker.background.tick import tick
@@ -32,6 +33,7 @@ STATELESS = (
     "promise.search",
     "task.search",
     "schedule.search",
+    "group.list",
 )  # what they answer is not decided by a batch
 
 
@@ -74,7 +76,8 @@ class SimulatedServer:
         self._has_tick_at_ms: int | None = None
         self._aio = SimulatedAIO(world, faults, database, store, broker, observer, self._wake)
         windows = Windows(window)
-        dispatch = Dispatch(windows, lambda at_ms: self._system.wake(TOP_UP, at_ms))
+        limited = Limited()
+        dispatch = Dispatch(windows, lambda at_ms: self._system.wake(TOP_UP, at_ms), limited)
         observed = self._aio.observed = ObservedDispatch(observer, dispatch)
         self._system = ObservedSystem(
             observed, self._aio, forget_listeners, Limits(submissions=200, batch=batch)
@@ -82,9 +85,15 @@ class SimulatedServer:
         self._guard = LeaseGuard()
         self._top_up = TopUp(windows, dispatch, lambda: self._system.store_now_ms)
         register_operations(
-            self._system, partitions=1, on_group=self._greet, tick=partial(tick, dispatch)
+            self._system,
+            partitions=1,
+            on_group=self._greet,
+            tick=partial(tick, dispatch),
+            is_limited=limited.has,
+            on_limits=self._limits_changed,
         )
-        register_background(self._system, dispatch, self._guard, self._top_up)
+        watch = GroupWatch(limited, self._look_at_all)
+        register_background(self._system, dispatch, self._guard, self._top_up, groups=watch)
         self.hear()
         broker.connect(number, self)
         self._wake()
@@ -122,6 +131,15 @@ class SimulatedServer:
 
     def _greet(self, group: str) -> None:
         self._top_up.greet(group)
+        self._system.wake(TOP_UP)
+
+    def _look_at_all(self) -> None:
+        self._top_up.look_at_all()
+        self._system.wake(TOP_UP)
+
+    def _limits_changed(self, group: str) -> None:
+        self._system.wake(GROUPS)
+        self._top_up.look_at(group)
         self._system.wake(TOP_UP)
 
     def _take(

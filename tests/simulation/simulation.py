@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from msgspec import Struct
 
 from resonate_sdk.protocol import addresses, tags
+from resonate_store.state import Group
 from resonate_store.store import Store
 from tests.invariants.liveness import unfinished, unsettled
 from tests.invariants.responses import Seen
@@ -24,6 +25,7 @@ REQUESTS = 300
 RUN_MS_MAX = 3_600_000
 JUST_NOW_MS = 2_500  # a minute's instant may come while we look
 FAR_MS = 10_000_000  # later than every deadline that is drawn
+PLACES = 3  # of a limited group in the end
 JUMPS_MS = (100, 5_000, 70_000)
 
 
@@ -33,12 +35,10 @@ class Stores(Struct, frozen=True):
     Attributes:
         each: one for each server.
         run: runs their coroutines.
-        has_own_clock: whether the database has a clock of its own.
     """
 
     each: Sequence[Store]
     run: Run
-    has_own_clock: bool
 
 
 OpenStores = Callable[[int, Callable[[], int]], AbstractContextManager[Stores]]
@@ -106,9 +106,12 @@ class Simulation:
         self._faults = weather.draw(world.random)
         world.note(f"faults {self._faults}")
         self._broker = Broker(world, self._weather)
-        self._database = Database(
-            stores.run, lambda: world.now_ms, world.store_now_ms, has_own_clock=stores.has_own_clock
-        )
+        self._database = Database(stores.run, lambda: world.now_ms, world.store_now_ms)
+        self._limited = world.random.choice(((), (), ("g",), GROUPS))
+        for name in self._limited:
+            limit = Group(name=name, concurrency=world.random.choice((1, 2, 5)))
+            self._database.limit(stores.each[0], limit)
+            self.observer.limited(limit)
         self._window = world.random.choice((1, 3, 1_000))
         self._batch = world.random.choice((1, 5, 50))
         self._servers: dict[int, SimulatedServer | None] = {}
@@ -118,7 +121,16 @@ class Simulation:
         seen = Seen()
         groups = ("g", "g", "h", None)
         self.clients = [
-            Client(world, self._weather, self._broker, seen, self._generation, f"{group}{n}", group)
+            Client(
+                world,
+                self._weather,
+                self._broker,
+                seen,
+                self._generation,
+                f"{group}{n}",
+                group,
+                self._limited,
+            )
             for n, group in enumerate(groups)
         ]
 
@@ -132,18 +144,20 @@ class Simulation:
         assert self._sent >= REQUESTS, "the clients came to rest"
         self._make_peace()
         self._world.run(self._world.now_ms + 8_000)
+        for name in self._limited:  # now that what was asked before has arrived
+            self.clients[0].ask([("group.set", {"name": name, "concurrency": PLACES})])
         for jump_ms in (20_000, 70_000, 700_000):
             self._jump(jump_ms)
-            self._world.run(self._world.now_ms + 3_000)
+            self._world.run(self._world.now_ms + 2_000)
         self._check_idle()
         self._end_schedules()
         self._world.run(self._world.now_ms + 1_000)
         self._jump(FAR_MS)
-        self._world.run(self._world.now_ms + 6_000)
+        self._world.run(self._world.now_ms + 2_000)
         self._jump(100_000)
-        self._world.run(self._world.now_ms + 6_000)
+        self._world.run(self._world.now_ms + 2_000)
         self._touch_all()
-        self._world.run(self._world.now_ms + 6_000)
+        self._world.run(self._world.now_ms + 2_000)
         self._check_end()
 
     def _weather(self) -> Faults:

@@ -28,7 +28,7 @@ def sqlite(count: int, now_ms: Callable[[], int]) -> Generator[Stores]:
     """One store that all servers share: it is the only owner of its data."""
     store = SqliteStore(":memory:", now_ms)
     try:
-        yield Stores([store] * count, _complete, has_own_clock=False)
+        yield Stores([store] * count, _complete)
     finally:
         _complete(store.close())
 
@@ -43,7 +43,7 @@ def postgres(url: str, namespace: str) -> OpenStores:
             run(_empty(url, namespace))
             stores = [PostgresStore(url, namespace) for _ in range(count)]
             try:
-                yield Stores(stores, run, has_own_clock=True)
+                yield Stores(stores, run)
             finally:
                 for store in stores:
                     run(store.close())
@@ -55,6 +55,8 @@ async def _empty(url: str, namespace: str) -> None:
     path = {"search_path": settings.quoted(namespace)}
     connection = await asyncpg.connect(url, server_settings=path)
     try:
-        await connection.execute("truncate promises, callbacks, listeners, timers, schedules")
+        await connection.execute(
+            "truncate promises, callbacks, listeners, timers, schedules, groups"
+        )
     finally:
         await connection.close()
