@@ -6,7 +6,7 @@ from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import ResonateError
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.requests import TaskReport
-from resonate_sdk.transport import ReportingTransport, Transport
+from resonate_sdk.transport import ReportingTransport
 from resonate_sdk.worker.holder import Holder
 
 INTERVAL_S_MIN = 1.0  # what fails more often is not told each time
@@ -16,15 +16,15 @@ ELLIPSIS = "…"
 class Reports:
     """What the holder of one task tells. Nothing waits for it, and nothing depends on it."""
 
-    def __init__(self, transport: Transport, holder: Holder, codec: Codec) -> None:
+    def __init__(self, transport: ReportingTransport | None, holder: Holder, codec: Codec) -> None:
         """Tell whoever can be asked by others.
 
         Args:
-            transport: the way to the server.
+            transport: the way to the server; None if that takes no reports.
             holder: of the task.
             codec: says whether the words of errors may be read by everybody.
         """
-        self._transport = transport if isinstance(transport, ReportingTransport) else None
+        self._transport = transport
         self._holder = holder
         self._codec = codec
         self._told_at_s: float | None = None

@@ -21,7 +21,13 @@ from resonate_sdk.hooks import Happening, Occasion
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
-from resonate_sdk.transport import Arrival, ImmediateTransport, Slot, Transport
+from resonate_sdk.transport import (
+    Arrival,
+    ImmediateTransport,
+    ReportingTransport,
+    Slot,
+    Transport,
+)
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
 from resonate_sdk.worker.failures import Failures
@@ -93,6 +99,7 @@ class Worker:
         self._replays_always = replays_always
         self._keeps = cache_size > 0
         self._kept = KeptPasses(cache_size, on_dropped=self._close_kept)
+        self._reporting = transport if isinstance(transport, ReportingTransport) else None
         self._at_once = (
             transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
         )
@@ -227,7 +234,7 @@ class Worker:
         )
 
     def _reports(self, holder: Holder) -> Reports:
-        return Reports(self._transport, holder, self._environment.codec)
+        return Reports(self._reporting, holder, self._environment.codec)
 
     async def _acquire(
         self, ref: TaskRef, slot: "_Place", holder: Holder, early: EarlyPass | None = None
