@@ -33,6 +33,7 @@ class Options(Struct, frozen=True, kw_only=True):
         type: what the result is decoded into.
         idempotency_key: informative; the id is what makes a call idempotent.
         encoder: writes the call and reads the result, of calls from outside of executions.
+        execute_here: whether the process that makes a remote call is asked first to run it.
     """
 
     id: str | None = None
@@ -46,6 +47,7 @@ class Options(Struct, frozen=True, kw_only=True):
     type: Any = None
     idempotency_key: str | None = None
     encoder: Encoder | None = None
+    execute_here: bool | None = None
 
     def merged(self, other: "Options") -> "Options":
         """These options with those of `other` on top; tags of both."""
@@ -84,6 +86,7 @@ class CommandOptions(ContextOptions, total=False):
 
     id: str | None
     durable: bool | None
+    execute_here: bool | None
 
 
 class TypedCommandOptions(CommandOptions, total=False):
@@ -118,6 +121,7 @@ def make_options(
     type: Any = None,
     idempotency_key: str | None = None,
     encoder: Encoder | None = None,
+    execute_here: bool | None = None,
 ) -> Options:
     """Check what a user gave as options.
 
@@ -158,6 +162,7 @@ def make_options(
         type=type,
         idempotency_key=idempotency_key,
         encoder=encoder,
+        execute_here=execute_here,
     )
 
 

@@ -190,6 +190,7 @@ class Resonate(Registration, Calls, Lifetime):
             dependencies=self._dependencies,
             codec=self._codec,
             default_target=self.anycast,
+            own_target=str(Address("any", self.group, self.pid)),
             retry_policy=retry_policy,
             now_ms=self._host.now_ms,
             on_nondeterminism=on_nondeterminism,

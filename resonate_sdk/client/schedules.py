@@ -32,6 +32,8 @@ class Schedule:
         timezone: the zone that `cron` is meant in.
         next_run: its next instant, epoch ms.
         last_run: the last instant that had a promise, epoch ms; None before the first.
+        tags: of its promises.
+        description: what it is for.
     """
 
     def __init__(self, record: ScheduleRecord, schedules: "Schedules") -> None:
@@ -41,6 +43,8 @@ class Schedule:
         self.timezone = record.timezone
         self.next_run = record.next_run_at_ms
         self.last_run = record.last_run_at_ms
+        self.tags = {k: v for k, v in record.promise_tags.items() if k != tag.DESCRIPTION}
+        self.description = record.promise_tags.get(tag.DESCRIPTION, "")
         self._schedules = schedules
 
     def delete(self) -> None:
@@ -62,10 +66,12 @@ class ScheduleDefinition(TypedDict, total=False):
     promise_id: str
     promise_timeout: Seconds
     param: Any
+    tags: Mapping[str, str] | None
     promise_tags: Mapping[str, str] | None
     timezone: str
     overlap: OverlapPolicy
     missed: MissedPolicy
+    description: str
     replace: bool
 
 
@@ -92,10 +98,12 @@ class Schedules:
         promise_id: str = PROMISE_ID,
         promise_timeout: Seconds = PROMISE_TIMEOUT_S,
         param: Any = None,
+        tags: Mapping[str, str] | None = None,
         promise_tags: Mapping[str, str] | None = None,
         timezone: str = "UTC",
         overlap: OverlapPolicy = "allow",
         missed: MissedPolicy = "all",
+        description: str = "",
         replace: bool = False,
     ) -> Schedule:
         """Create a schedule; doing it again with the same definition does nothing.
@@ -106,16 +114,19 @@ class Schedules:
             promise_id: template of the ids of its promises.
             promise_timeout: from an instant to the deadline of its promise.
             param: what its promises tell about themselves.
-            promise_tags: their tags; with `resonate:target` each is a call.
+            tags: by which `search` finds it; its promises have them, too.
+            promise_tags: their other tags; with `resonate:target` each is a call.
             timezone: the zone that `cron` is meant in, by its name in the IANA database.
             overlap: what becomes of an instant while the promise of the one before is pending.
             missed: which instants are made up for that no server could see to.
+            description: what it is for; its promises have it as a tag.
             replace: put it in the place of another definition.
 
         Raises:
             AlreadyExistsError: it exists with another definition, and is not to be replaced.
             InvalidError: the calendar or another argument is not valid.
         """
+        described = {tag.DESCRIPTION: description} if description else {}
         return self.put(
             ScheduleCreate(
                 id=id,
@@ -123,7 +134,7 @@ class Schedules:
                 promise_id=promise_id,
                 promise_timeout_ms=round(seconds(promise_timeout) * 1000),
                 promise_param=param if isinstance(param, Value) else self._codec.encode(param),
-                promise_tags=dict(promise_tags or {}),
+                promise_tags={**(tags or {}), **(promise_tags or {}), **described},
                 timezone=timezone,
                 overlap=overlap,
                 missed=missed,

@@ -125,6 +125,7 @@ class _Replay:
             dependencies=dependencies,
             codec=codec,
             default_target="local://any@replay",
+            own_target="local://any@replay",
             retry_policy=Never(),
             now_ms=lambda: history.root.created_at_ms,
             on_nondeterminism="halt",

@@ -19,6 +19,7 @@ class Environment(Struct, frozen=True, kw_only=True):
 
     Attributes:
         default_target: where remote calls go that name no target.
+        own_target: where those go that this process is asked first to run.
         retry_policy: for functions that were given none; None: by their kind.
         now_ms: the clock, epoch ms.
         on_nondeterminism: what follows when a function does not do what is recorded of it.
@@ -30,6 +31,7 @@ class Environment(Struct, frozen=True, kw_only=True):
     dependencies: Mapping[str | type, Any]
     codec: Codec
     default_target: str
+    own_target: str
     retry_policy: RetryPolicy | None
     now_ms: Callable[[], int]
     on_nondeterminism: OnNondeterminism = "halt"

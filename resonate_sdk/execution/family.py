@@ -258,7 +258,7 @@ class Family:
             lineage,
             environment.codec,
             environment.registry,
-            environment.default_target,
+            environment.own_target if op.given.execute_here else environment.default_target,
             environment.now_ms(),
         )
         if environment.tracer is None or op.command.kind not in ("rpc", "detached"):

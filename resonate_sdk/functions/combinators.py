@@ -14,6 +14,7 @@ from resonate_sdk.functions.callee import instant
 from resonate_sdk.functions.commands import Commands
 from resonate_sdk.functions.ops import Begin, Call, Cancel, Detach, FirstOf, Op, Promise
 from resonate_sdk.options import NO_OPTIONS, Options
+from resonate_sdk.protocol import limits
 from resonate_sdk.retry import Never
 
 T = TypeVar("T")
@@ -118,7 +119,8 @@ class Combinators:
                 waited for at the end of this function (`join`).
         """
         found = tuple(ops)
-        _check_ops("race", found, is_empty_allowed=False)
+        _check_ops("race", found)
+        _check_count("race", found)
         call, choose = self._combined("race", lambda: _race(found, losers, choose))
         return call
 
@@ -133,7 +135,8 @@ class Combinators:
             ExceptionGroup: when it is yielded: none has a value; these are their errors.
         """
         found = tuple(ops)
-        _check_ops("any", found, is_empty_allowed=False)
+        _check_ops("any", found)
+        _check_count("any", found)
         call, choose = self._combined("any", lambda: _any_of(found, losers, choose))
         return call
 
@@ -149,7 +152,7 @@ class Combinators:
         return commands.made(Call(command, _UNRECORDED)), choose
 
 
-def _check_ops(method: str, ops: Sequence[Any], *, is_empty_allowed: bool = True) -> None:
+def _check_ops(method: str, ops: Sequence[Any]) -> None:
     """Refuse what cannot be waited for.
 
     Raises:
@@ -161,8 +164,21 @@ def _check_ops(method: str, ops: Sequence[Any], *, is_empty_allowed: bool = True
                 f"ctx.{method} takes calls and promises, found {op!r}: "
                 f"write ctx.{method}(ctx.run(f, x), ctx.rpc(g, y))"
             )
-    if not ops and not is_empty_allowed:
+
+
+def _check_count(method: str, ops: Sequence[Any]) -> None:
+    """Refuse to wait for the first of none, or of more than a task can wait for.
+
+    Raises:
+        UsageError: there are too few or too many.
+    """
+    if not ops:
         raise UsageError(f"ctx.{method} of nothing would never end: give it a call or a promise")
+    if len(ops) > limits.AWAITED_PER_SUSPEND_MAX:
+        raise UsageError(
+            f"ctx.{method} takes at most {limits.AWAITED_PER_SUSPEND_MAX} calls and promises, "
+            f"found {len(ops)}: let functions that you call wait for a part of them each"
+        )
 
 
 def _all_of(ops: Sequence[Op[Any]], choose: Choose) -> Steps[list[Any]]:

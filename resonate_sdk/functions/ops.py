@@ -188,7 +188,19 @@ class Pending(Op[T]):
         check_known(f"{self!r}.options", given, TypedCommandOptions)
         if given.get("durable") is False and self.command.kind != "run":
             raise UsageError(f"durable=False is for ctx.run and ctx.begin_run, found {self!r}")
-        self.given = self.given.merged(make_options(**given))
+        merged = self.given.merged(make_options(**given))
+        if merged.execute_here:
+            self._check_here(merged)
+        self.given = merged
+
+    def _check_here(self, merged: Options) -> None:
+        if self.command.kind != "rpc":
+            raise UsageError(f"execute_here=True is for ctx.rpc and ctx.begin_rpc, found {self!r}")
+        if merged.target is not None:
+            raise UsageError(
+                f"execute_here=True means the group of this process, found target="
+                f"{merged.target!r} as well: give {self!r} one of them"
+            )
 
     def __repr__(self) -> str:
         """Show what it would do."""
@@ -215,6 +227,8 @@ class Call(Pending[T]):
                 non_retryable_exceptions: exceptions after which none is;
                 durable: False: nothing is recorded, and it is run again at every replay; for `run`;
                 type: what the result is decoded into;
+                execute_here: True: this process is asked first to run it, then the others of its
+                group; for `rpc`;
                 idempotency_key: informative, the id makes a call idempotent.
 
         Raises:

@@ -15,6 +15,7 @@ KEY = "resonate:key"  # concurrency key inside a group
 FINGERPRINT = "resonate:fp"  # category and function of a child, for determinism checks
 IDEMPOTENCY_KEY = "resonate:ikey"  # informative
 FUNCTION = "resonate:fn"  # name@version of the called function
+DESCRIPTION = "resonate:description"  # what the schedule is for that created the promise
 
 _NAME_CHARS_MAX = 200
 RESERVED_PREFIX = "resonate:"
@@ -39,6 +40,7 @@ KNOWN = frozenset(
         FINGERPRINT,
         IDEMPOTENCY_KEY,
         FUNCTION,
+        DESCRIPTION,
     }
 )
 

@@ -78,6 +78,7 @@ class _Interpreter:
             dependencies=dependencies,
             codec=self._codec,
             default_target="local://any@inline",
+            own_target="local://any@inline",
             retry_policy=Never(),
             now_ms=now_ms,
         )

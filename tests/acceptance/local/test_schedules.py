@@ -45,6 +45,18 @@ def test_a_definition_is_replaced_if_that_is_wanted(resonate):
     assert resonate.schedules.get("daily").cron == HOURLY
 
 
+def test_a_schedule_is_found_by_its_tags_and_says_what_it_is_for(resonate):
+    resonate.schedules.create("other", HOURLY, tags={"team": "b"})
+    how = {"tags": {"team": "a"}, "promise_tags": {"region": "north"}, "description": "sums up"}
+    resonate.schedules.create("daily", DAILY, **how)
+    resonate.schedules.create("daily", DAILY, **how)
+
+    (found,) = resonate.schedules.search(tags={"team": "a"})
+    assert (found.id, found.description) == ("daily", "sums up")
+    assert found.tags == {"team": "a", "region": "north"}
+    assert resonate.schedules.get("other").description == ""
+
+
 def test_a_deleted_schedule_is_gone(resonate):
     resonate.schedule("daily", DAILY, resonate.register(report), "north").delete()
 

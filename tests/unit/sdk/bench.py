@@ -138,6 +138,7 @@ class Bench:
             dependencies={},
             codec=CODEC,
             default_target="amqp://any@g",
+            own_target="amqp://any@g/me",
             retry_policy=Never(),
             now_ms=lambda: 0,
             on_nondeterminism=on_nondeterminism,

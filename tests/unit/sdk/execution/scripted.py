@@ -213,6 +213,7 @@ class World:
             dependencies=self.dependencies,
             codec=self.codec,
             default_target="amqp://any@default",
+            own_target="amqp://any@default/me",
             retry_policy=retry_policy,
             now_ms=self.clock,
         )

@@ -4,6 +4,7 @@ import pytest
 
 from resonate_sdk import CanceledError, Never, Settled, UsageError, Won
 from resonate_sdk.execution.effects import Done, Suspended
+from resonate_sdk.protocol import limits
 
 
 def step(ctx, value=None):
@@ -363,3 +364,19 @@ def test_replaying_is_told_and_silences_the_logger(world, caplog):
 
     assert seen == [False, True, False]
     assert [record.message for record in caplog.records] == ["x: before", "x: after"]
+
+
+@pytest.mark.parametrize("method", ["race", "any"])
+@pytest.mark.parametrize(("count", "message"), [(0, "of nothing"), (4, "at most 3 .* found 4")])
+def test_the_first_of_none_or_of_more_than_a_task_can_wait_for_is_refused(
+    world, monkeypatch, method, count, message
+):
+    """The end of what could not be named in a suspension would wake nobody."""
+    monkeypatch.setattr(limits, "AWAITED_PER_SUSPEND_MAX", 3)
+
+    def parent(ctx):
+        yield getattr(ctx, method)(remote(ctx, *"abcd"[:count]))
+
+    with pytest.raises(UsageError, match=message):
+        world.result(parent)
+    assert world.server.ids == []

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from resonate_sdk import Promise, poll
+from resonate_sdk import Promise, UsageError, poll
 from resonate_sdk.options import Options, make_options
 from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.records import EMPTY
@@ -100,6 +100,34 @@ def test_target_and_send_to_take_groups_and_addresses(world, keyword, form):
     request = asked(world, lambda ctx: ctx.rpc("bar").options(**{keyword: form}))
 
     assert request.tags[tag.TARGET] == "amqp://any@billing"
+
+
+def test_a_call_may_be_meant_for_this_process_first(world):
+    def parent(ctx):
+        yield ctx.begin_rpc("bar").options(execute_here=True)
+        yield ctx.begin_rpc("bar").options(execute_here=False)
+
+    world.run(parent)
+
+    targets = [request.tags.get(tag.TARGET) for request in world.server.created]
+    assert targets == ["amqp://any@default/me", "amqp://any@default"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda ctx: ctx.run(leaf).options(execute_here=True), r"is for ctx.rpc"),
+        (lambda ctx: ctx.detached("a").options(execute_here=True), r"is for ctx.rpc"),
+        (lambda ctx: ctx.rpc("a").options(execute_here=True, target="g"), "one of them"),
+        (lambda ctx: ctx.options(target="g").rpc("a").options(execute_here=True), "one of them"),
+    ],
+)
+def test_only_a_remote_call_without_a_target_may_be_meant_for_this_process(world, call, message):
+    def parent(ctx):
+        yield call(ctx)
+
+    with pytest.raises(UsageError, match=message):
+        world.result(parent)
 
 
 def test_a_view_of_the_context_gives_its_target_to_remote_calls_only(world):

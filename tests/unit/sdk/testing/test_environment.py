@@ -338,3 +338,32 @@ def test_nondeterminism_is_found_without_a_crash(caplog):
 
     assert "call:one" in caplog.text
     assert "call:other" in caplog.text
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_call_that_is_meant_for_its_process_runs_there_while_that_lives(env, dies):
+    def where(ctx):
+        return ctx.get_dependency("name")
+
+    def caller(ctx):
+        yield ctx.sleep(60)
+        begun = []
+        for _ in range(5):
+            begun.append((yield ctx.begin_rpc(where).options(execute_here=True)))
+        here = ctx.get_dependency("name")
+        return here, (yield ctx.all(begun))
+
+    workers = {
+        name: env.worker(register=[where, caller], dependencies={"name": name}) for name in "abc"
+    }
+    handle = env.client("x").options(target="default").begin_rpc("id", caller)
+    env.advance(30)
+    if dies:
+        (pid,) = {entry.pid for entry in env.journal if entry.what == "suspend:id"}
+        (holder,) = [worker for worker in workers.values() if worker.pid == pid]
+        env.crash(holder, at="create:id.4")
+    here, found = handle.result()
+
+    if not dies:
+        assert found == [here] * 5
+    assert set(found) <= set(workers)
