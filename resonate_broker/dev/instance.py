@@ -93,6 +93,12 @@ class PrivateServer(ABC):
         return self._process is not None and self._process.exit_code is None
 
     @property
+    def pid(self) -> int:
+        """The process of which all others of a running server descend."""
+        assert self._process is not None, "the server was started"
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         """The port for clients; it is there after the first start of the folder."""
         return kept_port(self.folder, self.port_names[0])

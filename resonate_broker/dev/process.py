@@ -75,6 +75,11 @@ class GuardedProcess:
             )
 
     @property
+    def pid(self) -> int:
+        """The process of which the program and all its children descend."""
+        return self._guard.pid
+
+    @property
     def exit_code(self) -> int | None:
         """The exit code as a shell gives it, None while anything of the program runs."""
         return self._guard.poll()

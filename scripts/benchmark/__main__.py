@@ -1,9 +1,11 @@
 """Runs the workloads and prints a table, or with --json a list of rows."""
 
 import argparse
+import math
+import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 from rich.console import Console
@@ -11,22 +13,35 @@ from rich.console import Console
 from resonate_sdk import Resonate
 from scripts.benchmark.cluster import SLOTS, WORKER_GROUP, Cluster, cluster
 from scripts.benchmark.lateness import TIMERS, SetTimer, lateness
-from scripts.benchmark.rows import Row, Timing, sum_up, table
+from scripts.benchmark.peers.comparison import compare_all
+from scripts.benchmark.peers.registry import PEERS
+from scripts.benchmark.rows import Row, Timing, ratios, sum_up, table
 from scripts.benchmark.scale import PENDING, SETTLED, measure_scale
-from scripts.benchmark.workloads import GROWTH, WORKLOADS, Workload, calls, drain, repeat
+from scripts.benchmark.workloads import (
+    GROWTH,
+    GROWTH_UNITS,
+    WORKLOADS,
+    Workload,
+    calls,
+    drain,
+    make,
+    repeat,
+)
 from scripts.benchmark.yardstick import publish
 
 WARM_UP_S = 3.0
 YARDSTICK_IN_FLIGHT = 100
 SLOW_GROUP, SLOW_WORKERS, SLOW_CALLS, SLOW_CALL_S = "bench-slow", 2, 20, 0.5
 FLOOD = 100_000
+WIDTH = 160  # of a table that goes to a file
 NAMES = ("publish", *WORKLOADS, "W5", "W6", "timers", "growth", "scale")
-BY_DEFAULT = tuple(name for name in NAMES if name not in ("growth", "scale"))
+BY_DEFAULT = tuple(name for name in NAMES if name != "scale")
 TIMERS_IN_FLIGHT = 20
 
 
 def main() -> None:
     """Measure what the arguments ask for."""
+    signal.signal(signal.SIGTERM, _terminate)
     arguments = _parser().parse_args()
     bench = Bench(arguments.rounds, arguments.seconds)
     rows: list[Row] = []
@@ -37,10 +52,19 @@ def main() -> None:
                 print(
                     f"{row.workload} at {row.in_flight}: {row.rate_per_s:,.0f}/s", file=sys.stderr
                 )
+    rows += compare_all(arguments.peers, arguments.only, arguments.rounds, arguments.seconds)
     if arguments.json:
         print(msgspec.json.encode(rows).decode())
     else:
-        Console().print(table(rows))
+        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+        console.print(table(rows))
+        if arguments.peers:
+            console.print(ratios(rows))
+
+
+def _terminate(_: int, __: object) -> None:
+    """End in order, so that what was started ends, too."""
+    sys.exit("terminated")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,10 +82,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print a list of rows")
     parser.add_argument(
         "--only",
-        type=_names,
+        type=partial(_names, among=NAMES),
         default=BY_DEFAULT,
         metavar="W1[,W3…]",
-        help=f"which of {', '.join(NAMES)} (default: all but growth and scale)",
+        help=f"which of {', '.join(NAMES)} (default: all but scale)",
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="?",
+        type=partial(_names, among=tuple(PEERS)),
+        default=(),
+        const=tuple(PEERS),
+        metavar="NAME[,NAME…]",
+        help=f"compare with other systems, in turns: {', '.join(PEERS)} (default: all of them)",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds per row (default: 3)"
@@ -72,11 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _names(text: str, among: Sequence[str]) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    unknown = ", ".join(name for name in names if name not in NAMES)
+    unknown = ", ".join(name for name in names if name not in among)
     if unknown:
-        raise argparse.ArgumentTypeError(f"there is no {unknown}: choose from {', '.join(NAMES)}")
+        raise argparse.ArgumentTypeError(f"there is no {unknown}: choose from {', '.join(among)}")
     return names
 
 
@@ -104,8 +137,9 @@ class Bench:
                 case "publish":
                     yield self._yardstick(running)
                 case "growth":
+                    repeat(client, WORKLOADS["W2"].begin, 1, WARM_UP_S)
                     for grown, workload in GROWTH.items():
-                        yield from self._closed_loop(grown, workload, running, client)
+                        yield self._fixed(grown, workload, running, client)
                 case "timers":
                     for timers, set_timer in TIMERS.items():
                         yield self._lateness(timers, set_timer, running, client)
@@ -141,6 +175,14 @@ class Bench:
 
         return _row(name, TIMERS_IN_FLIGHT, running, measure)
 
+    def _fixed(self, name: str, workload: Workload, running: Cluster, client: Resonate) -> Row:
+        count = math.ceil(GROWTH_UNITS / workload.operations)
+
+        def measure() -> Sequence[Timing]:
+            return [make(client, workload.begin, 1, count)]
+
+        return _row(name, 1, running, measure, workload.operations)
+
     def _makespan(self, running: Cluster, client: Resonate) -> Row:
         target = client.options(target=SLOW_GROUP)
         for number in range(2 * SLOW_WORKERS):  # until all workers have said that they are there
@@ -166,7 +208,9 @@ class Bench:
                 for _ in range(self._rounds)
             ]
 
-        return _row("publish", YARDSTICK_IN_FLIGHT, running, measure, processes=())
+        return _row(
+            "publish", YARDSTICK_IN_FLIGHT, running, measure, processes=("client", "rabbitmq")
+        )
 
 
 def _row(
@@ -177,14 +221,13 @@ def _row(
     operations: int = 1,
     processes: Sequence[str] | None = None,
 ) -> Row:
-    before, client_before = running.cpu_s(), time.process_time()
+    before = running.cpu_s()
     timings = measure()
     cpu_s = {
         process: used - before[process]
         for process, used in running.cpu_s().items()
         if processes is None or process in processes
     }
-    cpu_s["client"] = time.process_time() - client_before
     peak_mb = {} if processes is not None else running.peak_mb()
     return sum_up(name, in_flight, timings, operations=operations, cpu_s=cpu_s, peak_mb=peak_mb)
 

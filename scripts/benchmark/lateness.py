@@ -71,4 +71,4 @@ def lateness(client: Resonate, set_timer: SetTimer, in_flight: int, seconds: flo
     elapsed = time.perf_counter() - begun_at
     for _ in range(in_flight):
         next_late_ms()
-    return Timing(elapsed, late_ms)
+    return Timing(elapsed, late_ms, len(late_ms) + in_flight)

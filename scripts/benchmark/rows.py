@@ -9,10 +9,17 @@ from rich.table import Table
 
 
 class Timing(Struct, frozen=True):
-    """One round of a workload: how long it took, and each call in it."""
+    """One round of a workload.
+
+    Attributes:
+        seconds: how long it took.
+        latencies_ms: of each call that ended in it.
+        calls: how many there were, with those that were under way when it was over.
+    """
 
     seconds: float
     latencies_ms: list[float]
+    calls: int
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,6 +38,9 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
         times_empty: what an operation takes, compared with the row above: the median of the pairs
             of rounds that followed each other.
         cpu_times_empty: the same of the CPU time, of all processes in the row.
+        peer: the name of the system that was measured, if it is not ours.
+        system: what it is, and which version.
+        ours: what ours did in the same run, in turns with it.
     """
 
     workload: str
@@ -44,6 +54,9 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ideal_s: float | None = None
     times_empty: float | None = None
     cpu_times_empty: float | None = None
+    peer: str | None = None
+    system: str | None = None
+    ours: "Row | None" = None
 
 
 def sum_up(
@@ -67,7 +80,7 @@ def sum_up(
     """
     latencies_ms = sorted(itertools.chain.from_iterable(t.latencies_ms for t in timings))
     rates = [operations * len(timing.latencies_ms) / timing.seconds for timing in timings]
-    total = operations * len(latencies_ms)
+    total = operations * sum(timing.calls for timing in timings)
     return Row(
         workload=workload,
         in_flight=in_flight,
@@ -87,7 +100,7 @@ def table(rows: Iterable[Row]) -> Table:
         shown.add_column(column, justify="right", no_wrap=True)
     shown.add_column("CPU µs per operation")
     shown.add_column("peak MiB")
-    for row in rows:
+    for row in (row for row in rows if row.ours is None):
         shown.add_row(
             row.workload,
             f"{row.in_flight:,}",
@@ -107,6 +120,35 @@ def _besides(row: Row) -> str:
         cpu = "" if row.cpu_times_empty is None else f", CPU {row.cpu_times_empty:.2f} times"
         return f"{row.times_empty:.2f} times as long as empty{cpu}"
     return _by_process(row.peak_mb)
+
+
+def ratios(rows: Iterable[Row]) -> Table:
+    """Show to people how rows of peers compare with ours of the same run."""
+    shown = Table(title="Compared with others, each in turns with ours: ours / theirs")
+    for column in ("other system", "workload"):
+        shown.add_column(column)
+    for column in ("in flight", "per second", "times", "p50 ms", "times", "CPU µs", "times"):
+        shown.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        if row.ours is not None:
+            ours_us, theirs_us = (sum(r.cpu_us_per_op.values()) for r in (row.ours, row))
+            shown.add_row(
+                row.system,
+                row.workload,
+                f"{row.in_flight:,}",
+                f"{row.ours.rate_per_s:,.0f} / {row.rate_per_s:,.0f}",
+                _times(row.ours.rate_per_s, row.rate_per_s),
+                f"{row.ours.p50_ms:,.1f} / {row.p50_ms:,.1f}",
+                _times(row.p50_ms, row.ours.p50_ms),
+                f"{ours_us:,.0f} / {theirs_us:,.0f}",
+                _times(theirs_us, ours_us),
+            )
+    return shown
+
+
+def _times(better: float, worse: float) -> str:
+    """How many times one figure is the other."""
+    return f"{better / worse:.2f}" if worse else "-"
 
 
 def _by_process(figures: Mapping[str, float]) -> str:

@@ -51,7 +51,7 @@ class Side(Struct, frozen=True):
 def measure_scale(rounds: int, seconds: float) -> Iterator[Row]:
     """Yield two rows for each kind of work: with an empty database, and with a full one."""
     with ExitStack() as stack:
-        urls = stack.enter_context(services())
+        urls = stack.enter_context(services()).urls
         empty, full = (_side(stack, urls, f"bench-{name}") for name in ("empty", "full"))
         _fill(full)
         for name, (begin, operations, in_flight) in WORK.items():
@@ -235,4 +235,4 @@ async def _look(look: Callable[[PostgresStore], Awaitable[object]], store: Postg
         started_at = time.perf_counter()
         await look(store)
         latencies_ms.append((time.perf_counter() - started_at) * 1000)
-    return Timing(time.perf_counter() - begun_at, latencies_ms)
+    return Timing(time.perf_counter() - begun_at, latencies_ms, len(latencies_ms))

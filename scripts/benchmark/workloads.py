@@ -55,14 +55,16 @@ WORKLOADS = {
     "W4": Workload("fib(10) by 177 remote calls; per call", calls("fibonacci", 10), 177, (1,)),
 }
 
-# The same work, ten times and a hundred times as much of it in one workflow.
+# The same work in larger and larger workflows: what a step or a child costs must not grow with it.
+GROWTH_SIZES = (10, 100, 1_000, 10_000)
+GROWTH_UNITS = 2_000  # steps or children of all workflows of one size, at least
 GROWTH = {
-    "W2 x 1": Workload("10 local steps", calls("steps", 10), 10, (1,)),
-    "W2 x 10": Workload("100 local steps", calls("steps", 100), 100, (1,)),
-    "W2 x 100": Workload("1,000 local steps", calls("steps", 1_000), 1_000, (1,)),
-    "W3 x 0.1": Workload("10 remote children", calls("fan_out", 10), 10, (1,)),
-    "W3 x 1": Workload("100 remote children", calls("fan_out", 100), 100, (1,)),
-    "W3 x 10": Workload("1,000 remote children", calls("fan_out", 1_000), 1_000, (1,)),
+    f"{name} of {size:,}": Workload(meaning, calls(function, size), size, (1,))
+    for name, meaning, function in (
+        ("W2", "local steps of one workflow", "steps"),
+        ("W3", "remote children of one workflow", "fan_out"),
+    )
+    for size in GROWTH_SIZES
 }
 
 
@@ -79,7 +81,7 @@ def repeat(client: Resonate, begin: Begin, in_flight: int, seconds: float) -> Ti
     elapsed = time.perf_counter() - begun_at
     for _ in range(in_flight):
         begun.wait_ms()
-    return Timing(elapsed, latencies_ms)
+    return Timing(elapsed, latencies_ms, len(latencies_ms) + in_flight)
 
 
 def make(client: Resonate, begin: Begin, in_flight: int, count: int) -> Timing:
@@ -93,7 +95,7 @@ def make(client: Resonate, begin: Begin, in_flight: int, count: int) -> Timing:
         begun.start()
     while len(latencies_ms) < count:
         latencies_ms.append(begun.wait_ms())
-    return Timing(time.perf_counter() - begun_at, latencies_ms)
+    return Timing(time.perf_counter() - begun_at, latencies_ms, count)
 
 
 def drain(client: Resonate, begin: Begin, count: int) -> Timing:

@@ -38,4 +38,4 @@ async def _publish(url: str, in_flight: int, seconds: float) -> Timing:
                 tasks.create_task(publish_on())
         elapsed = time.perf_counter() - begun_at
         await channel.queue_delete(QUEUE)
-    return Timing(elapsed, latencies_ms)
+    return Timing(elapsed, latencies_ms, len(latencies_ms))

@@ -1,0 +1,1 @@
+"""Other systems, measured in turns with ours. None of their packages is imported by this process."""
