@@ -4,7 +4,7 @@
 invariants if those rows hold them that are not what they were.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Self
 
 from resonate_broker.kernel.submissions import Outgoing
@@ -117,6 +117,18 @@ class Stored:
             assert schedule.id in schedules, f"{schedule.id!r} does not exist"
         written = (*changes.schedules_created, *changes.schedules_updated)
         return schedules | {schedule.id: schedule for schedule in written}
+
+    def without(self, ids: Set[str]) -> "Stored":
+        """What is left when some promises are gone, and what their executions waited for."""
+        callbacks = {id: awaiters - ids for id, awaiters in self.callbacks.items()}
+        return Stored(
+            {id: promise for id, promise in self.promises.items() if id not in ids},
+            {id: awaiters for id, awaiters in callbacks.items() if awaiters},
+            self.listeners,
+            frozenset(timer for timer in self.timers if timer.id not in ids),
+            self.schedules,
+            self.groups,
+        )
 
     def in_full(self) -> "Stored":
         """The same, with everything in focus."""

@@ -183,6 +183,15 @@ class SimulatedAIO:
         )
         return Written()
 
+    def _remove(self, remove: RemoveTree) -> int:
+        members = self._observer.members(remove.tree)
+        removed = self._database.remove_tree(self._store, remove, members)
+        if removed:
+            self._world.note(f"{removed} of the tree {remove.tree} are removed")
+            snapshot = self._database.snapshot(self._store)
+            self._observer.removed(remove.tree, remove.settled_before_ms, snapshot)
+        return removed
+
     def _effect(self, submission: AioSubmission) -> AioCompletion:
         match submission:
             case Publish(messages=messages):
@@ -211,8 +220,10 @@ class SimulatedAIO:
                 return self._database.groups(self._store, name)
             case Adopt(group=group):
                 return None if self._database.adopt(self._store, group) else Failed("locked")
-            case FindRetired() | RemoveTree():
-                raise AssertionError("nothing is removed here")
+            case FindRetired(position=position, settled_before_ms=before_ms):
+                return self._database.retired(self._store, position, before_ms)
+            case RemoveTree():
+                return self._remove(submission)
             case Search() | SearchTasks() | SearchSchedules():
                 return self._database.search(self._store, submission)
             case CreateTrigger() | ReadTriggers() | EndTrigger():

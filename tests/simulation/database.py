@@ -5,12 +5,12 @@ who begins waits for what it names and skips awaiters that somebody else holds. 
 of its own; it never comes to them, because one thread must not wait for itself.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from resonate_broker.kernel.submissions import Search, SearchSchedules, SearchTasks
+from resonate_broker.kernel.submissions import RemoveTree, Search, SearchSchedules, SearchTasks
 from resonate_store.state import (
     Changes,
     Due,
@@ -19,6 +19,7 @@ from resonate_store.state import (
     Loaded,
     LoadSet,
     Page,
+    Retired,
     ScheduleRows,
     Snapshot,
     Wanted,
@@ -150,6 +151,18 @@ class Database:
             return False
         self._run(store.adopt(group))
         return True
+
+    def retired(self, store: Store, position: int, settled_before_ms: int) -> Retired:
+        """Trees that may be old enough to go."""
+        if settled_before_ms < 0:
+            return Retired(trees=(), next_position=0)
+        return self._run(store.retired(position, settled_before_ms))
+
+    def remove_tree(self, store: Store, remove: RemoveTree, members: Collection[str]) -> int:
+        """Remove a tree if it may go, and nobody has one of its rows."""
+        if any(held.ids.intersection(members) for held in self._held):
+            return 0
+        return self._run(store.remove_tree(remove.tree, remove.settled_before_ms, remove.rows_max))
 
     def limit(self, store: Store, group: Group) -> None:
         """Limit a group that nobody uses yet."""

@@ -17,7 +17,7 @@ from resonate_broker.kernel.system import System
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
-from resonate_store.state import Changes, Group, Listener, Snapshot
+from resonate_store.state import Changes, Group, Listener, Promise, Snapshot, Use
 from tests import invariants
 from tests.invariants import Step, Stored
 from tests.invariants.groups import Pace, Start, starts
@@ -49,6 +49,7 @@ class Observer:
         self._told = set[Listener]()
         self._comparison = Comparison()
         self._pace = Pace()
+        self._uses = set[Use]()
 
     def limited(self, group: Group) -> None:
         """A group has been limited before anything else has happened."""
@@ -81,6 +82,7 @@ class Observer:
         untold = set(changes.listeners_told) - self._told
         assert not untold, f"79: forgotten without news: {untold}"
         self.stored = self.stored.after(changes)
+        self._uses |= set(changes.uses_added)
         self._pace.check(started, self.stored.groups)
         invariants.check_state(self.stored, now_ms)
         if snapshot is not None:
@@ -88,6 +90,40 @@ class Observer:
         for decision in decisions:
             self._durable[id(decision.request)] = decision.answer
             self.answers[decision.request.kind, decision.answer.status] += 1
+
+    def members(self, tree: str) -> frozenset[str]:
+        """The promises of a tree."""
+        return frozenset(id for id, found in self.stored.promises.items() if _tree(found) == tree)
+
+    def removed(self, tree: str, settled_before_ms: int, snapshot: Snapshot) -> None:
+        """Retention has removed something; the snapshot is what is left."""
+        members, users, before = self.members(tree), self.users(tree), self.stored
+        left = Stored.of(snapshot)
+        self.stored = before.without(members)
+        self.check_stored(snapshot)
+        assert not members & left.promises.keys(), f"C22: {tree} has gone in part"
+        for id in members:
+            promise = before.promises[id]
+            assert promise.settled_at_ms is not None, f"C22: {promise} was pending"
+            assert promise.settled_at_ms <= settled_before_ms, f"C22: {promise} was young"
+            assert not before.awaiters(id), f"C22: somebody waited for {promise}"
+            assert not before.addresses(id), f"C22: somebody was to be told of {promise}"
+        assert not users, f"C22: {tree} was used by {users}"
+
+    def users(self, tree: str) -> list[str]:
+        """Other trees whose executions rely on a promise of this one."""
+        members, trees = self.members(tree), {_tree(p) for p in self.stored.promises.values()}
+        return sorted(
+            use.origin
+            for use in self._uses
+            if use.id in members and use.origin != tree and use.origin in trees
+        )
+
+    def check_retired(self) -> None:
+        """Everything has gone but trees that rely on each other."""
+        trees = {_tree(promise) for promise in self.stored.promises.values()}
+        left = sorted(tree for tree in trees if not self.users(tree))
+        assert not left, f"C22: nothing keeps {left}, and nobody has removed them"
 
     def check_stored(self, snapshot: Snapshot) -> None:
         """The store must have what was decided."""
@@ -101,6 +137,10 @@ class Observer:
     def check_durable(self, request: Request, answer: Answer) -> None:
         """An answer leaves a server: what it says must be durable."""
         assert self._durable.get(id(request)) == answer, f"{answer} to {request} is not durable"
+
+
+def _tree(promise: Promise) -> str:
+    return promise.origin or promise.id
 
 
 class ObservedDispatch:

@@ -20,6 +20,7 @@ from resonate_broker.kernel.system import System
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.requests import TaskSuspend
 from resonate_sdk.protocol.responses import Answer
+from resonate_store.sqlite import SqliteStore
 from resonate_store.state import Promise, Schedule, Task
 from tests.simulation.database import Database
 
@@ -135,6 +136,10 @@ def _no_start(task: Task) -> bool:
     return False
 
 
+def _if_old(store: SqliteStore, promise: Promise, tree: str, settled_before_ms: int) -> bool:
+    return promise.settled_at_ms is None or promise.settled_at_ms > settled_before_ms
+
+
 def _the_latest_only(schedule: Schedule, now_ms: int) -> Any:
     return _plan(replace(schedule, missed="latest"), now_ms)
 
@@ -179,5 +184,6 @@ BUGS: Sequence[Bug] = (
     Bug("missed instants of a schedule are forgotten", {(_schedules, "plan"): _the_latest_only}),
     Bug("places of a group that are taken do not count", {(places, "_is_live"): _nobody}),
     Bug("executions of a group start at any rate", {(places, "_is_start"): _no_start}),
+    Bug("retention removes what others use", {(SqliteStore, "_is_needed"): _if_old}),
     Bug("two servers lock nothing", {(Database, "try_begin"): _of_nothing}),
 )

@@ -8,6 +8,7 @@ from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.groups import GroupWatch, Limited
 from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.background.listener_drain import forget_listeners
+from resonate_broker.background.retention import Retention
 from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
@@ -35,6 +36,7 @@ STATELESS = (
     "schedule.search",
     "group.list",
 )  # what they answer is not decided by a batch
+RETENTION_AGE_MS = 1_000
 
 
 class _Open:
@@ -62,6 +64,7 @@ class SimulatedServer:
         window: int,
         batch: int,
         clock_ahead_ms: int,
+        retires: Callable[[], bool],
     ) -> None:
         self.number = number
         self.store = store
@@ -93,7 +96,11 @@ class SimulatedServer:
             on_limits=self._limits_changed,
         )
         watch = GroupWatch(limited, self._look_at_all)
-        register_background(self._system, dispatch, self._guard, self._top_up, groups=watch)
+        age_ms = RETENTION_AGE_MS
+        retention = Retention(age_ms, lambda: self._system.store_now_ms if retires() else 0)
+        register_background(
+            self._system, dispatch, self._guard, self._top_up, groups=watch, retention=retention
+        )
         self.hear()
         broker.connect(number, self)
         self._wake()

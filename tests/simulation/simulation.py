@@ -114,6 +114,7 @@ class Simulation:
             self.observer.limited(limit)
         self._window = world.random.choice((1, 3, 1_000))
         self._batch = world.random.choice((1, 5, 50))
+        self._retires = False
         self._servers: dict[int, SimulatedServer | None] = {}
         self._pause_ms = world.random.choice((20, 100, 400))
         for number in range(len(stores.each)):
@@ -152,12 +153,14 @@ class Simulation:
         self._check_idle()
         self._end_schedules()
         self._world.run(self._world.now_ms + 1_000)
+        self._retires = True  # from now on nobody creates what may have been removed
+        self._world.run(self._world.now_ms + 2_000)
         self._jump(FAR_MS)
         self._world.run(self._world.now_ms + 2_000)
         self._jump(100_000)
         self._world.run(self._world.now_ms + 2_000)
         self._touch_all()
-        self._world.run(self._world.now_ms + 2_000)
+        self._world.run(self._world.now_ms + 4_000)
         self._check_end()
 
     def _weather(self) -> Faults:
@@ -191,6 +194,7 @@ class Simulation:
             window=self._window,
             batch=self._batch,
             clock_ahead_ms=self._world.random.choice((0, 0, -300_000, 300_000)),
+            retires=lambda: self._retires,
         )
 
     def _each_second(self) -> None:
@@ -270,3 +274,4 @@ class Simulation:
         self.observer.check_stored(self._database.snapshot(self._stores.each[0]))
         left = [*unfinished(stored, self._world.store_now_ms()), *unsettled(stored)]
         assert not left, "\n".join(left)
+        self.observer.check_retired()
