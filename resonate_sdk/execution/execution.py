@@ -157,6 +157,12 @@ class Execution:
         """Whether it can be woken: everything in it waits for promises, and for nothing else."""
         return isinstance(self._outcome, Suspended) and not self._coroutines.foreign
 
+    @property
+    def runs_children(self) -> bool:
+        """Whether another function than that of its root is under way in it."""
+        others = self._activations[1:]
+        return any(self.family.is_run_here(activation.node.id) for activation in others)
+
     def may_wake_with(self, records: Iterable[PromiseRecord]) -> bool:
         """Whether it can go on with what has changed.
 

@@ -56,14 +56,14 @@ class Granted(Struct, frozen=True, kw_only=True):
     is_complete: bool
 
     @staticmethod
-    def by(data: TaskGranted) -> "Granted":
-        """What an answer grants."""
+    def by(data: TaskGranted, *, is_preloaded: bool = True) -> "Granted":
+        """What an answer grants, to a request that asked for a preload or did not."""
         ref = TaskRef(id=data.task.id, version=data.task.version)
         return Granted(
             task=ref,
             root=data.promise,
             preload=data.preload,
-            is_complete=not data.preload_cut and tags.BRANCH in data.promise.tags,
+            is_complete=is_preloaded and not data.preload_cut and tags.BRANCH in data.promise.tags,
         )
 
 
@@ -120,7 +120,7 @@ class Holder:
         self._is_answered.set()
 
     async def acquire(
-        self, version: int, lease_ms: int, done: Done | None = None
+        self, version: int, lease_ms: int, done: Done | None = None, *, preload: bool = True
     ) -> Granted | None:
         """Acquire the task; None if somebody else has it, or nobody needs it.
 
@@ -129,6 +129,7 @@ class Holder:
             lease_ms: how long it is ours without a heartbeat.
             done: the result, if it is there already: it travels in the same message, and `fulfill`
                 says what became of it.
+            preload: whether to tell what a replay needs, unless there is a result.
 
         Raises:
             ResonateError: no answer came, or the server refuses for another reason.
@@ -138,14 +139,14 @@ class Holder:
             version=version,
             pid=self._pid,
             lease_ms=lease_ms,
-            preload=done is None,  # else nothing is replayed any more
+            preload=preload and done is None,  # else nothing is replayed any more
         )
         if done is None:
             answer = await self._ask(request)
         else:
             answer = await self._ask_chained(request, self._fulfill_request(version + 1, done))
         if isinstance(answer.data, TaskGranted):
-            return Granted.by(answer.data)
+            return Granted.by(answer.data, is_preloaded=request.preload)
         if answer.status in (responses.CONFLICT, responses.NOT_FOUND):
             return None
         raise refusal(answer)

@@ -12,6 +12,7 @@ from resonate_sdk.worker.holder import Holder
 from resonate_sdk.worker.pass_driver import PassDriver
 
 PROMISES_EACH = 100  # so many may all passes know on average
+PROMISES_FEW = 50  # a pass that knows more is told of what wakes it by a refused suspension
 
 
 class KeptPass(Struct, frozen=True, kw_only=True, eq=False):
@@ -21,11 +22,13 @@ class KeptPass(Struct, frozen=True, kw_only=True, eq=False):
         holder: has held its task, at the version at which it was suspended.
         driver: has the pass.
         promises: that it knows.
+        runs_children: whether it has to hear of promises that it does not wait for.
     """
 
     holder: Holder
     driver: PassDriver
     promises: int
+    runs_children: bool
 
 
 class KeptPasses:
@@ -70,6 +73,20 @@ class KeptPasses:
             return None
         self._remove(id)
         return kept
+
+    def knows_enough(self, id: str, version: int) -> bool:
+        """Whether the pass of a task needs no preload, which costs as much as all it has done.
+
+        It tries to sleep again instead, and is told what has settled: one more request.
+
+        Args:
+            id: of the task.
+            version: at which it is pending.
+        """
+        kept = self._kept.get(id)
+        if kept is None or kept.holder.version != version:
+            return False
+        return kept.promises > PROMISES_FEW and not kept.runs_children
 
     def drop(self, id: str) -> None:
         """Close the pass of a task, if there is one."""

@@ -177,6 +177,11 @@ class PassDriver:
         """How many promises the latest pass has met."""
         return 0 if self._execution is None else len(self._execution.family)
 
+    @property
+    def runs_children(self) -> bool:
+        """Whether functions are under way in the latest pass that others could settle."""
+        return self._execution is not None and self._execution.runs_children
+
     async def close(self) -> None:
         """Close the pass that sleeps, if one does: nothing that its bodies still do counts."""
         execution, self._asleep = self._asleep, None

@@ -245,7 +245,8 @@ class Worker:
             if done is not None and self._hints <= HINTS_MAX:
                 slot.answered()  # nothing is left to run: others may come meanwhile
                 slot.free()
-            granted = await holder.acquire(ref.version, self._lease_ms, done)
+            preload = not self._kept.knows_enough(ref.id, ref.version)
+            granted = await holder.acquire(ref.version, self._lease_ms, done, preload=preload)
             if granted is None and early is not None:
                 early.give_up()
             if granted is None and not self._leases.holds(ref.id):
@@ -362,7 +363,13 @@ class Worker:
     def _keep(self, holder: Holder, driver: PassDriver) -> None:
         """Let a pass that was suspended sleep in memory until its task is ours again."""
         if driver.is_asleep:
-            self._kept.add(KeptPass(holder=holder, driver=driver, promises=driver.promises))
+            kept = KeptPass(
+                holder=holder,
+                driver=driver,
+                promises=driver.promises,
+                runs_children=driver.runs_children,
+            )
+            self._kept.add(kept)
         if self._is_stopping:
             self._kept.clear()
 

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_sdk import Promise
+from resonate_sdk.execution.effects import CoroutineMoved
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.records import TaskRecord
 from resonate_sdk.protocol.requests import (
@@ -393,6 +394,61 @@ async def test_a_preload_that_was_cut_is_made_up_for_by_the_next_suspension(body
         }
         await hint(bench, version=1)
         assert body.lines == ["begun", 1]
+
+
+def looping(ctx, count):
+    for _ in range(count):
+        yield ctx.run(leaf)
+    return (yield (yield ctx.promise(id="a")))
+
+
+@pytest.mark.parametrize(("count", "preloads"), [(5, [True, True]), (60, [True, False])])
+@in_virtual_time
+async def test_a_long_history_is_not_asked_for_when_its_pass_goes_on(count, preloads):
+    """A refused suspension tells what has woken it: with a preload a loop would be quadratic."""
+    server = Sleepy(make_root("looping", [count]))
+    async with make_warm(server, looping) as bench:
+        await hint(bench)
+        server.settle("a", 7)
+        done = server.promises["a"]
+        if not preloads[1]:
+            server.overrules[TaskAcquire] = granted(server.root, 2)
+            redirected = Answer(responses.REDIRECT, Redirected(preload=(done,)))
+            server.overrules[TaskSuspend] = [redirected]
+        await hint(bench, version=1)
+
+    assert [acquire.preload for acquire in bench.wire.of(TaskAcquire)] == preloads
+    assert CODEC.decode(bench.wire.of(TaskFulfill)[0].action.data.value) == 7
+    assert len(bench.wire.of(TaskFence)) == 2 * count + 1
+
+
+@in_virtual_time
+async def test_what_was_acquired_without_its_history_and_begins_anew_asks_for_each_step(
+    monkeypatch,
+):
+    """Nothing that is recorded is run again."""
+    monkeypatch.setattr(kept_passes, "PROMISES_FEW", 1)
+    runs = []
+
+    def step(ctx):
+        runs.append(ctx.id)
+
+    def main(ctx):
+        yield ctx.run(step)
+        return (yield (yield ctx.promise(id="a")))
+
+    server = Sleepy(make_root())
+    async with make_warm(server, main) as bench:
+        await hint(bench)
+        server.settle("a", 7)
+        server.overrules[TaskAcquire] = granted(server.root, 2)
+        moved = CoroutineMoved(1, (), 0, "parked")  # by itself
+        bench.worker._kept._kept["x"].driver._events.append(moved)
+        await hint(bench, version=1)
+
+    assert [acquire.preload for acquire in bench.wire.of(TaskAcquire)] == [True, False]
+    assert runs == ["x.1"]
+    assert CODEC.decode(bench.wire.of(TaskFulfill)[0].action.data.value) == 7
 
 
 @in_virtual_time
