@@ -7,6 +7,7 @@ from resonate_broker.api.deliveries import Asker, Incoming
 from resonate_broker.integration import calls, celery, events, invocation, results
 from resonate_broker.integration.invocation import wants_acknowledgement
 from resonate_broker.integration.plain import NotPlainError, PlainMessage
+from resonate_broker.integration.signature import signed
 from resonate_broker.integration.tokens import Tokens
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.splitter import Delivery
@@ -57,7 +58,7 @@ class PlainDoor:
             )
         except NotPlainError as error:
             return _incoming(consumer, delivery, _malformed(delivery, str(error)), asker)
-        decoded = Decoded(invocation.KIND, RequestHead(), request, delivery.body)
+        decoded = _decoded(request, delivery)
         return _incoming(consumer, delivery, decoded, asker)
 
     def reply(self, consumer: Consumer, delivery: Delivery) -> Incoming:
@@ -78,7 +79,7 @@ class PlainDoor:
             )
         if request is None:
             request = PromiseGet(id=promise_id)  # it only begins: a look changes nothing
-        decoded = Decoded(request.kind, RequestHead(), request, delivery.body)
+        decoded = _decoded(request, delivery)
         return Incoming(delivery, consumer, None, Body(False, (decoded,)))
 
     def event(self, trigger: TriggerRecord, consumer: Consumer, delivery: Delivery) -> Incoming:
@@ -95,7 +96,7 @@ class PlainDoor:
         except NotPlainError as error:
             reason = f"trigger {trigger.id!r}: {error}"
             return _incoming(consumer, delivery, _malformed(delivery, reason), Asker())
-        decoded = Decoded(request.kind, RequestHead(), request, delivery.body)
+        decoded = _decoded(request, delivery)
         return _incoming(consumer, delivery, decoded, Asker())
 
     def _task(self, consumer: Consumer, delivery: Delivery) -> Incoming:
@@ -108,7 +109,7 @@ class PlainDoor:
             request = celery.read(delivery.body, delivery.headers, reply_to, _instant_ms)
         except NotPlainError as error:
             return _incoming(consumer, delivery, _malformed(delivery, str(error)), asker)
-        decoded = Decoded(invocation.KIND, RequestHead(), request, delivery.body)
+        decoded = _decoded(request, delivery)
         return _incoming(consumer, delivery, decoded, asker)
 
     def _may_reply_to(self, queue: str) -> bool:
@@ -141,6 +142,11 @@ def answer_to(asker: Asker, answer: Answer) -> PlainMessage | None:
             return refusal
         case _:
             raise AssertionError(f"an invocation is not answered with {answer.data!r}")
+
+
+def _decoded(request: Request, delivery: Delivery) -> Decoded:
+    asked = signed(request, delivery.user_id)
+    return Decoded(request.kind, RequestHead(), asked, delivery.body)
 
 
 def _malformed(delivery: Delivery, reason: str) -> Malformed:

@@ -16,6 +16,7 @@ from resonate_broker.api.plain import PlainDoor, answer_to
 from resonate_broker.api.replies import Replies, Reply
 from resonate_broker.integration import dead_letters
 from resonate_broker.integration.invocation import is_invocation
+from resonate_broker.integration.signature import signed_body
 from resonate_broker.kernel.batch import Link
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.recording import Caller
@@ -102,6 +103,8 @@ class SubmissionApi:
         waiting = self._beats if consumer.queue == self._names.heartbeat else self._waiting
         reply_to = self._reply_to(delivery)
         body = decode_body(delivery.body, may_debug=delivery.user_id in self._admins)
+        if not self._is_strict:
+            body = signed_body(body, delivery.body, delivery.user_id)
         waiting.append(Incoming(delivery, consumer, reply_to, body))
 
     def event_arrived(self, trigger: TriggerRecord, consumer: Consumer, delivery: Delivery) -> None:

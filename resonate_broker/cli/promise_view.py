@@ -128,6 +128,10 @@ def promise_lines(record: PromiseRecord, now_ms: int, remark: str = "") -> Itera
         yield field("error", reason)
     elif (value := decoded(record.value)) is not None:
         yield field("value", _value_text(value))
+    if user := (record.param.headers or {}).get(tag.USER_HEADER):
+        yield field("by", user)
+    if user := (record.value.headers or {}).get(tag.USER_HEADER):
+        yield field("settled by", user)
     own_tags = {k: v for k, v in record.tags.items() if not k.startswith(tag.RESERVED_PREFIX)}
     if own_tags:
         yield field("tags", "  ".join(f"{key}={text}" for key, text in own_tags.items()))

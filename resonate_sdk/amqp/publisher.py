@@ -33,6 +33,7 @@ class Publication(Struct, frozen=True, kw_only=True):
         kind: what the message is, in the property `type`.
         is_mandatory: whether it comes back when no queue is there for it.
         is_persistent: whether it survives a restart of the broker.
+        user_id: who publishes it; the broker refuses any but the user of the connection.
         sent_at_s: now, if who gets it should know how old it is; epoch seconds.
     """
 
@@ -43,6 +44,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     reply_to: str | None = None
     app_id: str | None = None
+    user_id: str | None = None
     headers: Mapping[str, Any] | None = None
     is_mandatory: bool = True
     is_persistent: bool = True
@@ -150,6 +152,7 @@ class Publisher:
             message_id=message_id,
             sent_at_s=publication.sent_at_s,
             app_id=publication.app_id,
+            user_id=publication.user_id,
             headers=publication.headers or {},
         )
         return publish_frames(

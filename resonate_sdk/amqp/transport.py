@@ -41,7 +41,9 @@ LOOK_INTERVAL_S = 0.5
 class AmqpTransport:
     """Requests to the submission queue, answers and news from a queue of our own, hints."""
 
-    def __init__(self, url: str, namespace: str, group: str, pid: str) -> None:
+    def __init__(
+        self, url: str, namespace: str, group: str, pid: str, *, user_id: str | None = None
+    ) -> None:
         """Name the broker; `run` connects.
 
         Args:
@@ -49,8 +51,10 @@ class AmqpTransport:
             namespace: prefix of all queues.
             group: whose hints this process takes, once it subscribes.
             pid: the name of this process.
+            user_id: the user of the URL, if messages are to say it.
         """
         self._url = url
+        self._user_id = user_id
         self._names = Names(namespace)
         self._group = group
         self._pid = pid
@@ -246,6 +250,7 @@ class AmqpTransport:
             kind=message[0].ticket.kind,
             reply_to=self._names.reply_queue(self._pid),
             app_id=self._group,
+            user_id=self._user_id,
             sent_at_s=self._server_now_s(),
         )
         confirmed = session.publisher.publish(publication)

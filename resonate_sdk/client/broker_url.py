@@ -1,13 +1,14 @@
 """The URL of the broker: from its parts, and with the credentials that are given beside it."""
 
 import re
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from resonate_sdk.errors import UsageError
 
 SCHEMES = ("amqp://", "amqps://")
 FORM = "amqp://user:password@host:5672/"
 PORT_DEFAULT = 5672
+USER_DEFAULT = "guest"
 
 
 def check_url(url: str) -> None:
@@ -67,3 +68,8 @@ def with_credentials(url: str, auth: tuple[str, str] | None, token: str | None) 
 def without_password(url: str) -> str:
     """The URL as it may be shown."""
     return re.sub(r"//.*@", "//", url)
+
+
+def user_of(url: str) -> str:
+    """The user that a URL names; without one it is RabbitMQ's own."""
+    return unquote(urlsplit(url).username or "") or USER_DEFAULT

@@ -2,6 +2,7 @@
 
 import logging
 
+from resonate_sdk.client.broker_url import user_of
 from resonate_sdk.client.configuration import Configuration
 from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.transport import Transport
@@ -10,7 +11,11 @@ logger = logging.getLogger(__name__)
 
 
 def connect(
-    configuration: Configuration, network: Transport | None, server: LocalServer | None
+    configuration: Configuration,
+    network: Transport | None,
+    server: LocalServer | None,
+    *,
+    signs: bool = False,
 ) -> Transport:
     """Choose the way to a server; nothing is connected yet.
 
@@ -18,6 +23,7 @@ def connect(
         configuration: where to connect, and under which names.
         network: a way that the program has made itself.
         server: a server inside this process that the program has made itself.
+        signs: whether messages say which user of the broker publishes them.
     """
     if network is not None:
         return network
@@ -26,7 +32,11 @@ def connect(
         from resonate_sdk.amqp.transport import AmqpTransport
 
         return AmqpTransport(
-            configuration.url, configuration.namespace, configuration.group, configuration.pid
+            configuration.url,
+            configuration.namespace,
+            configuration.group,
+            configuration.pid,
+            user_id=user_of(configuration.url) if signs else None,
         )
     if server is None:
         logger.warning(

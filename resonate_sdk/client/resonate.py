@@ -106,6 +106,7 @@ class Resonate(Registration, Calls, Lifetime):
         overlap: bool = True,
         log_level: int | str | None = None,
         tracer: Tracer | None = None,
+        signs: bool = False,
     ) -> None:
         """Make a client; nothing is connected before it is needed.
 
@@ -149,6 +150,8 @@ class Resonate(Registration, Calls, Lifetime):
                 is written twice, as after a crash; its promise is settled once in any case.
             log_level: of the loggers of this package.
             tracer: makes spans of calls and executions: `resonate_sdk.otel.OpenTelemetry()`.
+            signs: publish under the name of the user of the URL, which RabbitMQ verifies: the
+                server records it with what is created and settled.
 
         Raises:
             UsageError: arguments contradict each other.
@@ -200,7 +203,7 @@ class Resonate(Registration, Calls, Lifetime):
         if log_level is not None:
             logging.getLogger("resonate_sdk").setLevel(log_level)
         cpus = os.cpu_count() or 1
-        transport = connect(configuration, network, server)
+        transport = connect(configuration, network, server, signs=signs)
         self._server = transport.server if isinstance(transport, LocalTransport) else None
         self._runtime = Runtime(
             transport,

@@ -48,3 +48,7 @@ KNOWN = frozenset(
 def function(name: str, version: int) -> str:
     """The value of `FUNCTION`; what is too long to be a tag is cut."""
     return f"{name[-_NAME_CHARS_MAX:]}@{version}"
+
+
+# No tag, but a header of values: the user of RabbitMQ who published what they came in.
+USER_HEADER = "resonate:user"

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Generator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pika
 import pytest
@@ -252,3 +253,37 @@ async def test_a_publisher_that_has_gone_harms_nobody(
     await rows.until("select count(*) from listeners", equals=0)
     with RpcClient(config.url, names.submit) as staying:
         assert staying.call("order-2", "pot", func="price", target=GROUP) == 3
+
+
+def test_the_verified_publisher_is_recorded_with_the_promise(
+    rpc: RpcClient, config: Config, names: Names, worker: Resonate
+):
+    user = urlsplit(config.url).username
+    connection = pika.BlockingConnection(pika.URLParameters(config.url))
+    try:
+        properties = pika.BasicProperties(message_id="order-9", user_id=user, headers=HEADERS)
+        connection.channel().basic_publish(names.submit, "invoke", b'"pot"', properties)
+    finally:
+        connection.close()
+    assert rpc.call("order-9", "pot", func="price", target=GROUP) == 3
+
+    record = worker.promises.get("order-9").stored
+
+    assert record.param.headers == {"resonate:user": user}
+
+
+def test_a_client_that_signs_is_recorded_and_one_that_claims_is_not(
+    config: Config, names: Names, worker: Resonate
+):
+    user = urlsplit(config.url).username
+    with Resonate(url=config.url, namespace=names.namespace, group="shop", signs=True) as client:
+        client.promises.create("approval-1", expires_in=60)
+        client.promises.resolve("approval-1", True)
+        call = client.options(target=GROUP).begin_rpc("order-8", "price", "pot")
+        assert call.result() == 3
+
+    approval, order = (worker.promises.get(id).stored for id in ("approval-1", "order-8"))
+
+    assert approval.param.headers == approval.value.headers == {"resonate:user": user}
+    assert order.param.headers == {"resonate:user": user}
+    assert not order.value.headers  # the worker does not sign
