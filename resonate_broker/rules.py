@@ -348,6 +348,20 @@ def preload(state: WorkingState, root: Promise) -> tuple[tuple[PromiseRecord, ..
     return fitting(state, state.family(root))
 
 
+def settled_since(state: WorkingState, promises: Iterable[Promise], since_ms: int) -> list[Promise]:
+    """Those that have settled at an instant or later, in the order in which they have.
+
+    If they do not all fit into a message, the next one can go on where this one ends.
+    """
+    settled = [
+        (promise.timeout_at_ms if is_due(promise, state.now_ms) else promise.settled_at_ms, promise)
+        for promise in promises
+    ]
+    since = [(at_ms, promise) for at_ms, promise in settled if at_ms is not None]
+    since.sort(key=lambda pair: pair[0])
+    return [promise for at_ms, promise in since if at_ms >= since_ms]
+
+
 def fitting(
     state: WorkingState, promises: Iterable[Promise]
 ) -> tuple[tuple[PromiseRecord, ...], bool]:

@@ -42,7 +42,9 @@ def request(asked: Request) -> Request | None:
             return None
         case TaskGet():
             return replace(asked, details=False) if asked.details else asked
-        case TaskCreate() | TaskAcquire() | TaskFence() | TaskSuspend():
+        case TaskSuspend():
+            return replace(asked, preload=True, settled_since_ms=None)
+        case TaskCreate() | TaskAcquire() | TaskFence():
             return asked if asked.preload else replace(asked, preload=True)
         case _:
             return asked

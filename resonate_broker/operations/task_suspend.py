@@ -63,10 +63,13 @@ def _redirected(
     """Tell what has settled; the whole branch, too, if the caller wants it.
 
     What has settled comes first, since it may be of another tree, and whoever is not told of it
-    awaits it again.
+    awaits it again. Of the branch, a caller who says until when he knows it is told what is new.
     """
     shown = {} if state.is_strict else {awaited.id: awaited for awaited in settled}
     if request.preload:
-        shown |= {relative.id: relative for relative in state.family(promise)}
+        relatives = state.family(promise)
+        if request.settled_since_ms is not None:
+            relatives = rules.settled_since(state, relatives, request.settled_since_ms)
+        shown |= {relative.id: relative for relative in relatives}
     records, cut = rules.fitting(state, shown.values())
     return Answer(responses.REDIRECT, Redirected(preload=records, preload_cut=cut))

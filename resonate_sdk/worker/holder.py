@@ -239,13 +239,13 @@ class Holder:
         return answer.data.promise
 
     async def suspend(
-        self, awaited: tuple[str, ...], *, preload: bool
-    ) -> tuple[PromiseRecord, ...] | None:
+        self, awaited: tuple[str, ...], *, settled_since_ms: int | None
+    ) -> Redirected | None:
         """Put the task to sleep; if something has settled meanwhile, that is returned instead.
 
         Args:
             awaited: what wakes it.
-            preload: whether then to return all that a replay needs.
+            settled_since_ms: then return what else has settled in the branch, then or later.
 
         Raises:
             LeaseLostError: the task is not ours any more.
@@ -256,9 +256,15 @@ class Holder:
             for id in awaited
         )
         answer = await self._ask_as_holder(
-            TaskSuspend(id=self.id, version=self.version, actions=actions, preload=preload)
+            TaskSuspend(
+                id=self.id,
+                version=self.version,
+                actions=actions,
+                preload=settled_since_ms is not None,
+                settled_since_ms=settled_since_ms,
+            )
         )
-        return answer.data.preload if isinstance(answer.data, Redirected) else None
+        return answer.data if isinstance(answer.data, Redirected) else None
 
     async def halt(self) -> None:
         """Let nobody have the task until somebody continues it.

@@ -250,6 +250,15 @@ class PassDriver:
             LeaseLostError: the task was lost meanwhile.
         """
         self._failure = None  # what failed is known; what else was under way does not matter
+        await self.rest(seconds)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait between two passes, unless the worker stops meanwhile.
+
+        Raises:
+            LeaseLostError: the task was lost meanwhile.
+        """
+        self._check_lease()
         try:
             async with asyncio.timeout(seconds):
                 while not self._is_stopping:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from resonate_sdk.encoding.failures import encode_failure
@@ -21,6 +21,7 @@ from resonate_sdk.hooks import Happening, Occasion
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
+from resonate_sdk.protocol.responses import Redirected
 from resonate_sdk.transport import (
     Arrival,
     ImmediateTransport,
@@ -35,6 +36,7 @@ from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
 from resonate_sdk.worker.kept_passes import KeptPass, KeptPasses
 from resonate_sdk.worker.overlap import StartedTasks, may_overlap
+from resonate_sdk.worker.pace import Pace
 from resonate_sdk.worker.pass_driver import PassDriver, StoppingError
 from resonate_sdk.worker.reports import Reports
 from resonate_sdk.worker.tasks import Tasks
@@ -336,7 +338,10 @@ class Worker:
         news = granted.preload
         known = {record.id: record for record in news}
         outcome = None if early is None else await early.outcome()
+        pace, loop = Pace(), asyncio.get_running_loop()
+        told_until_ms = max((record.settled_at_ms or 0 for record in news), default=0)
         while True:
+            began_at_s = loop.time()
             outcome = outcome or await driver.go_on(news)
             if outcome is None:
                 outcome = await driver.drive(partial(self._prepare, granted, known))
@@ -345,10 +350,19 @@ class Worker:
                     self._on_settled(await holder.fulfill(done))
                     return
                 case Suspended(awaited=awaited, is_more_begun=is_more_begun):
-                    news = await holder.suspend(awaited, preload=is_more_begun)
-                    if news is None:
+                    rest_s = pace.rest_s() if is_more_begun else 0.0
+                    if rest_s:
+                        await driver.rest(rest_s)
+                    redirected = await holder.suspend(
+                        awaited, settled_since_ms=told_until_ms if is_more_begun else None
+                    )
+                    if redirected is None:
                         self._on_suspended(holder.id)
                         return
+                    pace.redirected(loop.time() - began_at_s - rest_s)
+                    if is_more_begun:
+                        told_until_ms = _told_until_ms(told_until_ms, redirected, awaited)
+                    news = redirected.preload
                     known = driver.records() | {record.id: record for record in news}
                     outcome = None
                 case Failed(cause=NondeterminismError() as cause):
@@ -489,6 +503,17 @@ class Worker:
         self._under_way -= 1
         if not self._under_way:
             self._is_idle.set()
+
+
+def _told_until_ms(before_ms: int, news: Redirected, awaited: Collection[str]) -> int:
+    """Until when we know what has settled of the branch, by the clock of the server.
+
+    To be told everything again after each batch of results would make a join cost as many times
+    the number of its children as there are batches. What is awaited is told out of turn, if not
+    everything has room in the answer.
+    """
+    records = [r for r in news.preload if not (news.preload_cut and r.id in awaited)]
+    return max(before_ms, max((r.settled_at_ms or 0 for r in records), default=0))
 
 
 class _Place:

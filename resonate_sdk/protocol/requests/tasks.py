@@ -10,6 +10,7 @@ from resonate_sdk.protocol.requests.base import (
     ActionHead,
     Count,
     Id,
+    Instant,
     LeaseMs,
     Name,
     PageSize,
@@ -183,7 +184,14 @@ class TaskFulfill(Request, frozen=True, kw_only=True):
 
 
 class TaskSuspend(Request, frozen=True, kw_only=True):
-    """Put an acquired task to sleep until one of the awaited promises settles."""
+    """Put an acquired task to sleep until one of the awaited promises settles.
+
+    Attributes:
+        preload: whether an answer that something has settled shows all that a replay needs, and not
+            the awaited promises alone.
+        settled_since_ms: of these, only what has settled then or later: the rest is known. A hint:
+            what is left out because clocks differ is found out when it is waited for.
+    """
 
     kind: ClassVar[str] = "task.suspend"
     id: Id
@@ -193,6 +201,7 @@ class TaskSuspend(Request, frozen=True, kw_only=True):
         Meta(min_length=1, max_length=limits.AWAITED_PER_SUSPEND_MAX),
     ]
     preload: bool = True
+    settled_since_ms: Instant | None = field(name="settledSince", default=None)
 
     def __post_init__(self) -> None:
         check_id("id", self.id)

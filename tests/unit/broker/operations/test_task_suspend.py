@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_broker.operations.task_suspend import task_suspend
-from resonate_sdk.protocol import tags
+from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.limits import VALUE_BYTES_MAX
 from resonate_sdk.protocol.records import TaskState, Value
 from resonate_sdk.protocol.requests import CallbackAction, PromiseRegisterCallback, TaskSuspend
@@ -221,6 +221,65 @@ def test_what_does_not_fit_into_a_redirect_is_left_out_and_something_always_fits
 
     assert decision.data.preload_cut
     assert [promise.id for promise in decision.data.preload] == ["a", "b", "c"]
+
+
+def test_a_redirect_to_who_knows_the_rest_shows_what_is_awaited_and_what_has_settled_since():
+    held = replace(HELD, tags={tags.TARGET: TARGET, tags.BRANCH: "t"})
+    foreign = make_promise("z", state="resolved", settled_at_ms=NOW - 500)
+    branch = [
+        make_promise(id, state=state, settled_at_ms=settled_at_ms, tags={tags.BRANCH: "t"})
+        for id, state, settled_at_ms in (
+            ("pending", "pending", None),
+            ("old", "resolved", NOW - 11),
+            ("same", "resolved", NOW - 10),
+            ("new", "rejected", NOW - 9),
+        )
+    ]
+    due = make_promise("due", tags={tags.BRANCH: "t"}, timeout_at_ms=NOW)
+    request = replace(make_request("z"), settled_since_ms=NOW - 10)
+
+    decision = decide(task_suspend, request, held, foreign, due, related=[*branch, due])
+
+    assert [promise.id for promise in decision.data.preload] == ["z", "same", "new", "due"]
+    assert decision.promise("due").state == "rejected_timedout"
+
+
+def test_what_is_awaited_is_shown_even_if_the_branch_is_cut(monkeypatch):
+    """Without it a replay would wait for it again, for ever."""
+    monkeypatch.setattr(limits, "PRELOAD_BYTES_MAX", 1_000)  # one
+    held = replace(HELD, tags={tags.TARGET: TARGET, tags.BRANCH: "t"})
+    awaited = make_promise("b", state="resolved", tags={tags.BRANCH: "t"})
+    sibling = make_promise("a", state="resolved", tags={tags.BRANCH: "t"})
+    request = replace(make_request("b"), settled_since_ms=0)
+
+    decision = decide(task_suspend, request, held, awaited, related=[awaited, sibling])
+
+    assert [promise.id for promise in decision.data.preload] == ["b"]
+    assert decision.data.preload_cut
+
+
+def test_a_cut_redirect_goes_on_where_the_last_one_ended(monkeypatch):
+    """What was left out must not be left out again because something later is known."""
+    held = replace(HELD, tags={tags.TARGET: TARGET, tags.BRANCH: "t"})
+    awaited = make_promise("w", state="resolved", settled_at_ms=NOW)
+    order = [3, 1, 4, 0, 2]
+    branch = [
+        make_promise(f"p{n}", state="resolved", settled_at_ms=NOW - 9 + n, tags={tags.BRANCH: "t"})
+        for n in order
+    ]
+    monkeypatch.setattr(limits, "PRELOAD_BYTES_MAX", 2_500)  # about four
+
+    since_ms, told, looks = 0, set[str](), 0
+    while len(told) < len(branch):
+        request = replace(make_request("w"), settled_since_ms=since_ms)
+        decision = decide(task_suspend, request, held, awaited, related=branch)
+        shown = [promise for promise in decision.data.preload if promise.id != "w"]
+        since_ms = max(promise.settled_at_ms for promise in shown)
+        told |= {promise.id for promise in shown}
+        looks += 1
+        assert told == {f"p{n}" for n in range(len(told))}, "in the order of settlement"
+
+    assert 1 < looks < len(branch)
 
 
 def test_a_verdict_that_the_branch_of_a_redirect_shows_is_stored():

@@ -239,6 +239,46 @@ async def test_a_redirect_brings_all_that_has_settled_not_only_what_was_awaited(
 
 
 @in_virtual_time
+async def test_only_what_the_server_has_told_counts_as_known_and_what_is_cut_does_not():
+    """Otherwise a join would learn of its children one by one."""
+
+    def join(ctx):
+        begun = []
+        for _ in range(4):
+            begun.append((yield ctx.begin_rpc("bar")))
+        yield ctx.run(leaf)  # it settles later than children that are not known to have settled
+        results = []
+        for child in begun:
+            results.append((yield child))
+        return results
+
+    def told(id, settled_at_ms):
+        record = replace(server.promises[id], state="resolved", value=CODEC.encode(1))
+        return replace(record, settled_at_ms=settled_at_ms)
+
+    def redirect(request):
+        since_ms.append(request.settled_since_ms)
+        (action,) = request.actions
+        remote = [r.id for r in server.promises.values() if tag.TARGET in r.tags]
+        first, second, third, fourth = remote
+        looks = {
+            first: Redirected(preload=(told(first, 900), told(second, 500)), preload_cut=True),
+            third: Redirected(preload=(told(third, 800), told(fourth, 850))),
+        }
+        return Answer(responses.REDIRECT, looks[action.data.awaited])
+
+    since_ms = []
+    server = Server(make_root("join"))
+    server.overrules[TaskSuspend] = redirect
+    async with make_bench(server, join, leaf) as bench:
+        bench.hint()
+        await virtual_time.elapse(1)
+
+    assert since_ms == [0, 500]
+    assert CODEC.decode(bench.wire.sent[-1].action.data.value) == [1, 1, 1, 1]
+
+
+@in_virtual_time
 async def test_a_grace_that_ends_after_its_pass_does_not_disturb_the_next_one():
     pauses_s = [0.005, 0.1]
 
