@@ -54,8 +54,7 @@ def migrations() -> tuple[Migration, ...]:
         match = _FILE.fullmatch(file.name)
         if match is not None:
             found.append(Migration(int(match[1]), file.name, file.read_text()))
-    versions = [migration.version for migration in found]
-    assert versions == sorted(set(versions)), "each version is one file"
+    assert [m.version for m in found] == list(range(1, len(found) + 1)), "a version is missing"
     return tuple(found)
 
 
