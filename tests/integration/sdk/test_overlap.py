@@ -25,6 +25,14 @@ PIDS = ("w1", "w2")
 NOBODY = "nobody"  # a group without workers: the server sends no hints of its own
 SECONDS_MAX = 10
 COUNT = 20
+PATIENCE_MS = 60_000  # instead of a second: a busy machine may take longer than that
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hints are fresh, however long they were under way."""
+    monkeypatch.setattr("resonate_sdk.worker.overlap.AGE_MS_MAX", PATIENCE_MS)
+    monkeypatch.setattr("resonate_sdk.worker.overlap.AHEAD_MS_MAX", PATIENCE_MS)
 
 
 class Worker:
