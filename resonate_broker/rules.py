@@ -231,6 +231,17 @@ def fulfilled(task: Task) -> Task:
     )
 
 
+def held(state: WorkingState, id: str, version: int) -> tuple[Promise, Task] | Answer:
+    """Look at a task for whoever says that he holds it at this version, or refuse him."""
+    promise = observe(state, id)
+    refusal = check_held(promise, id, version)
+    if refusal is not None:
+        return refusal
+    assert promise is not None, "a held task has a promise"
+    assert promise.task is not None, "a held task exists"
+    return promise, promise.task
+
+
 def check_held(promise: Promise | None, id: str, version: int) -> Answer | None:
     """Refuse who does not hold the task at this version; None if all is well."""
     if promise is None or promise.task is None:

@@ -25,12 +25,10 @@ def task_fence(request: TaskFence) -> Operation:
     preload = (request.id,) if request.preload else ()
     ids = (request.id, inner_id)
     state: WorkingState = yield Load(ids=ids, settling=settling, preload=preload)
-    promise = rules.observe(state, request.id)
-    refusal = rules.check_held(promise, request.id, request.version)
-    if refusal is not None:
-        return (yield Commit(refusal))
-    assert promise is not None, "a held task has a promise"
-    assert promise.task is not None, "a held task exists"
+    held = rules.held(state, request.id, request.version)
+    if isinstance(held, Answer):
+        return (yield Commit(held))
+    promise, task = held
     more = rules.unlocked_relatives(state, promise) if request.preload else ()
     if more:
         yield Load(ids=(*ids, *more), settling=settling, preload=preload)
@@ -39,7 +37,7 @@ def task_fence(request: TaskFence) -> Operation:
     used = state.promise(inner_id)
     if inner.is_ok and used is not None:
         state.add_use(promise, used)
-    if promise.task.lease_losses:
+    if task.lease_losses:
         progressed = state.promise(request.id)
         assert progressed is not None, "a held task has a promise"
         assert progressed.task is not None, "a held task exists"

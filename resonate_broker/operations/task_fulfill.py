@@ -12,11 +12,10 @@ from resonate_sdk.protocol.responses import Answer, PromiseData
 def task_fulfill(request: TaskFulfill) -> Operation:
     """Settle the promise as the holder of its task."""
     state: WorkingState = yield Load(ids=(request.id,), settling=(request.id,))
-    promise = rules.observe(state, request.id)
-    refusal = rules.check_held(promise, request.id, request.version)
-    if refusal is not None:
-        return (yield Commit(refusal))
-    assert promise is not None, "a held task has a promise"
+    held = rules.held(state, request.id, request.version)
+    if isinstance(held, Answer):
+        return (yield Commit(held))
+    promise, _ = held
     settle = request.settlement
     promise = rules.settle(state, promise, settle.state, settle.value)
     return (yield Commit(Answer(responses.OK, PromiseData(promise=rules.record(promise)))))

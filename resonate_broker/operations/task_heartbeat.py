@@ -21,11 +21,10 @@ def task_heartbeat(request: TaskHeartbeat) -> Operation:
 
 
 def _beat(state: WorkingState, ref: TaskRef, pid: str) -> bool:
-    promise = rules.observe(state, ref.id)
-    if promise is None or rules.check_held(promise, ref.id, ref.version) is not None:
+    held = rules.held(state, ref.id, ref.version)
+    if isinstance(held, Answer):
         return False
-    task = promise.task
-    assert task is not None, "a held task exists"
+    promise, task = held
     assert task.lease_ms is not None, "a held task has a lease"
     if task.pid != pid:
         return False

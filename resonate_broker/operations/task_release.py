@@ -14,11 +14,9 @@ from resonate_sdk.protocol.responses import Answer, Nothing
 def task_release(request: TaskRelease) -> Operation:
     """The task is pending again at the same version, and dispatched at once."""
     state: WorkingState = yield Load(ids=(request.id,))
-    promise = rules.observe(state, request.id)
-    refusal = rules.check_held(promise, request.id, request.version)
-    if refusal is not None:
-        return (yield Commit(refusal))
-    assert promise is not None, "a held task has a promise"
-    assert promise.task is not None, "a held task exists"
-    state.put(replace(promise, task=rules.to_pending(promise.task, state.now_ms)))
+    held = rules.held(state, request.id, request.version)
+    if isinstance(held, Answer):
+        return (yield Commit(held))
+    promise, task = held
+    state.put(replace(promise, task=rules.to_pending(task, state.now_ms)))
     return (yield Commit(Answer(responses.OK, Nothing())))

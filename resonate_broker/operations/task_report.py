@@ -14,16 +14,14 @@ from resonate_store.state import TaskTrouble
 def task_report(request: TaskReport) -> Operation:
     """Keep it beside the task, in the place of what was told before; nothing depends on it."""
     state: WorkingState = yield Load(ids=(request.id,))
-    promise = rules.observe(state, request.id)
-    refusal = rules.check_held(promise, request.id, request.version)
-    if refusal is not None:
-        return (yield Commit(refusal))
-    assert promise is not None, "a held task has a promise"
-    assert promise.task is not None, "a held task exists"
+    held = rules.held(state, request.id, request.version)
+    if isinstance(held, Answer):
+        return (yield Commit(held))
+    promise, task = held
     trouble = Trouble(
         id=request.promise,
         reason=request.reason,
-        pid=promise.task.pid or "",
+        pid=task.pid or "",
         attempts=request.attempts,
         at_ms=state.now_ms,
         again_at_ms=None if request.again_ms is None else state.now_ms + request.again_ms,

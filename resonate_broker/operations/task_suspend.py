@@ -22,12 +22,10 @@ def task_suspend(request: TaskSuspend) -> Operation:
     ids = (request.id, *awaited_ids)
     preload = (request.id,) if request.preload else ()
     state: WorkingState = yield Load(ids=ids, preload=preload)
-    promise = rules.observe(state, request.id)
-    refusal = rules.check_held(promise, request.id, request.version)
-    if refusal is not None:
-        return (yield Commit(refusal))
-    assert promise is not None, "a held task has a promise"
-    assert promise.task is not None, "a held task exists"
+    held = rules.held(state, request.id, request.version)
+    if isinstance(held, Answer):
+        return (yield Commit(held))
+    promise, task = held
 
     settled: list[Promise] = []
     for id in awaited_ids:
@@ -43,13 +41,13 @@ def task_suspend(request: TaskSuspend) -> Operation:
         more = rules.unlocked_relatives(state, promise) if request.preload else ()
         if more:
             yield Load(ids=(*ids, *more), preload=preload)
-        if promise.task.resumes:
-            state.put(replace(promise, task=replace(promise.task, resumes=())))
+        if task.resumes:
+            state.put(replace(promise, task=replace(task, resumes=())))
         return (yield Commit(_redirected(state, promise, settled, request)))
 
     for id in awaited_ids:
         state.add_callback(id, request.id)
-    state.put(replace(promise, task=rules.suspended(promise.task)))
+    state.put(replace(promise, task=rules.suspended(task)))
     return (yield Commit(Answer(responses.OK, Nothing())))
 
 
