@@ -109,6 +109,11 @@ def compare(name: str, workloads: Sequence[str], rounds: int, seconds: float) ->
                 for _ in range(rounds):
                     for system in (ours, theirs):
                         system.take_turn(seconds)
+                if ours.is_empty or theirs.is_empty:
+                    lame = name if theirs.is_empty else "this system"
+                    reason = f"no call of {lame} has ended in a round"
+                    print(f"{name}, {workload} at {in_flight}: {reason}", file=sys.stderr)
+                    continue
                 yield replace(
                     theirs.row(workload, in_flight, operations, other.peak_mb()),
                     peer=name,
@@ -136,6 +141,11 @@ class _Turns:
         self._timings.append(self._measure(seconds))
         for name, used_s in self._cpu_s().items():
             self._used_s[name] = self._used_s.get(name, 0.0) + used_s - before[name]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has ended in its turns."""
+        return not any(timing.latencies_ms for timing in self._timings)
 
     def row(
         self, workload: str, in_flight: int, operations: int, peak_mb: Mapping[str, float]
