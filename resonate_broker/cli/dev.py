@@ -89,7 +89,12 @@ def dev(
         for server in (postgres, rabbitmq):
             output.note(f"Starting {server.name} in {server.folder}")
             running.callback(_finish, server, keeps_data=folder is not None)
-            server.start()
+            try:
+                server.start()
+            except private.InstanceError:
+                # A process that is just being started still hears the Ctrl-C of the terminal.
+                if not stop.is_wanted:
+                    raise
             if stop.is_wanted:
                 return
         http = settings.http
