@@ -81,6 +81,12 @@ class Family:
         """Whether a promise was there when the pass began."""
         return id in self._cache
 
+    def take_apart(self) -> None:
+        """Forget its promises; it is only asked any more what was there when the pass began."""
+        for node in self._nodes.values():
+            node.take_apart()
+        self._nodes.clear()
+
     def __len__(self) -> int:
         """How many promises the pass has."""
         return len(self._nodes)

@@ -66,6 +66,12 @@ class Node:
         self.waits: list[Wait] = []
         self.creation_waits: list[Wait] = []
 
+    def take_apart(self) -> None:
+        """Forget what refers to it; it is not used any more."""
+        self.parent = self.activation = self.live = None
+        self.waits.clear()
+        self.creation_waits.clear()
+
     @property
     def is_settled(self) -> bool:
         """Whether it has ended."""
@@ -227,6 +233,14 @@ class Activation:
         context = Context(scope)
         self.variables.run(RUNNING.set, Running(context))
         return lambda: self.variables.run(self.callee.func, context, *self.args, **self.kwargs)
+
+    def take_apart(self) -> None:
+        """Forget what refers to it; it is not used any more."""
+        self.node.take_apart()
+        self.children.clear()
+        self.waits.clear()
+        self.scope = self.body = self.outcome = None
+        del self.owner, self.variables
 
     def end_waits(self) -> None:
         """Wait for nothing any more."""

@@ -145,9 +145,11 @@ class Combinators:
         commands, callee = self._commands, instant(method, steps)
         command = commands.command("run", name=method, callee=callee, is_for_caller=True)
 
+        id = command.id  # alone: the command knows its steps, which know this function
+
         def choose(index: int) -> Call[int]:
             chosen = instant("choice", lambda: index, int)
-            return Call(commands.command("choice", callee=chosen, id=command.id), NO_OPTIONS)
+            return Call(commands.command("choice", callee=chosen, id=id), NO_OPTIONS)
 
         return commands.made(Call(command, _UNRECORDED)), choose
 

@@ -165,6 +165,9 @@ class CoroutineRunner:
             discard(self._awaitable)
         if not self.closed.done():
             self.closed.set_result(None)
+            # These know this runner: Python's collector of cycles need not find that out.
+            self._task = self._scope.on_made = None
+            del self._variables
 
 
 class _Watched:
@@ -182,8 +185,9 @@ class _Watched:
                 waited = steps.send(value) if error is None else steps.throw(error)
             except StopIteration as stop:
                 return stop.value
+            finally:
+                value, error = None, None  # an error knows its frames, and they would know it
             self._runner.parks(waited)
-            value, error = None, None
             try:
                 value = yield waited
             except BaseException as thrown:  # noqa: BLE001  # it is for the body, CancelledError too

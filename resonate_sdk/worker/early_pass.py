@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from resonate_sdk.execution.effects import Done, Outcome
 from resonate_sdk.execution.execution import Execution
-from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
+from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError, ignore
 from resonate_sdk.worker.pass_driver import PassDriver
 
 HOLD_BACK_S = 0.001  # so long an acquisition waits for a result that can travel with it
@@ -142,6 +142,7 @@ class EarlyPass:
     def _ready(self) -> None:
         if not self._is_ready:
             self._is_ready = True
+            self.holder.on_wanted = ignore
             self._departure.ready()
 
 

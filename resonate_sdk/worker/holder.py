@@ -87,7 +87,7 @@ class Holder:
         """
         self.id = id
         self.version = 0
-        self.on_wanted: Callable[[], None] = _ignore
+        self.on_wanted: Callable[[], None] = ignore
         self._is_answered = asyncio.Event()
         self._refusal: ResonateError | None = None
         self._fulfilling: asyncio.Future[Answer] | None = None
@@ -343,7 +343,7 @@ class Holder:
         return await ask(self._transport, request, origin=self.origin, timeout_s=None)
 
 
-def _ignore() -> None:
+def ignore() -> None:
     """Nobody wants to know."""
 
 

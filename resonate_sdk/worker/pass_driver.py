@@ -188,6 +188,13 @@ class PassDriver:
         if execution is not None:
             await self._close(execution)
 
+    def take_apart(self) -> None:
+        """Let go of a pass that has ended, unless a thread is still at it."""
+        execution = self._execution
+        if execution is not None and not self._in_threads:
+            self._execution = None
+            execution.take_apart()
+
     @contextmanager
     def _ended_with_the_process(self) -> Generator[None]:
         try:
@@ -203,6 +210,7 @@ class PassDriver:
             self._check_or_stop()
             self._under_way = 0
             self._events.clear()
+            self.take_apart()
             started = await self._in_thread(self._start, prepare, known)
             if isinstance(started, Done):
                 return started

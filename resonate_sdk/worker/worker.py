@@ -216,6 +216,7 @@ class Worker:
             await early.end()
             if not early.is_taken:
                 await driver.close()
+                driver.take_apart()
                 self._drivers.discard(driver)
 
     def _driver(self, holder: Holder) -> PassDriver:
@@ -384,6 +385,8 @@ class Worker:
                 runs_children=driver.runs_children,
             )
             self._kept.add(kept)
+        else:
+            driver.take_apart()
         if self._is_stopping:
             self._kept.clear()
 
@@ -394,6 +397,7 @@ class Worker:
     async def _close(self, driver: PassDriver) -> None:
         try:
             await driver.close()
+            driver.take_apart()
         finally:
             self._ends()
 

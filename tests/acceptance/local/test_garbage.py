@@ -1,0 +1,78 @@
+"""What an execution leaves behind: nothing that Python's collector of cycles would have to find."""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from resonate_sdk import Context, Resonate
+from resonate_sdk.execution.execution import Execution
+from resonate_sdk.execution.family import Family
+from resonate_sdk.execution.nodes import Activation, Node
+
+
+@pytest.fixture
+def found_before() -> Generator[Counter[str]]:
+    """What is there before anything is run, while Python's collector does not look."""
+    gc.collect()
+    gc.disable()
+    yield parts_of_executions()
+    gc.enable()
+
+
+def parts_of_executions() -> Counter[str]:
+    return Counter(
+        type(thing).__qualname__
+        for thing in gc.get_objects()
+        if isinstance(thing, Execution | Activation | Node | Family | Context)
+    )
+
+
+def leaf(ctx):
+    return 1
+
+
+def steps(ctx):
+    first = yield ctx.run(leaf)
+    second = yield ctx.begin_run(leaf)
+    return first + (yield second)
+
+
+def joins(ctx):
+    children = []
+    for _ in range(5):
+        children.append((yield ctx.begin_rpc(leaf)))
+    done = yield ctx.all(children)
+    return sum(done)
+
+
+def sleeps(ctx):
+    yield ctx.sleep(0.001)
+    return (yield ctx.rpc(leaf))
+
+
+async def awaits(ctx):
+    await ctx.sleep(0.001)
+    return await ctx.run(leaf) + await ctx.rpc(leaf)
+
+
+async def waits_elsewhere(ctx):
+    await asyncio.get_running_loop().run_in_executor(None, int)
+    return await ctx.run(leaf)
+
+
+@pytest.mark.parametrize("cache_size", [0, 1000])
+@pytest.mark.parametrize("function", [leaf, steps, joins, sleeps, awaits, waits_elsewhere])
+def test_an_execution_leaves_nothing_to_the_collector(
+    found_before: Counter[str], function: Callable[..., Any], cache_size: int
+):
+    with Resonate.local(cache_size=cache_size) as resonate:
+        for each in {leaf, function}:
+            resonate.register(each)
+        for number in range(3):
+            assert resonate.run(f"{function.__name__}.{number}", function) > 0
+
+    assert parts_of_executions() == found_before
