@@ -261,6 +261,8 @@ class SqliteStore:
             self._connection.execute("begin immediate")
             try:
                 for promise in part:
+                    timer = (promise.timer_at_ms, promise.id)
+                    self._connection.execute(_QUERIES["delete_timer"], timer)
                     self._connection.execute(_QUERIES["delete_callbacks_of"], (promise.id,))
                     self._connection.execute(_QUERIES["delete_promise"], (promise.id,))
                 self._connection.execute(_QUERIES["delete_troubles_of"], (tree,))

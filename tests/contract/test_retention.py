@@ -8,7 +8,7 @@ from resonate_broker.background.retention import Retention
 from resonate_broker.kernel.submissions import FindRetired, RemoveTree
 from resonate_sdk.protocol import tags as tag
 from resonate_store.sqlite import store as sqlite_store
-from resonate_store.state import Callback, Changes, Listener, LoadSet, Promise, Use
+from resonate_store.state import Callback, Changes, Listener, LoadSet, Promise, Timer, Use
 from resonate_store.store import Store
 from tests.contract.rows import BORN_AT_MS, create, ids_of, make_promise, write
 from tests.contract.scripts import NOW
@@ -94,6 +94,14 @@ async def test_what_its_executions_waited_for_is_forgotten_with_it(store):
 
     assert await store.remove_tree("a", CUT, ROWS) == 3
     assert (await store.snapshot()).callbacks == ()
+
+
+async def test_a_timer_that_was_left_behind_goes_with_its_promise(store):
+    one = settled("a", timer_at_ms=CUT)
+    await write(store, Changes(created=(one,), timers_armed=(Timer(CUT, "a"),)))
+
+    assert await store.remove_tree("a", CUT, ROWS) == 1
+    assert (await store.snapshot()).timers == ()
 
 
 async def test_a_promise_that_another_tree_uses_goes_after_that_tree(store):
