@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -67,6 +69,15 @@ class Deployment:
         """As a power cut does it."""
         process.send_signal(signal.SIGKILL)
         process.wait(STOP_SECONDS)
+
+    @contextmanager
+    def frozen(self, process: subprocess.Popen[bytes]) -> Generator[None]:
+        """While this is open, a process stands still, with all its connections."""
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def logs(self) -> str:
         return "\n".join(
