@@ -5,7 +5,7 @@ before and after one step: one request, or one internal step. Those of responses
 `responses.Seen`, those of liveness by `liveness`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_store.state import Snapshot
@@ -71,16 +71,17 @@ def check_transition(
     check_step(Step(before, after, now_ms, sent), is_internal=is_internal)
 
 
-def check_step(step: Step, *, is_internal: bool) -> None:
+def check_step(step: Step, *, is_internal: bool, created: Collection[str] = ()) -> None:
     """Raise if a step breaks an invariant.
 
     Args:
         step: what was stored before it and after.
         is_internal: whether nobody asked for it.
+        created: ids that it may create all the same.
     """
     broken = list(_step_faults(step))
     if is_internal:
-        faults = (*internal_faults(step), *internal_schedule_faults(step))
+        faults = (*internal_faults(step, created), *internal_schedule_faults(step))
         broken += [f"internal step: {fault}" for fault in faults]
     assert not broken, "\n".join(broken)
 

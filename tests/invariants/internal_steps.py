@@ -1,6 +1,6 @@
 """Invariant 96: what steps may do that nobody asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from resonate_sdk.protocol import tags
 from tests.invariants.stored import Step
@@ -14,12 +14,12 @@ EDGES = {
 }
 
 
-def internal_faults(step: Step, created: str | None = None) -> Iterator[str]:
+def internal_faults(step: Step, created: Collection[str] = ()) -> Iterator[str]:
     """A sweeper never acquires, suspends, halts, continues, or invents a verdict.
 
     Args:
         step: what it did.
-        created: an id that somebody has asked for all the same.
+        created: ids that somebody has asked for all the same.
     """
     for before, after in step.changed:
         if before.task is not None and after.task is not None:
@@ -30,5 +30,5 @@ def internal_faults(step: Step, created: str | None = None) -> Iterator[str]:
     yield from (
         f"{promise.id} created by nobody"
         for promise in step.born
-        if tags.SCHEDULE not in promise.tags and promise.id != created
+        if tags.SCHEDULE not in promise.tags and promise.id not in created
     )

@@ -1,6 +1,6 @@
 """Invariants 97 to 104: what answers say, and what a refusal must not do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.records import PromiseRecord, TaskRecord
@@ -49,7 +49,7 @@ def refusal_faults(step: Step, request: Request, answer: Answer) -> Iterator[str
     """
     if answer.status not in REFUSALS:
         return
-    created = request.promise.id if isinstance(request, TaskCreate) else None
+    created = (request.promise.id,) if isinstance(request, TaskCreate) else ()
     yield from (f"{answer.status}: {fault}" for fault in internal_faults(step, created))
     for before, after in step.changed:
         was, task = before.task, after.task
@@ -66,7 +66,7 @@ class Seen:
     """What clients have been answered, and what must therefore never be answered any more.
 
     Instants here count questions and answers: one that was asked after another was answered comes
-    later, whatever clocks say.
+    later, whatever clocks say. What retention removes may begin anew with all its versions.
     """
 
     def __init__(self) -> None:
@@ -74,6 +74,19 @@ class Seen:
         self._settled: dict[str, tuple[int, PromiseRecord]] = {}
         self._versions: dict[str, tuple[int, int]] = {}
         self._granted = set[tuple[str, int]]()
+        self._removed: dict[str, int] = {}
+
+    def removed(self, ids: Iterable[str]) -> None:
+        """These are gone: what was asked before tells nothing about what comes after."""
+        self._instant += 1
+        for id in ids:
+            self._removed[id] = self._instant
+            self._settled.pop(id, None)
+            self._versions.pop(id, None)
+            self._granted = {grant for grant in self._granted if grant[0] != id}
+
+    def _is_outdated(self, asked_at: int, id: str) -> bool:
+        return asked_at < self._removed.get(id, 0)
 
     def asked(self) -> int:
         """A request leaves its sender; returns when."""
@@ -88,7 +101,7 @@ class Seen:
         if isinstance(answer.data, TaskData | TaskGranted):
             self._check_task(asked_at, answer.data.task)
         if isinstance(request, TaskAcquire | TaskCreate) and isinstance(answer.data, TaskGranted):
-            self._check_grant(answer.data.task)
+            self._check_grant(asked_at, answer.data.task)
         if isinstance(request, HELD) and answer.is_ok:
             seen = self._versions.get(request.id)
             assert seen is None or seen[0] > asked_at or seen[1] <= request.version, (
@@ -96,6 +109,8 @@ class Seen:
             )
 
     def _check_promise(self, asked_at: int, record: PromiseRecord) -> None:
+        if self._is_outdated(asked_at, record.id):
+            return
         seen = self._settled.get(record.id)
         if record.state == "pending":
             assert seen is None or seen[0] > asked_at, f"97: {record} was seen settled: {seen}"
@@ -104,6 +119,8 @@ class Seen:
             self._settled.setdefault(record.id, (self._instant, record))
 
     def _check_task(self, asked_at: int, task: TaskRecord) -> None:
+        if self._is_outdated(asked_at, task.id):
+            return
         seen = self._versions.get(task.id)
         assert seen is None or seen[0] > asked_at or seen[1] <= task.version, (
             f"50: {task} was seen at version {seen[1]}"
@@ -111,8 +128,8 @@ class Seen:
         if seen is None or seen[1] < task.version:
             self._versions[task.id] = (self._instant, task.version)
 
-    def _check_grant(self, task: TaskRecord) -> None:
-        if task.state != "acquired":
+    def _check_grant(self, asked_at: int, task: TaskRecord) -> None:
+        if task.state != "acquired" or self._is_outdated(asked_at, task.id):
             return
         grant = (task.id, task.version)
         assert grant not in self._granted, f"100: {task} was granted twice"

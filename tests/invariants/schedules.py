@@ -43,7 +43,7 @@ def internal_schedule_faults(step: Step) -> Iterator[str]:
         return
     fired = {id for id, each in step.after.schedules.items() if step.before.schedules[id] != each}
     for promise in step.born:
-        if promise.tags.get(tags.SCHEDULE) not in fired:
+        if tags.SCHEDULE in promise.tags and promise.tags[tags.SCHEDULE] not in fired:
             yield f"{promise.id} is created without its schedule"
     for id in fired:
         before, after = step.before.schedules[id], step.after.schedules[id]

@@ -17,6 +17,7 @@ from resonate_store.state import (
     Schedule,
     Snapshot,
     Task,
+    TaskTrouble,
     Timer,
 )
 
@@ -31,10 +32,20 @@ class Stored:
         callbacks: awaiters by awaited promise.
         listeners: addresses by awaited promise.
         groups: those with limits; a snapshot does not tell of them.
+        troubles: what holders of tasks have told; a snapshot does not tell of them either.
         focus: the promises that have to be looked at.
     """
 
-    __slots__ = ("callbacks", "focus", "groups", "listeners", "promises", "schedules", "timers")
+    __slots__ = (
+        "callbacks",
+        "focus",
+        "groups",
+        "listeners",
+        "promises",
+        "schedules",
+        "timers",
+        "troubles",
+    )
 
     def __init__(
         self,
@@ -44,6 +55,7 @@ class Stored:
         timers: frozenset[Timer],
         schedules: dict[str, Schedule],
         groups: Mapping[str, Group] | None = None,
+        troubles: Mapping[str, TaskTrouble] | None = None,
         focus: Sequence[Promise] | None = None,
     ) -> None:
         self.promises = promises
@@ -52,6 +64,7 @@ class Stored:
         self.timers = timers
         self.schedules = schedules
         self.groups = groups or {}
+        self.troubles = troubles or {}
         self.focus = tuple(promises.values()) if focus is None else focus
 
     @classmethod
@@ -98,8 +111,10 @@ class Stored:
             touched[timer.id] = None
         focus = [promises[id] for id in touched if id in promises]
         schedules = self._schedules_after(changes) if changes.has_schedules else self.schedules
-        groups = self._groups_after(changes)
-        return Stored(promises, callbacks, listeners, timers, schedules, groups, focus)
+        groups, troubles = self._groups_after(changes), self.troubles
+        if changes.troubles_put:
+            troubles = {**troubles, **{row.task: row for row in changes.troubles_put}}
+        return Stored(promises, callbacks, listeners, timers, schedules, groups, troubles, focus)
 
     def _groups_after(self, changes: Changes) -> Mapping[str, Group]:
         if not changes.groups_put and not changes.groups_deleted:
@@ -128,6 +143,7 @@ class Stored:
             frozenset(timer for timer in self.timers if timer.id not in ids),
             self.schedules,
             self.groups,
+            {id: trouble for id, trouble in self.troubles.items() if id not in ids},
         )
 
     def in_full(self) -> "Stored":
@@ -139,6 +155,7 @@ class Stored:
             self.timers,
             self.schedules,
             self.groups,
+            self.troubles,
         )
 
     def differences(self, other: "Stored") -> list[str]:

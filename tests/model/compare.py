@@ -3,10 +3,11 @@
 import msgspec
 
 from resonate_sdk.protocol import envelope, responses, tags
-from resonate_sdk.protocol.requests import Request, TaskAcquire, TaskCreate
+from resonate_sdk.protocol.envelope import normalize
+from resonate_sdk.protocol.requests import PromiseCreate, Request, TaskAcquire, TaskCreate
 from resonate_sdk.protocol.responses import Answer
 from resonate_store import state as rows
-from resonate_store.state import ANY
+from resonate_store.state import ANY, InboxRow
 from tests.invariants import Stored
 from tests.model.draft import rest
 from tests.model.model import KINDS, step
@@ -42,6 +43,27 @@ class Comparison:
         if self._has_waited(request, answer, before, stored, result, now_ms):
             return
         raise AssertionError(f"{request.kind} {data} at {now_ms}: {shown}, the model: {expected}")
+
+    def check_call(
+        self, call: InboxRow, before: Stored, after: Stored, now_ms: int, *, is_refused: bool
+    ) -> None:
+        """Raise if a call of an application is not what a request would have been."""
+        stored, result = self.state(before), self.state(after)
+        wanted, status = stored, responses.MALFORMED
+        try:
+            create = normalize(
+                PromiseCreate(
+                    id=call.id, timeout_at_ms=call.timeout_at_ms, param=call.param, tags=call.tags
+                )
+            )
+        except ValueError:
+            pass  # no address that anybody knows
+        else:
+            data = msgspec.to_builtins(create)
+            wanted, status, _ = step(stored, "promise.create", data, now_ms, is_eager=True)
+        different = _differences(rest(wanted, now_ms), rest(result, now_ms))
+        assert not different, f"{call} at {now_ms}: {different}"
+        assert is_refused == (status == responses.MALFORMED), f"{call} at {now_ms}: {status}"
 
     def _has_waited(
         self,
@@ -140,6 +162,7 @@ def shown_answer(kind: str, answer: Answer) -> tuple[int, Json]:
         return answer.status, None
     data.pop("lost", None)
     data.pop("preloadCut", None)
+    data.get("task", {}).pop("details", None)
     if kind == "task.fence" and isinstance(data["action"]["data"], str):
         data["action"]["data"] = None
     return answer.status, data

@@ -277,6 +277,11 @@ def task_heartbeat(draft: Draft, data: Json) -> Result:
     return OK, {}
 
 
+def task_report(draft: Draft, data: Json) -> Result:
+    promise = _held(draft, data)
+    return (promise, None) if isinstance(promise, int) else (OK, {})
+
+
 def task_halt(draft: Draft, data: Json) -> Result:
     promise = draft.look(data["id"])
     if promise is None or promise.task is None:
@@ -336,6 +341,7 @@ KINDS: dict[str, Callable[[Draft, Json], Result]] = {
     "task.suspend": task_suspend,
     "task.fence": task_fence,
     "task.heartbeat": task_heartbeat,
+    "task.report": task_report,
     "schedule.get": schedule_get,
     "schedule.create": schedule_create,
     "schedule.delete": schedule_delete,

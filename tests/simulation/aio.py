@@ -41,11 +41,11 @@ from tests.simulation.broker import Broker
 from tests.simulation.database import Database, Held
 from tests.simulation.faults import Faults
 from tests.simulation.observer import ObservedDispatch, Observer
+from tests.simulation.requests import POISON
 from tests.simulation.world import World
 
 LOCK_WAIT_MS = 7
 LOCK_WAITS_MAX = 100
-POISON = "poison"  # a value that the database refuses, for a reason that nobody thought of
 
 
 class SimulatedAIO:
@@ -214,8 +214,8 @@ class SimulatedAIO:
                 return self._database.due_schedules(self._store, limit)
             case ReadSnapshot() | Reset():
                 raise AssertionError("nobody may debug here")
-            case ReadInbox():
-                raise AssertionError("applications have no transactions here")
+            case ReadInbox(limit=limit):
+                return self._database.waiting(limit)
             case ReadGroups(name=name):
                 return self._database.groups(self._store, name)
             case Adopt(group=group):

@@ -5,7 +5,7 @@ who begins waits for what it names and skips awaiters that somebody else holds. 
 of its own; it never comes to them, because one thread must not wait for itself.
 """
 
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -16,15 +16,18 @@ from resonate_store.state import (
     Due,
     DueSchedules,
     Group,
+    InboxEntry,
     Loaded,
     LoadSet,
     Page,
+    Promise,
     Retired,
     ScheduleRows,
     Snapshot,
     Wanted,
 )
 from resonate_store.store import Store, Transaction
+from tests.simulation.inbox import Inbox, lock
 
 T = TypeVar("T")
 SCHEDULE = "schedule "
@@ -57,6 +60,8 @@ class Database:
         run: Run,
         now_ms: Callable[[], int],
         store_now_ms: Callable[[], int],
+        approach: Callable[[Sequence[int]], None],
+        inbox: Inbox,
     ) -> None:
         """Nobody holds anything.
 
@@ -64,10 +69,14 @@ class Database:
             run: runs the coroutines of the stores.
             now_ms: virtual time.
             store_now_ms: the clock that the database is to have.
+            approach: may set it to one of these instants, before a transaction reads it.
+            inbox: what applications have left.
         """
         self._run = run
         self._now_ms = now_ms
         self._store_now_ms = store_now_ms
+        self._approach = approach
+        self._inbox = inbox
         self._held: list[Held] = []
         self._commits = 0
 
@@ -79,22 +88,26 @@ class Database:
         named = {*load.ids, *schedules, *groups}
         if any(named & held.ids for held in self._held):
             return None
-        transaction = self._run(store.begin(load))
+        transaction = self._run(store.begin(replace(load, inbox=())))
         taken = {id for held in self._held for id in held.ids}
+        calls = self._inbox.free(load.inbox, taken)
         found = transaction.loaded
         promises = tuple(p for p in found.promises if p.id in named or p.id not in taken)
         # What does not exist cannot be locked: two servers may both want to create it.
         locked = {promise.id for promise in promises}
         locked |= {f"{SCHEDULE}{schedule.id}" for schedule in found.schedules}
         locked |= {f"{GROUP}{group.name}" for group in found.groups}
+        locked |= {lock(row) for row in calls}
         held = Held(transaction, frozenset(locked), self._now_ms())
         self._held.append(held)
-        return held, replace(found, promises=promises, now_ms=self._store_now_ms())
+        self._approach(list(_ends(promises)))
+        return held, replace(found, promises=promises, inbox=calls, now_ms=self._store_now_ms())
 
     def commit(self, held: Held, changes: Changes) -> None:
         """Write; the locks are let go, whatever becomes of it."""
         self._let_go(held)
-        self._run(held.transaction.commit(changes))
+        self._run(held.transaction.commit(replace(changes, inbox_taken=(), inbox_refused=())))
+        self._inbox.write(changes, held.ids)
 
     def roll_back(self, held: Held) -> None:
         """Give a transaction up."""
@@ -127,6 +140,10 @@ class Database:
     def due_schedules(self, store: Store, limit: int) -> DueSchedules:
         """Schedules that are due by our clock."""
         return self._run(store.due_schedules(limit, self._store_now_ms()))
+
+    def waiting(self, limit: int) -> tuple[InboxEntry, ...]:
+        """The oldest calls of applications."""
+        return self._inbox.entries(limit)
 
     def search(
         self, store: Store, search: Search | SearchTasks | SearchSchedules
@@ -176,3 +193,12 @@ class Database:
     def queued_groups(self, store: Store, limit: int) -> tuple[str, ...]:
         """Groups with such tasks."""
         return self._run(store.queued_groups(limit))
+
+
+def _ends(promises: Iterable[Promise]) -> Iterator[int]:
+    """When something of these comes to an end."""
+    for promise in promises:
+        if promise.state == "pending":
+            yield promise.timeout_at_ms
+        if promise.task is not None and promise.task.expires_at_ms is not None:
+            yield promise.task.expires_at_ms

@@ -25,6 +25,8 @@ class Faults(Struct, frozen=True, kw_only=True):
         server_deaf: per second and server: heartbeats cannot be heard for a while.
         client_crash: per request that a client sends.
         clock_jump: per second: the clock of the store jumps ahead.
+        clock_edge: per transaction on a row of which something ends soon: its instant is that of
+            the end, or the millisecond beside it.
         delay_ms: the longest delay on the way to the store and back.
         travel_ms: the longest delay of a message: what is sent later may arrive sooner.
     """
@@ -45,6 +47,7 @@ class Faults(Struct, frozen=True, kw_only=True):
     server_deaf: float = 0
     client_crash: float = 0
     clock_jump: float = 0
+    clock_edge: float = 0
     delay_ms: int = 5
     travel_ms: int = 5
 
@@ -67,6 +70,7 @@ _MOST = Faults(
     server_deaf=0.1,
     client_crash=0.01,
     clock_jump=0.3,
+    clock_edge=0.2,
     delay_ms=40,
     travel_ms=300,
 )

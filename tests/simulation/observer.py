@@ -21,8 +21,10 @@ from resonate_store.state import Changes, Group, Listener, Promise, Snapshot, Us
 from tests import invariants
 from tests.invariants import Step, Stored
 from tests.invariants.groups import Pace, Start, starts
-from tests.invariants.responses import answer_faults, refusal_faults
+from tests.invariants.responses import Seen, answer_faults, refusal_faults
+from tests.invariants.troubles import trouble_faults
 from tests.model.compare import Comparison
+from tests.simulation.inbox import Inbox
 
 
 class Decision(Struct, frozen=True):
@@ -37,12 +39,15 @@ class Observer:
 
     Attributes:
         stored: what the store must have.
+        inbox: what applications have left.
         answers: how often a kind was answered with a status.
         steps: how many decisions were checked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inbox: Inbox, seen: Seen) -> None:
         self.stored = Stored.of(Snapshot())
+        self.inbox = inbox
+        self._seen = seen
         self.answers = Counter[tuple[str, int]]()
         self.steps = 0
         self._durable: dict[int, Answer] = {}
@@ -55,15 +60,31 @@ class Observer:
         """A group has been limited before anything else has happened."""
         self.stored = self.stored.after(Changes(groups_put=(group,)))
 
-    def decided(self, decision: Decision | None, step: Step) -> None:
-        """A coroutine has decided: look at what it did."""
+    def decided(
+        self, decision: Decision | None, step: Step, taken: frozenset[int], refused: frozenset[int]
+    ) -> None:
+        """A coroutine has decided: look at what it did.
+
+        Args:
+            decision: about a request; None for an internal step.
+            step: what it would store.
+            taken: the calls in the inbox that it has made promises of.
+            refused: those that it cannot make promises of.
+        """
         self.steps += 1
         invariants.check_state(step.after, step.now_ms)
-        invariants.check_step(step, is_internal=decision is None)
+        calls = [self.inbox.waiting[number] for number in sorted(taken | refused)]
+        created = [call.id for call in calls]
+        invariants.check_step(step, is_internal=decision is None, created=created)
+        for call in calls:
+            self._comparison.check_call(
+                call, step.before, step.after, step.now_ms, is_refused=call.number in refused
+            )
         if decision is not None:
             faults = [
                 *refusal_faults(step, decision.request, decision.answer),
                 *answer_faults(step, decision.answer),
+                *trouble_faults(step, decision.request, decision.answer),
             ]
             assert not faults, f"{decision}: {faults}"
             self._comparison.check(
@@ -109,6 +130,8 @@ class Observer:
             assert not before.awaiters(id), f"C22: somebody waited for {promise}"
             assert not before.addresses(id), f"C22: somebody was to be told of {promise}"
         assert not users, f"C22: {tree} was used by {users}"
+        self._uses = {use for use in self._uses if use.origin != tree}
+        self._seen.removed(members)
 
     def users(self, tree: str) -> list[str]:
         """Other trees whose executions rely on a promise of this one."""
@@ -151,6 +174,7 @@ class ObservedDispatch:
         self._dispatch = dispatch
         self._base = self._before = observer.stored
         self._sent = 0
+        self._taken = self._refused = frozenset[int]()
         self._decision: Decision | None = None
         self.decisions: list[Decision] = []
         self.started: list[Start] = []
@@ -159,6 +183,7 @@ class ObservedDispatch:
         """A transaction has read what is stored now."""
         self._base = self._before = self._observer.stored
         self._sent = 0
+        self._taken = self._refused = frozenset[int]()
         self._decision = None
         self.decisions = []
         self.started = []
@@ -170,10 +195,14 @@ class ObservedDispatch:
     def decided(self, state: WorkingState) -> None:
         self._dispatch.decided(state)
         decision, self._decision = self._decision, None
-        after = self._base.after(state.changes())
+        changes = state.changes()
+        after = self._base.after(changes)
         sent = state.outgoing()
         step = Step(self._before, after, state.now_ms, sent[self._sent :])
-        self._observer.decided(decision, step)
+        taken = frozenset(changes.inbox_taken)
+        refused = frozenset(refusal.number for refusal in changes.inbox_refused)
+        self._observer.decided(decision, step, taken - self._taken, refused - self._refused)
+        self._taken, self._refused = taken, refused
         self.started += starts(step)
         self._before, self._sent = after, len(sent)
         if decision is not None:

@@ -21,12 +21,13 @@ from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.requests import TaskSuspend
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.sqlite import SqliteStore
-from resonate_store.state import Promise, Schedule, Task
+from resonate_store.state import InboxRow, Promise, Schedule, Task, TaskTrouble
 from tests.simulation.database import Database
 
 # Packages have functions of the same names, which hide these modules from an import statement.
 _operations = import_module("resonate_broker.operations")
 _heartbeat = import_module("resonate_broker.operations.task_heartbeat")
+_inbox = import_module("resonate_broker.background.inbox")
 _sweep = import_module("resonate_broker.background.sweep")
 _schedules = import_module("resonate_broker.background.schedules")
 
@@ -43,6 +44,7 @@ _task_suspend = _operations.task_suspend
 _plan = _schedules.plan
 _retry = Dispatch.retry
 _written = System._written
+_put_trouble = WorkingState.put_trouble
 _send = WorkingState.send
 _try_begin = Database.try_begin
 
@@ -140,6 +142,18 @@ def _if_old(store: SqliteStore, promise: Promise, tree: str, settled_before_ms: 
     return promise.settled_at_ms is None or promise.settled_at_ms > settled_before_ms
 
 
+def _without_its_promise(state: WorkingState, row: InboxRow) -> str | None:
+    return None
+
+
+def _and_stays(state: WorkingState, row: InboxRow) -> None:
+    pass
+
+
+def _what_was_there(state: WorkingState, row: TaskTrouble) -> None:
+    _put_trouble(state, state.trouble(row.task) or row)
+
+
 def _the_latest_only(schedule: Schedule, now_ms: int) -> Any:
     return _plan(replace(schedule, missed="latest"), now_ms)
 
@@ -185,5 +199,11 @@ BUGS: Sequence[Bug] = (
     Bug("places of a group that are taken do not count", {(places, "_is_live"): _nobody}),
     Bug("executions of a group start at any rate", {(places, "_is_start"): _no_start}),
     Bug("retention removes what others use", {(SqliteStore, "_is_needed"): _if_old}),
+    Bug("a call in the inbox is dropped", {(_inbox, "_create"): _without_its_promise}),
+    Bug("a call stays in the inbox when it is taken", {(WorkingState, "take"): _and_stays}),
+    Bug(
+        "what a holder tells does not replace what was told before",
+        {(WorkingState, "put_trouble"): _what_was_there},
+    ),
     Bug("two servers lock nothing", {(Database, "try_begin"): _of_nothing}),
 )

@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from resonate_sdk.protocol.records import PromiseRecord, TaskRecord
-from tests.simulation.aio import POISON
+import msgspec
+
+from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, Value
+from resonate_store.state import InboxRow
 
 Data = dict[str, Any]
 GROUPS = ("g", "h")
 ORIGINS = "abcdef"
 CHILDREN = 5
+POISON = "poison"  # a value that the database refuses, for a reason that nobody thought of
 
 
 class Knowledge:
@@ -86,6 +89,18 @@ class Requests:
             ("task.fence", {"id": id, "version": version, "action": fence}),
             ("task.suspend", {"id": id, "version": version, "actions": [await_]}),
         ]
+
+    def call(self, number: int) -> InboxRow:
+        """What an application leaves for servers to make a promise of."""
+        id = self._new_id()
+        tags = self._tags(is_targeted=self._random.random() < 0.9)
+        return InboxRow(
+            number=number,
+            id=id,
+            timeout_at_ms=max(0, self._deadline()),
+            tags=tags | self._lineage(id, is_targeted=True),
+            param=msgspec.convert(self._value(), Value),
+        )
 
     def replace_schedule(self) -> list[tuple[str, Data]]:
         """Another schedule in the place of one, in the same batch."""
@@ -225,7 +240,9 @@ class Requests:
         return "promise.search", {"tags": tags, "limit": self._random.choice((1, 100))}
 
     def task_get(self) -> tuple[str, Data]:
-        return "task.get", {"id": self._targeted_id()}
+        if self._random.random() < 0.5:
+            return "task.get", {"id": self._targeted_id()}
+        return "task.get", {"id": self._held()[0], "details": True}
 
     def task_create(self) -> tuple[str, Data]:
         id = self._id() if self._random.random() < 0.4 else None
@@ -284,6 +301,12 @@ class Requests:
         refs = [{"id": id, "version": version} for id, version in held]
         return "task.heartbeat", {"pid": pid, "tasks": refs}
 
+    def task_report(self) -> tuple[str, Data]:
+        id, version = self._held()
+        reason = f"{self._known.pid} is out of {self._random.choice(('luck', 'time', 'paper'))}"
+        report: Data = {"id": id, "version": version, "promise": id, "reason": reason}
+        return "task.report", report | self._random.choice(({}, {"again": 100}, {"attempts": 2}))
+
     def task_halt(self) -> tuple[str, Data]:
         return "task.halt", {"id": self._targeted_id()}
 
@@ -340,6 +363,9 @@ class Requests:
             data |= {"concurrency": random.choice((1, 2, 9)), "keyConcurrency": 1}
         return "group.set", data
 
+    def group_workers(self) -> tuple[str, Data]:
+        return "group.workers", self._random.choice(({}, {"group": self._random.choice(GROUPS)}))
+
     def group_list(self) -> tuple[str, Data]:
         return "group.list", {}
 
@@ -374,6 +400,7 @@ _WEIGHTED = {
     Requests.task_suspend: 12,
     Requests.task_fence: 12,
     Requests.task_heartbeat: 5,
+    Requests.task_report: 4,
     Requests.task_halt: 3,
     Requests.task_continue: 4,
     Requests.task_search: 2,
@@ -384,6 +411,7 @@ _WEIGHTED = {
     Requests.group_get: 1,
     Requests.group_set: 2,
     Requests.group_list: 1,
+    Requests.group_workers: 1,
     Requests.debug: 1,
     Requests.hello: 1,
     Requests.nonsense: 3,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from resonate_broker.background import GROUPS, TOP_UP, register_background
+from resonate_broker.background import GROUPS, INBOX, RETENTION, TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.groups import GroupWatch, Limited
 from resonate_broker.background.lease_expiry import LeaseGuard
@@ -36,7 +36,7 @@ STATELESS = (
     "schedule.search",
     "group.list",
 )  # what they answer is not decided by a batch
-RETENTION_AGE_MS = 1_000
+RETENTION_AGE_MS = 100
 
 
 class _Open:
@@ -99,7 +99,13 @@ class SimulatedServer:
         age_ms = RETENTION_AGE_MS
         retention = Retention(age_ms, lambda: self._system.store_now_ms if retires() else 0)
         register_background(
-            self._system, dispatch, self._guard, self._top_up, groups=watch, retention=retention
+            self._system,
+            dispatch,
+            self._guard,
+            self._top_up,
+            groups=watch,
+            drains_inbox=True,
+            retention=retention,
         )
         self.hear()
         broker.connect(number, self)
@@ -135,6 +141,16 @@ class SimulatedServer:
         """Heartbeats are heard from now on."""
         if self._guard.heard_since_ms is None:
             self._guard.heard_since_ms = self._world.store_now_ms()
+
+    def notice(self) -> None:
+        """An application has committed."""
+        self._system.wake(INBOX)
+        self._wake()
+
+    def retire(self) -> None:
+        """Look for what is old sooner than the server does by itself."""
+        self._system.wake(RETENTION)
+        self._wake()
 
     def _greet(self, group: str) -> None:
         self._top_up.greet(group)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from msgspec import Struct
 
 from resonate_sdk.protocol import addresses, tags
+from resonate_sdk.protocol.records import Rate
 from resonate_store.state import Group
 from resonate_store.store import Store
 from tests.invariants.liveness import unfinished, unsettled
@@ -16,8 +17,9 @@ from tests.simulation.broker import Broker
 from tests.simulation.client import Client
 from tests.simulation.database import Database, Run
 from tests.simulation.faults import Faults
+from tests.simulation.inbox import Application, Inbox
 from tests.simulation.observer import Observer
-from tests.simulation.requests import GROUPS
+from tests.simulation.requests import GROUPS, Knowledge, Requests
 from tests.simulation.server import SimulatedServer
 from tests.simulation.world import World
 
@@ -27,6 +29,9 @@ JUST_NOW_MS = 2_500  # a minute's instant may come while we look
 FAR_MS = 10_000_000  # later than every deadline that is drawn
 PLACES = 3  # of a limited group in the end
 JUMPS_MS = (100, 5_000, 70_000)
+NEAR_MS = 5_000
+RETIRE_MS = 200  # between looks for what is old, while clients are busy
+SUBMIT_MS = 500  # between the transactions of an application
 
 
 class Stores(Struct, frozen=True):
@@ -100,26 +105,30 @@ class Simulation:
     """Servers on one database, clients, and what goes wrong between them."""
 
     def __init__(self, world: World, stores: Stores) -> None:
-        self.observer = Observer()
+        inbox = Inbox()
+        seen = Seen()
+        self.observer = Observer(inbox, seen)
         self._world = world
         self._stores = stores
         self._faults = weather.draw(world.random)
         world.note(f"faults {self._faults}")
         self._broker = Broker(world, self._weather)
-        self._database = Database(stores.run, lambda: world.now_ms, world.store_now_ms)
+        self._database = Database(
+            stores.run, lambda: world.now_ms, world.store_now_ms, self._approach, inbox
+        )
         self._limited = world.random.choice(((), (), ("g",), GROUPS))
         for name in self._limited:
-            limit = Group(name=name, concurrency=world.random.choice((1, 2, 5)))
+            rate = world.random.choice((None, None, Rate(count=1, per_ms=5_000)))
+            limit = Group(name=name, concurrency=world.random.choice((1, 2, 5)), rate=rate)
             self._database.limit(stores.each[0], limit)
             self.observer.limited(limit)
         self._window = world.random.choice((1, 3, 1_000))
         self._batch = world.random.choice((1, 5, 50))
-        self._retires = False
+        self._retires = world.random.random() < 0.4
         self._servers: dict[int, SimulatedServer | None] = {}
         self._pause_ms = world.random.choice((20, 100, 400))
         for number in range(len(stores.each)):
             self._start_server(number)
-        seen = Seen()
         groups = ("g", "g", "h", None)
         self.clients = [
             Client(
@@ -134,11 +143,15 @@ class Simulation:
             )
             for n, group in enumerate(groups)
         ]
+        requests = Requests(world.random, Knowledge("", world.store_now_ms), self._generation)
+        self._application = Application(world, inbox, requests, self._notify)
 
     def run(self) -> None:
         """Let clients and faults do their work, then let the servers finish theirs."""
         for client in self.clients:
             self._let_act(client)
+        self._let_submit()
+        self._let_retire()
         self._world.after(1_000, self._each_second)
         end_ms = self._world.now_ms + RUN_MS_MAX
         self._world.run_while(lambda: self._sent < REQUESTS, end_ms)
@@ -153,7 +166,7 @@ class Simulation:
         self._check_idle()
         self._end_schedules()
         self._world.run(self._world.now_ms + 1_000)
-        self._retires = True  # from now on nobody creates what may have been removed
+        self._retires = True
         self._world.run(self._world.now_ms + 2_000)
         self._jump(FAR_MS)
         self._world.run(self._world.now_ms + 2_000)
@@ -180,6 +193,33 @@ class Simulation:
                 self._let_act(client)
 
         self._world.after(1 + int(self._world.random.expovariate(1 / self._pause_ms)), act)
+
+    def _let_submit(self) -> None:
+        def act() -> None:
+            if self._faults is not weather.NONE:
+                self._application.act()
+                self._let_submit()
+
+        self._world.after(1 + int(self._world.random.expovariate(1 / SUBMIT_MS)), act)
+
+    def _notify(self) -> None:
+        for server in self._running:
+            if self._world.happens(0.5):  # else it looks by itself
+                server.notice()
+
+    def _let_retire(self) -> None:
+        def act() -> None:
+            if self._faults is not weather.NONE:
+                for server in self._running:
+                    server.retire()
+                self._let_retire()
+
+        if self._retires:
+            self._world.after(1 + int(self._world.random.expovariate(1 / RETIRE_MS)), act)
+
+    @property
+    def _running(self) -> list[SimulatedServer]:
+        return [server for server in self._servers.values() if server is not None]
 
     def _start_server(self, number: int) -> None:
         self._world.note(f"server {number} starts")
@@ -227,6 +267,14 @@ class Simulation:
         self._world.note(f"the clock of the store jumps by {ms} ms")
         self._world.ahead_ms += ms
 
+    def _approach(self, ends_ms: Sequence[int]) -> None:
+        """Let the next instant be one at which something ends, or a millisecond beside it."""
+        now_ms = self._world.store_now_ms()
+        near = [end_ms for end_ms in ends_ms if now_ms < end_ms <= now_ms + NEAR_MS]
+        if near and self._world.happens(self._faults.clock_edge):
+            at_ms = self._world.random.choice(near) + self._world.random.choice((-1, 0, 0, 1))
+            self._jump(max(0, at_ms - now_ms))
+
     def _make_peace(self) -> None:
         self._world.note("peace")
         self._faults = weather.NONE
@@ -273,5 +321,6 @@ class Simulation:
         stored = self.observer.stored
         self.observer.check_stored(self._database.snapshot(self._stores.each[0]))
         left = [*unfinished(stored, self._world.store_now_ms()), *unsettled(stored)]
+        left += [f"C19: nobody has taken {row}" for row in self.observer.inbox.waiting.values()]
         assert not left, "\n".join(left)
         self.observer.check_retired()

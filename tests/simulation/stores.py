@@ -56,7 +56,7 @@ async def _empty(url: str, namespace: str) -> None:
     connection = await asyncpg.connect(url, server_settings=path)
     try:
         await connection.execute(
-            "truncate promises, callbacks, listeners, timers, schedules, groups"
+            "truncate promises, callbacks, listeners, timers, schedules, groups, uses, troubles"
         )
     finally:
         await connection.close()
