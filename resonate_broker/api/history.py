@@ -15,15 +15,15 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import Struct
 
+from resonate_broker.api import strict
 from resonate_broker.kernel.recording import Outcome, Run
 from resonate_sdk.protocol import envelope, responses
 from resonate_sdk.protocol.records import TaskRef
 from resonate_sdk.protocol.requests import TaskHeartbeat
-from resonate_sdk.protocol.responses import Answer, Beaten
 
 NEVER_NS = 2**63 - 1
-LEFT_OUT = ("hello", "promise.search", "task.search", "schedule.", "trigger.", "group.", "debug.")
-_OURS = ("preload", "preloadCut", "lost")  # in requests; in answers `preload` is the protocol's
+LEFT_OUT = ("hello", "schedule.", "debug.")  # and what strict mode does not serve
+_OURS = ("preload", "settledSince", "details")  # in requests, where the protocol has none of these
 _encode = msgspec.json.Encoder().encode
 
 Json = Any
@@ -166,14 +166,11 @@ def _lost(intent: Intent) -> Json:
 
 def _intents(batch: str, run: Run) -> Iterator[Intent]:
     kind = run.request.kind
-    if kind.startswith(LEFT_OUT):
+    if kind.startswith(LEFT_OUT) or strict.request(run.request) is None:
         return
-    answer = run.answer
-    if isinstance(answer.data, Beaten):
-        answer = Answer(answer.status, responses.Nothing())
+    answer = strict.answer(run.answer)
     encoded = envelope.encode_answer(kind, run.caller.correlation_id, answer)
     res = _as_the_protocol_has_it(msgspec.json.decode(encoded))
-    res["data"] = _without(res["data"], ("preloadCut",))
     for req in _requests(run):
         yield Intent(
             batch=batch,

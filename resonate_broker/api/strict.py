@@ -3,6 +3,10 @@
 from msgspec.structs import replace
 
 from resonate_sdk.protocol.requests import (
+    GroupGet,
+    GroupList,
+    GroupSet,
+    GroupWorkers,
     PromiseSearch,
     Request,
     ScheduleSearch,
@@ -24,12 +28,14 @@ from resonate_sdk.protocol.responses import (
     Fenced,
     Nothing,
     Redirected,
+    TaskData,
     TaskGranted,
 )
 
 NOT_SERVED = Answer(
     501,
-    "searches, reports and triggers are not part of the protocol, and this server is strict",
+    "searches, reports, limits of groups and triggers are not part of the protocol, and this server "
+    "is strict",
 )
 
 
@@ -39,6 +45,8 @@ def request(asked: Request) -> Request | None:
         case PromiseSearch() | TaskSearch() | ScheduleSearch() | TaskReport():
             return None
         case TriggerCreate() | TriggerDelete() | TriggerGet() | TriggerSearch():
+            return None
+        case GroupGet() | GroupSet() | GroupList() | GroupWorkers():
             return None
         case TaskGet():
             return replace(asked, details=False) if asked.details else asked
@@ -55,6 +63,8 @@ def answer(given: Answer) -> Answer:
     match given.data:
         case Beaten():
             return Answer(given.status, Nothing())
+        case TaskData(task=task) if task.details is not None:
+            return Answer(given.status, TaskData(task=replace(task, details=None)))
         case TaskGranted() | Fenced() | Redirected() as data:
             return Answer(given.status, replace(data, preload_cut=False))
         case _:

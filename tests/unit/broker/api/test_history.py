@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from resonate_broker import rules
 from resonate_broker.api.history import NEVER_NS, HistoryError, HistoryRecorder, final_lines
@@ -17,10 +18,12 @@ from resonate_sdk.protocol.requests import (
     PromiseSearch,
     Request,
     TaskAcquire,
+    TaskGet,
     TaskHeartbeat,
 )
-from resonate_sdk.protocol.responses import OK, Answer, Beaten, PromiseData, PromisePage
+from resonate_sdk.protocol.responses import OK, Answer, Beaten, PromiseData, PromisePage, TaskData
 from tests.unit.broker.builders import NOW, make_targeted
+from tests.unit.protocol import strategies
 
 
 @pytest.fixture
@@ -107,6 +110,49 @@ def test_what_the_protocol_does_not_name_is_left_out(recorder: HistoryRecorder, 
 
     assert beaten["res"]["data"] == {}
     assert acquired["req"] == {"id": "t", "version": 0, "pid": "w", "ttl": 5}
+
+
+THE_PROTOCOL_HAS = {
+    "promise.get": {"id"},
+    "promise.create": {"id", "timeoutAt", "param", "tags"},
+    "promise.settle": {"id", "state", "value"},
+    "promise.register_callback": {"awaited", "awaiter"},
+    "promise.register_listener": {"awaited", "address"},
+    "task.get": {"id"},
+    "task.create": {"pid", "ttl", "action"},
+    "task.acquire": {"id", "version", "pid", "ttl"},
+    "task.release": {"id", "version"},
+    "task.fulfill": {"id", "version", "action"},
+    "task.suspend": {"id", "version", "actions"},
+    "task.fence": {"id", "version", "action"},
+    "task.heartbeat": {"pid", "tasks"},
+    "task.halt": {"id"},
+    "task.continue": {"id"},
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.requests)
+def test_of_every_request_there_is_what_the_protocol_names(file: Path, request: Request):
+    file.unlink(missing_ok=True)
+    recorder = HistoryRecorder(file)
+    recorder.refuse(make_run(request, Answer(409, "no")))
+    recorder.close()
+
+    lines = history(file)
+
+    assert bool(lines) == (request.kind in THE_PROTOCOL_HAS)
+    assert all(line["req"].keys() <= THE_PROTOCOL_HAS[line["kind"]] for line in lines)
+
+
+def test_details_of_a_task_are_left_out(recorder: HistoryRecorder, file: Path):
+    record = rules.task_record(make_targeted("t"), details=True)
+    run = make_run(TaskGet(id="t", details=True), Answer(OK, TaskData(task=record)))
+    recorder.refuse(run)
+
+    (line,) = history(file)
+
+    assert line["res"]["data"]["task"].keys() == {"id", "state", "version", "resumes"}
 
 
 def test_addresses_are_written_as_checkers_know_them(recorder: HistoryRecorder, file: Path):

@@ -5,6 +5,8 @@ from resonate_broker import rules
 from resonate_broker.api import strict
 from resonate_sdk.protocol.records import TaskRef
 from resonate_sdk.protocol.requests import (
+    GroupList,
+    GroupSet,
     PromiseGet,
     PromiseSearch,
     Request,
@@ -28,11 +30,13 @@ from tests.unit.broker.builders import make_targeted
         ScheduleSearch(),
         TriggerSearch(),
         TriggerGet(id="t"),
+        GroupList(),
+        GroupSet(name="g", concurrency=1),
         TaskReport(id="t", version=1, promise="t", reason="no"),
     ],
     ids=lambda each: each.kind,
 )
-def test_searches_reports_and_triggers_are_not_served(ours: Request):
+def test_searches_reports_limits_and_triggers_are_not_served(ours: Request):
     assert strict.request(ours) is None
     assert strict.NOT_SERVED.status == 501
 
