@@ -32,6 +32,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "tests/integration/test_postgres_store.py",
         ("test_the_rows_of_a_frozen_server_can_soon_be_had",),
     ),
+    "C3: a server that wakes up does no harm": (
+        "tests/acceptance/recovery/test_frozen_processes.py",
+        ("test_a_server_that_wakes_up_when_another_has_its_work_does_no_harm",),
+    ),
     "C4: one clock, read after the locks": (
         "tests/contract/test_store.py",
         ("test_the_instant_never_runs_backwards",),
@@ -198,7 +202,9 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "C20: what killed servers leave could have happened": (
         "tests/acceptance/recovery/test_kill_history.py",
-        ("test_a_recording_of_killed_servers_is_exported_as_a_history_that_could_have_happened",),
+        (
+            "test_a_recording_of_servers_under_fire_is_exported_as_a_history_that_could_have_happened",
+        ),
     ),
     "C20: a history could have happened": (
         "tests/integration/amqp/test_history.py",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from resonate_sdk.protocol import envelope
@@ -12,16 +13,32 @@ from tests.simulation.requests import Knowledge, Requests
 
 
 async def be_busy(
-    client: ForeignClient, pid: str, messages: int, *, patience_s: float | None = None
+    client: ForeignClient,
+    pid: str,
+    numbers: Iterable[int],
+    *,
+    patience_s: float | None = None,
+    keys: Sequence[str] = ("promise.get",),
+    generation: Callable[[], int] = lambda: 0,
 ) -> None:
     """Ask at random, as the clients of simulations do.
 
-    With patience, an answer that does not come in time is given up.
+    Args:
+        client: the connection.
+        pid: the name of the process.
+        numbers: of the messages to send.
+        patience_s: an answer that does not come within it is given up.
+        keys: with which messages are published, at random.
+        generation: when it goes up all ids are new, and those before it are forgotten.
     """
     now_ms = lambda: time.time_ns() // 1_000_000  # noqa: E731
     known, random = Knowledge(pid, now_ms), Random(pid)
-    requests = Requests(random, known, lambda: 0)
-    for number in range(messages):
+    current = generation()
+    requests = Requests(random, known, lambda: current)
+    for number in numbers:
+        if generation() != current:
+            current = generation()
+            known.forget()
         asked = [requests.make() for _ in range(random.choice((1, 1, 3)))]
         body = [
             {
@@ -31,7 +48,7 @@ async def be_busy(
             }
             for index, (kind, data) in enumerate(asked)
         ]
-        await client.send(body)
+        await client.send(body, key=random.choice(keys))
         try:
             async with asyncio.timeout(patience_s):
                 answers = await client.take_answers(len(body))

@@ -44,7 +44,7 @@ async def record(config: Config) -> None:
 
 async def _one(config: Config, pid: str) -> None:
     async with foreign_client(config.url, config.namespace) as client:
-        await be_busy(client, pid, MESSAGES)
+        await be_busy(client, pid, range(MESSAGES))
 
 
 async def test_what_a_server_records_could_have_happened(
