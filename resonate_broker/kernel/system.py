@@ -420,11 +420,12 @@ class System:
         def complete(completion: AioCompletion) -> None:
             self._open_effects -= 1
             if isinstance(completion, Loaded | Due | DueSchedules | Page):
-                self.clock.observe(self._now_ms, completion.now_ms)
+                self.clock.observe(asked_ms, self._now_ms, completion.now_ms)
             if isinstance(completion, Due | DueSchedules):
                 self.meters.looked(completion)
             callback(completion)
 
+        asked_ms = self._now_ms
         self._open_effects += 1
         sqe = SQE(submission, complete)
         if self._aio.try_submit(sqe):
