@@ -3,17 +3,16 @@
 # pyright: reportMissingTypeStubs=false, reportUntypedFunctionDecorator=false
 
 import os
+from typing import Any
 
-from celery import Celery
+from tests.integration.amqp.plain.documented import program
 
-app = Celery("shop", broker=os.environ["SHOP_BROKER"], backend="rpc://")
+_scope: dict[str, Any] = {}
+exec(program('name="shop.price"'), _scope)
+app: Any = _scope["app"]
 app.conf.task_default_queue = os.environ["SHOP_QUEUE"]
+app.conf.task_track_started = True
 app.conf.broker_connection_retry_on_startup = True
-
-
-@app.task(name="shop.price", track_started=True)
-def price(item: str, count: int = 1) -> int:
-    return len(item) * count
 
 
 @app.task(name="shop.refuse", ignore_result=True)

@@ -3,7 +3,6 @@
 # pyright: reportMissingTypeStubs=false
 
 import os
-import re
 import secrets
 import subprocess
 import sys
@@ -23,13 +22,12 @@ from resonate_broker.config import Config, IntegrationConfig
 from resonate_sdk import Context, Resonate, Workflow
 from resonate_sdk.protocol.topology import Names
 from tests.integration.amqp.plain.conftest import GROUP, Prices
+from tests.integration.amqp.plain.documented import program, worker as documented_worker
 from tests.integration.amqp.plain.test_submit import take
 from tests.integration.amqp.plain.test_triggers import result
 from tests.integration.amqp.server import ServerThread
 from tests.processes import wait_until
-from tests.repository.sources import ROOT
 
-README = ROOT / "resonate_broker" / "integration" / "README.md"
 TASKS = "tests.integration.amqp.plain.celery_tasks"
 READY_SECONDS = 60
 SECONDS_MAX = 30
@@ -46,7 +44,7 @@ def celery_queue(amqp_server: str, tmp_path_factory: pytest.TempPathFactory) -> 
                 sys.executable, "-m", "celery", "-A", TASKS, "worker", "--pool", "solo",
                 "--loglevel", "info", "--without-gossip", "--without-mingle",
             ],
-            env=os.environ | {"SHOP_BROKER": amqp_server, "SHOP_QUEUE": queue},
+            env=os.environ | {"RESONATE_URL": amqp_server, "SHOP_QUEUE": queue},
             stdout=output,
             stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -63,13 +61,6 @@ def celery_queue(amqp_server: str, tmp_path_factory: pytest.TempPathFactory) -> 
 def config(config: Config) -> Config:
     """Of a server that tells the result backends of producers."""
     return replace(config, integration=IntegrationConfig(reply_to="[0-9a-f-]{36}"))
-
-
-def documented(part: str, config: Config) -> str:
-    """The snippet of the documentation that has this in it."""
-    snippets = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    (found,) = [snippet for snippet in snippets if part in snippet]
-    return found.replace("resonate.submit", Names(config.namespace).submit)
 
 
 @pytest.fixture
@@ -133,29 +124,29 @@ def test_a_producer_of_celery_starts_an_execution_and_gets_its_result(
     assert result(worker, "order-1") == 6
 
 
-def test_the_step_and_the_routes_of_the_documentation(
-    config: Config, server: ServerThread, celery_queue: str
+def test_the_step_and_the_producer_of_the_documentation(
+    config: Config,
+    server: ServerThread,
+    celery_queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
-    with Resonate.remote(config.url, namespace=config.namespace, group="payments") as resonate:
+    monkeypatch.setenv("RESONATE_URL", config.url)
+    monkeypatch.setenv("RESONATE_NAMESPACE", config.namespace)
+    with documented_worker(
+        "celery://celery", ("celery://celery", f"celery://{celery_queue}")
+    ) as sums:
+        assert sums.run("sum-1", "total", "teapot") == 12
 
-        def charge(ctx: Context, order: str, cents: int) -> str:
-            return f"{cents} for {order}"
+        scope: dict[str, Any] = {}
+        exec(program("task_routes", ("resonate.submit", Names(config.namespace).submit)), scope)
+        id = capsys.readouterr().out.strip()
+        with Resonate(group="payments") as payments:
+            payments.register(lambda ctx, item: f"charged for one {item}", name="charge")
+            payments.start()
 
-        resonate.register(charge)
-        scope = {"resonate": resonate, "Context": Context, "Workflow": Workflow}
-        snippet = documented("celery://celery", config)
-        exec(snippet.replace("celery://celery", f"celery://{celery_queue}"), scope)
-        resonate.start()
-        app = Celery("shop", broker=config.url, backend="rpc://")
-        exec(documented("task_routes", config), {"app": app})
-
-        def moved(order: str, cents: int) -> None: ...
-
-        task: Any = app.task(name="charge")(moved)
-
-        assert resonate.run("order-1", "order", "pot") == 6
-        assert task.delay("order-45", 100).get(timeout=SECONDS_MAX) == "100 for order-45"
-        disconnect(app)
+            assert result(sums, id) == "charged for one teapot"
+        disconnect(scope["app"])
 
 
 def test_a_failure_is_raised_where_celery_raises_it(worker: Resonate, producer: Celery):

@@ -1,10 +1,11 @@
-"""The examples of the documentation, run as they are printed."""
+"""The programs and commands of the documentation, run as they are printed."""
 
 import asyncio
 import logging
 import re
 import shlex
 import threading
+from collections.abc import Generator
 from typing import Any
 
 import psycopg
@@ -15,54 +16,65 @@ from typer.testing import CliRunner
 
 from resonate_broker.cli.program import app
 from resonate_broker.config import Config, EventsConfig
-from resonate_sdk import Context, Resonate, Workflow
+from resonate_sdk import Resonate
+from tests.integration.amqp.plain.documented import PROGRAMS, README, program, worker
 from tests.integration.amqp.plain.test_triggers import result
 from tests.integration.amqp.server import ServerThread
 from tests.repository.sources import ROOT
 
-SECONDS_MAX = 20
-README = ROOT / "resonate_broker" / "integration" / "README.md"
+FIRST_PAGE = ROOT / "README.md"
 
 
-def example(part: str, config: Config) -> str:
-    """The snippet that has this in it, for the servers of this test."""
-    snippets = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    (found,) = [snippet for snippet in snippets if part in snippet]
-    return found.replace("amqp://guest:guest@localhost:5672/", config.url).replace(
-        '"resonate.', f'"{config.namespace}.'
-    )
+@pytest.fixture(autouse=True)
+def terminal(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody has pasted what `resonate dev` prints."""
+    monkeypatch.setenv("RESONATE_URL", config.url)
+    monkeypatch.setenv("RESONATE_DATABASE_URL", config.database_url)
+    monkeypatch.setenv("RESONATE_NAMESPACE", config.namespace)
+
+
+@pytest.fixture
+def payments(server: ServerThread) -> Generator[Resonate]:
+    """The worker of the first page."""
+    programs = re.findall(r"```python\n(.*?)```", FIRST_PAGE.read_text(), re.DOTALL)
+    (printed,) = [program for program in programs if "def charge" in program and "serve" in program]
+    scope: dict[str, Any] = {}
+    exec(printed.replace("resonate.serve()", "resonate.start()"), scope)
+    with scope["resonate"] as client:
+        yield client
+
+
+def typed(command: str) -> str:
+    """What a command prints that ends well."""
+    ended = CliRunner().invoke(app, shlex.split(command)[1:])
+    logging.disable(logging.NOTSET)  # commands keep quiet, but they end with their process
+    assert ended.exit_code == 0, ended.stderr
+    return ended.stdout
+
+
+def in_namespace(config: Config, *names: str) -> list[tuple[str, str]]:
+    """Names that begin with the usual namespace, with that of this test."""
+    return [(f'"resonate.{name}"', f'"{config.namespace}.{name}"') for name in names]
 
 
 def test_the_client_of_the_tutorials(
-    config: Config, server: ServerThread, capsys: pytest.CaptureFixture[str]
+    config: Config, payments: Resonate, capsys: pytest.CaptureFixture[str]
 ):
-    with Resonate.remote(config.url, namespace=config.namespace, group="payments") as payments:
-
-        def charge(ctx: Context, item: str) -> str:
-            return f"charged for one {item}"
-
-        payments.register(charge)
-        payments.start()
-        exec(
-            compile(example('routing_key="invoke"', config), str(README), "exec"),
-            {},
-        )
+    exec(program('routing_key="invoke"', *in_namespace(config, "submit")), {})
 
     assert capsys.readouterr().out == "resolved charged for one teapot\n"
 
 
 async def test_the_subscriber_that_is_a_step(config: Config, server: ServerThread):
-    subscriber: dict[str, Any] = {}
-    queue = f"{config.namespace}-price.quote"
-    exec(named(example("from faststream", config), queue), subscriber)
-    with Resonate.remote(config.url, namespace=config.namespace, group="orders") as resonate:
-        workflow = named(example("amqp-exchange:///price.quote", config), queue)
-        exec(workflow, {"resonate": resonate, "Context": Context, "Workflow": Workflow})
-        resonate.start()
+    own = ("price.quote", f"{config.namespace}-price.quote")
+    prices: dict[str, Any] = {}
+    exec(program("from faststream", own), prices)
+    orders = worker("amqp-exchange:///price.quote", own)
 
-        async with subscriber["broker"] as broker:
-            await broker.start()
-            result = await asyncio.to_thread(resonate.run, "order-1", "order", "teapot")
+    async with prices["broker"] as broker:
+        await broker.start()
+        result = await asyncio.to_thread(orders.run, "order-1", "order", "teapot")
+    await asyncio.to_thread(orders.stop)
 
     assert result == 9.0
 
@@ -70,78 +82,69 @@ async def test_the_subscriber_that_is_a_step(config: Config, server: ServerThrea
 def test_the_event_that_starts_an_execution(
     config: Config, server: ServerThread, channel: BlockingChannel
 ):
-    exchange = f"{config.namespace}-shop"
-    channel.exchange_declare(exchange, "topic", auto_delete=True)
+    own = f"{config.namespace}-shop"
+    publishes = program('"order.created"', ('"shop"', f'"{own}"'))
+    exec(publishes, {})
     (commands,) = re.findall(
         r"```sh\n(resonate triggers create.*?)```", README.read_text(), re.DOTALL
     )
+
     for command in commands.replace("\\\n", "").splitlines()[:2]:
-        arguments = shlex.split(command.replace("--exchange shop", f"--exchange {exchange}"))[1:]
-        environment = {"RESONATE_URL": config.url, "RESONATE_NAMESPACE": config.namespace}
-        ended = CliRunner().invoke(app, arguments, env=environment)
-        logging.disable(logging.NOTSET)  # commands keep quiet, but they end with their process
-        assert ended.exit_code == 0, ended.stderr
-    with Resonate.remote(config.url, namespace=config.namespace, group="orders") as orders:
+        typed(command.replace("--exchange shop", f"--exchange {own}").partition(" #")[0])
+    with worker('group="warehouse"') as warehouse:
+        exec(publishes, {})
 
-        def fulfil(ctx: Context, order: dict[str, Any]) -> str:
-            return f"a {order['item']} for {ctx.id}"
-
-        orders.register(fulfil)
-        orders.start()
-        snippet = example('exchange="shop"', config)
-        exec(compile(snippet.replace('"shop"', f'"{exchange}"'), str(README), "exec"), {})
-
-        assert result(orders, "order-17") == "a teapot for order-17"
+        assert result(warehouse, "order-17") == "a teapot for order-17"
+    channel.exchange_delete(own)
 
 
 def test_the_subscriber_of_what_happens(config: Config, capfd: pytest.CaptureFixture[str]):
     """It is a program of its own: it waits for what we do meanwhile."""
-    snippet = compile(example("queue_bind", config), str(README), "exec")
+    listens = program("queue_bind", *in_namespace(config, "events"))
     with (
         ServerThread(replace(config, events=EventsConfig(enabled=True))),
-        Resonate.remote(config.url, namespace=config.namespace, group="payments") as payments,
+        Resonate(group="payments") as payments,
     ):
-
-        def charge(ctx: Context) -> None: ...
-
-        payments.register(charge)
+        payments.register(lambda ctx: None, name="charge")
         payments.start()
-        subscriber = threading.Thread(target=exec, args=(snippet, {}), daemon=True)
+        subscriber = threading.Thread(target=exec, args=(listens, {}), daemon=True)
         subscriber.start()
         number = 0
         while subscriber.is_alive():  # what is told before it listens is gone
             number += 1
-            payments.run(f"charge-{number}", charge)
+            payments.run(f"charge-{number}", "charge")
 
     assert re.fullmatch(r"charge-\d+ resolved\n", capfd.readouterr().out)
 
 
-def named(snippet: str, queue: str) -> Any:
-    """A snippet with a queue that only this test uses."""
-    return compile(snippet.replace("price.quote", queue), str(README), "exec")
+def test_the_orders_in_transactions_of_the_application(config: Config, payments: Resonate):
+    exec(program("import psycopg", ("resonate.submit", f'\\"{config.namespace}\\".submit')), {})
+
+    (printed,) = re.findall(r"```sql\n(.*?)```", FIRST_PAGE.read_text(), re.DOTALL)
+    with psycopg.connect(config.database_url, autocommit=True) as connection:
+        sql: Any = printed.replace("resonate.submit", f'"{config.namespace}".submit')
+        connection.execute(sql)
+        saved = connection.execute("select id from orders order by id").fetchall()
+
+    assert saved == [("order-46",), ("order-47",)]
+    for id in ("charge-46", "charge-47"):
+        assert result(payments, id) == "charged for one teapot"
 
 
-def test_the_order_in_a_transaction_of_the_application(config: Config, server: ServerThread):
-    with (
-        Resonate.remote(config.url, namespace=config.namespace, group="payments") as payments,
-        psycopg.connect(config.database_url, autocommit=True) as connection,
-    ):
+def test_every_program_is_run_by_a_test():
+    """Those of Celery are run beside its worker."""
+    parts = (
+        'routing_key="invoke"',
+        "import psycopg",
+        "from faststream",
+        "amqp-exchange:///price.quote",
+        'name="shop.price"',
+        "celery://celery",
+        "task_routes",
+        '"order.created"',
+        'group="warehouse"',
+        "queue_bind",
+    )
 
-        def charge(ctx: Context, item: str) -> str:
-            return f"charged for one {item}"
-
-        payments.register(charge)
-        payments.start()
-        connection.execute("create table orders (id text, item text)")
-        program = example("import psycopg", config)
-        for text, own in (
-            ("postgresql://localhost:5432/resonate", config.database_url),
-            ("resonate.submit", f'\\"{config.namespace}\\".submit'),
-        ):
-            assert text in program
-            program = program.replace(text, own)
-
-        exec(compile(program, str(README), "exec"), {})
-
-        assert payments.get("charge-46").result(SECONDS_MAX) == "charged for one teapot"
-        assert connection.execute("select id from orders").fetchall() == [("order-46",)]
+    assert [part for part in parts if sum(part in text for text in PROGRAMS) != 1] == []
+    assert len(PROGRAMS) == len(parts)
