@@ -228,10 +228,11 @@ class Server:
         if address is None:
             yield
             return
-        from resonate_broker.observation.http import ListenError, listen
+        from resonate_broker.observation.server import ProbedServer
+        from resonate_sdk.probes.port import ListenError, listen
 
         try:
-            async with listen(*address, self._subject) as port:
+            async with listen(*address, ProbedServer(self._subject)) as port:
                 logger.info("probes are answered host=%s port=%d", address[0], port)
                 yield
         except ListenError as error:

@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from resonate_sdk.protocol import limits, topology
+from resonate_sdk.protocol.listening import address_of
 
 FILE_DEFAULT = Path("resonate.toml")
 PREFIX = "RESONATE_"
 SEPARATOR = "__"
-PORT_MAX = 65_535
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -77,12 +77,10 @@ class HttpConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def address(self) -> tuple[str, int] | None:
         """Host and port, if there are any; port 0 is any that is free."""
-        if not self.listen:
-            return None
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > PORT_MAX:
-            raise ValueError(f"http.listen {self.listen!r} is no host:port, as 127.0.0.1:9464")
-        return host.strip("[]"), int(port)
+        try:
+            return address_of(self.listen)
+        except ValueError as error:
+            raise ValueError(f"http.listen {error}") from error
 
 
 class TracingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

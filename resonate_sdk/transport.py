@@ -107,6 +107,35 @@ class Transport(Protocol):
         ...
 
 
+class Condition(Struct, frozen=True, kw_only=True):
+    """How the way to a server is.
+
+    Attributes:
+        trouble: why no server can be asked; None if one answers.
+        is_taking: whether hints of the group arrive here, as far as there are slots for them.
+        slots: how many executions may be under way.
+        in_flight: how many are.
+        unanswered: requests that have no answer yet.
+        sessions: how often there was a connection.
+    """
+
+    trouble: str | None
+    is_taking: bool
+    slots: int
+    in_flight: int
+    unanswered: int
+    sessions: int
+
+
+@runtime_checkable
+class ObservableTransport(Protocol):
+    """A way to a server that may break."""
+
+    def condition(self) -> Condition:
+        """How it is now."""
+        ...
+
+
 @runtime_checkable
 class ReportingTransport(Protocol):
     """The way to a server of which others than this process ask what goes on."""

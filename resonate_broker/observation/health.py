@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from time import perf_counter
 
 from resonate_broker.observation.subject import Subject
+from resonate_sdk.probes.port import OK
 
 SILENCE_S_MAX = 5.0  # the kernel looks at what is due once a second
-
-OK = "ok"
 
 
 def problems(subject: Subject) -> Mapping[str, str]:

@@ -1,24 +1,17 @@
 """The counts of a server in the form that Prometheus reads, made when somebody asks for them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import metadata
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from resonate_broker.kernel.meters import Histogram, Meters
-from resonate_broker.observation.health import OK, problems
+from resonate_broker.observation.health import problems
 from resonate_broker.observation.subject import Subject
+from resonate_sdk.probes.families import counter, counters, gauge, gauges, version
+from resonate_sdk.probes.port import OK
 
-DISTRIBUTION = "resonate-amqp"
 GROUPS_MAX = 1_000  # that have series of their own
 
 # All that may be counted: a rate needs to see the zero before the first one.
@@ -27,22 +20,13 @@ BATCHES = ("committed", "aborted", "rejected", "unknown", "again", "crashed")
 SENT = tuple((kind, again) for kind in ("hint", "call", "news") for again in ("first", "again"))
 
 
-def registry(subject: Subject) -> CollectorRegistry:
-    """All metrics of a server and its process."""
-    found = CollectorRegistry()
-    found.register(ServerCollector(subject))
-    ProcessCollector(registry=found)
-    GCCollector(registry=found)
-    return found
-
-
 class ServerCollector(Collector):
     """Reads a server whenever it is asked."""
 
     def __init__(self, subject: Subject) -> None:
         """Look at a server."""
         self._subject = subject
-        self._version = metadata.version(DISTRIBUTION)
+        self._version = version()
 
     def collect(self) -> Iterable[Metric]:
         """Read everything."""
@@ -61,10 +45,10 @@ class ServerCollector(Collector):
 
 def _requests(meters: Meters) -> Iterator[Metric]:
     answered = {(kind, str(status)): n for (kind, status), n in meters.requests.items()}
-    yield _counters("requests", "Requests that were answered.", ("kind", "status"), answered)
-    yield _counter("requests_malformed", "Requests that could not be read.", meters.malformed)
-    yield _counter("dead_letters", "Messages put aside for an operator.", meters.dead_letters)
-    yield _counter(
+    yield counters("requests", "Requests that were answered.", ("kind", "status"), answered)
+    yield counter("requests_malformed", "Requests that could not be read.", meters.malformed)
+    yield counter("dead_letters", "Messages put aside for an operator.", meters.dead_letters)
+    yield counter(
         "reply_addresses_refused",
         "Reply addresses that were not those of clients.",
         meters.addresses_refused,
@@ -73,7 +57,7 @@ def _requests(meters: Meters) -> Iterator[Metric]:
 
 def _batches(meters: Meters) -> Iterator[Metric]:
     batches = {(outcome,): meters.batches.get(outcome, 0) for outcome in BATCHES}
-    yield _counters("batches", "Transactions, by what became of them.", ("outcome",), batches)
+    yield counters("batches", "Transactions, by what became of them.", ("outcome",), batches)
     yield _histogram("batch_size", "Members of committed batches.", {(): meters.batch_sizes})
     yield _histogram(
         "batch_step_seconds",
@@ -85,30 +69,30 @@ def _batches(meters: Meters) -> Iterator[Metric]:
         "store_read_seconds", "Reads of the database beside the batches.", {(): meters.read_s}
     )
     conflicts = {(name,): count for name, count in meters.conflicts.items()}
-    yield _counters("store_conflicts", "Transactions lost against others.", ("error",), conflicts)
-    yield _counter("store_outages", "Times that the database was away.", meters.outages)
+    yield counters("store_conflicts", "Transactions lost against others.", ("error",), conflicts)
+    yield counter("store_outages", "Times that the database was away.", meters.outages)
 
 
 def _transitions(meters: Meters) -> Iterator[Metric]:
     counts = meters.transitions
-    yield _counter("promises_created", "Promises that were created.", counts["created"])
+    yield counter("promises_created", "Promises that were created.", counts["created"])
     settled = {(state,): counts[state] for state in SETTLED}
-    yield _counters("promises_settled", "Promises that were settled.", ("state",), settled)
-    yield _counter("tasks_acquired", "Tasks that were acquired.", counts["acquired"])
+    yield counters("promises_settled", "Promises that were settled.", ("state",), settled)
+    yield counter("tasks_acquired", "Tasks that were acquired.", counts["acquired"])
     text = "Tasks that were suspended: their executions wait for others."
-    yield _counter("tasks_suspended", text, counts["suspended"])
+    yield counter("tasks_suspended", text, counts["suspended"])
     text = "Tasks whose lease ran out: their holders were not heard."
-    yield _counter("tasks_lost", text, counts["lost"])
+    yield counter("tasks_lost", text, counts["lost"])
     sent = {pair: meters.sent.get(pair, 0) for pair in SENT}
     text = "Messages handed over, and whether they had been sent before."
-    yield _counters("messages_sent", text, ("kind", "attempt"), sent)
-    yield _gauge("listeners_owed", "News handed over and not known to have arrived.", meters.owed)
+    yield counters("messages_sent", text, ("kind", "attempt"), sent)
+    yield gauge("listeners_owed", "News handed over and not known to have arrived.", meters.owed)
 
 
 def _depths(subject: Subject) -> Iterator[Metric]:
     depths = {(queue,): depth for queue, depth in subject.system.depths.items()}
     depths["deliveries",] = subject.api.waiting
-    yield _gauges("waiting", "What waits inside the server, by queue.", ("queue",), depths)
+    yield gauges("waiting", "What waits inside the server, by queue.", ("queue",), depths)
 
 
 def _groups(subject: Subject) -> Iterator[Metric]:
@@ -126,13 +110,13 @@ def _groups(subject: Subject) -> Iterator[Metric]:
         "group_queued": {(name,): int(window.has_queued) for name, window in windows.items()},
     }
     for name, text in counts.items():
-        yield _gauges(name, text, ("group",), values[name])
+        yield gauges(name, text, ("group",), values[name])
 
 
 def _backlog(subject: Subject) -> Iterator[Metric]:
     """What every server sees alike, since it is in the database."""
     text = "Events that were published and confirmed."
-    yield _counter("events_published", text, subject.system.meters.events_told)
+    yield counter("events_published", text, subject.system.meters.events_told)
     backlog = subject.backlog.latest
     events, oldest, inbox, refused = {}, {}, {}, {}
     places: dict[tuple[str, ...], float] = {}
@@ -146,44 +130,44 @@ def _backlog(subject: Subject) -> Iterator[Metric]:
             taken[group.name,] = len(group.held)
             if group.concurrency is not None:
                 places[group.name,] = group.concurrency
-    yield _gauges("events_waiting", "Events that nobody was told, up to 10,000.", (), events)
-    yield _gauges("events_oldest_seconds", "How long the first of them has waited.", (), oldest)
+    yield gauges("events_waiting", "Events that nobody was told, up to 10,000.", (), events)
+    yield gauges("events_oldest_seconds", "How long the first of them has waited.", (), oldest)
     text = "Calls that applications have left and no server has taken, up to 10,000."
-    yield _gauges("inbox_waiting", text, (), inbox)
+    yield gauges("inbox_waiting", text, (), inbox)
     text = "Calls of applications of which no promise can be made."
-    yield _gauges("inbox_refused", text, (), refused)
+    yield gauges("inbox_refused", text, (), refused)
     text = "Executions that a limited group may have at a time."
-    yield _gauges("group_places", text, ("group",), places)
+    yield gauges("group_places", text, ("group",), places)
     text = "Executions that a limited group has, or is about to have."
-    yield _gauges("group_places_taken", text, ("group",), taken)
+    yield gauges("group_places_taken", text, ("group",), taken)
 
 
 def _connections(subject: Subject) -> Iterator[Metric]:
     meters, publisher = subject.system.meters, subject.messages.publisher
-    yield _counter("amqp_sessions", "Sessions with RabbitMQ that were opened.", meters.sessions)
-    yield _counter(
+    yield counter("amqp_sessions", "Sessions with RabbitMQ that were opened.", meters.sessions)
+    yield counter(
         "amqp_sessions_failed",
         "Sessions with RabbitMQ that were lost, or could not be opened.",
         meters.sessions_failed,
     )
-    yield _gauge(
+    yield gauge(
         "amqp_unconfirmed_messages",
         "Messages that RabbitMQ has neither confirmed nor refused.",
         0 if publisher is None else publisher.unconfirmed,
     )
-    yield _gauge(
+    yield gauge(
         "amqp_unconfirmed_seconds",
         "How long the oldest of them has waited.",
         0 if publisher is None else publisher.unconfirmed_s,
     )
-    yield _gauge(
+    yield gauge(
         "amqp_unsent_bytes",
         "Bytes that the connection to RabbitMQ has not taken.",
         0 if publisher is None else publisher.waiting_bytes,
     )
     found = {(part,): int(problem == OK) for part, problem in problems(subject).items()}
-    yield _gauges("ready", "Whether a part of the server can work.", ("part",), found)
-    yield _gauge(
+    yield gauges("ready", "Whether a part of the server can work.", ("part",), found)
+    yield gauge(
         "heartbeats_heard",
         "Whether heartbeats of workers reach the server; while not, no lease runs out.",
         int(subject.guard.heard_since_ms is not None),
@@ -192,43 +176,18 @@ def _connections(subject: Subject) -> Iterator[Metric]:
 
 def _lags(subject: Subject) -> Iterator[Metric]:
     meters = subject.system.meters
-    yield _gauge(
+    yield gauge(
         "timer_lag_seconds",
         "How late the most overdue timer of the last look was.",
         meters.timer_lag_ms / 1000,
     )
-    yield _gauge(
+    yield gauge(
         "schedule_lag_seconds",
         "How late the most overdue schedule of the last look was.",
         meters.schedule_lag_ms / 1000,
     )
-    yield _counter("kernel_ticks", "Turns of the kernel.", meters.ticks)
-    yield _counter("kernel_busy_seconds", "How long they took.", meters.busy_s)
-
-
-Series = Mapping[tuple[str, ...], float]
-
-
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(f"resonate_{name}", text, value=value)
-
-
-def _counters(name: str, text: str, labels: Sequence[str], series: Series) -> Metric:
-    family = CounterMetricFamily(f"resonate_{name}", text, labels=labels)
-    for values, value in series.items():
-        family.add_metric(values, value)
-    return family
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"resonate_{name}", text, value=value)
-
-
-def _gauges(name: str, text: str, labels: Sequence[str], series: Series) -> Metric:
-    family = GaugeMetricFamily(f"resonate_{name}", text, labels=labels)
-    for values, value in series.items():
-        family.add_metric(values, value)
-    return family
+    yield counter("kernel_ticks", "Turns of the kernel.", meters.ticks)
+    yield counter("kernel_busy_seconds", "How long they took.", meters.busy_s)
 
 
 def _histogram(

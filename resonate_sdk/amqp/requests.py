@@ -133,6 +133,11 @@ class Requests:
         return waiting
 
     @property
+    def unanswered(self) -> int:
+        """How many have no answer yet."""
+        return len(self._open)
+
+    @property
     def has_ready(self) -> bool:
         """Whether something is to be sent, and there is room for it."""
         return bool(self._ahead or (self._ready and self._has_room))

@@ -32,7 +32,12 @@ DEATH_HEADER = "x-death"  # the broker's note on a message that has left another
 
 
 class Subscription:
-    """One worker's share of its group's hints, over any number of sessions."""
+    """One worker's share of its group's hints, over any number of sessions.
+
+    Attributes:
+        capacity: the slots.
+        is_taking: whether the queues of the group are consumed, as far as there are free slots.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Subscription:
         self._hints: dict[int, tuple[Hint, Delivery]] = {}
         self._changes = asyncio.Queue[Cancel | Consume]()
         self._look: asyncio.TimerHandle | None = None
+        self.is_taking = False
 
     async def run(self, session: Session) -> None:
         """Take hints through a session until it is lost, or this is cancelled.
@@ -83,9 +89,11 @@ class Subscription:
         self._shared = await session.consumer(self._names.task_queue(self._group), self._delivered)
         try:
             self._apply(self.capacity.begin(self._now_ms()))
+            self.is_taking = True
             while True:
                 await self._change(self._shared, await self._changes.get())
         finally:
+            self.is_taking = False
             self._session = None
             if self._look is not None:
                 self._look.cancel()

@@ -24,7 +24,7 @@ from resonate_sdk.protocol.messages import Invoke, Notify, Resume
 from resonate_sdk.protocol.requests import Hello, Request, TaskHeartbeat, TaskReport
 from resonate_sdk.protocol.responses import Answer, Welcome
 from resonate_sdk.protocol.topology import NOW_HEADER, Names
-from resonate_sdk.transport import Receiver
+from resonate_sdk.transport import Condition, Receiver
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class AmqpTransport:
         self._server_clock = ServerClock()
         self._has_warned_of_clock = False
         self._welcomes = 0
+        self._sessions = 0
 
     async def run(self, receiver: Receiver) -> None:
         """Stay connected until stopped: session after session, each where the last broke off."""
@@ -86,6 +87,7 @@ class AmqpTransport:
                         name=f"resonate/sdk/{self._group}/{self._pid}",
                         heartbeat_s=HEARTBEAT_S,
                     ) as session:
+                        self._sessions += 1
                         await self._serve(session)
                 except SessionLostError as error:
                     self._trouble = str(error)
@@ -145,6 +147,19 @@ class AmqpTransport:
     def report(self, report: TaskReport, *, origin: str) -> None:
         """Tell of trouble, once: nobody waits for an answer."""
         self.request(report, origin=origin).add_done_callback(_retrieve)
+
+    def condition(self) -> Condition:
+        """How the way to a server is now."""
+        is_reached = self._session is not None and not self._session.is_lost
+        subscription = self._subscription
+        return Condition(
+            trouble=None if is_reached else self._trouble,
+            is_taking=subscription is not None and subscription.is_taking,
+            slots=0 if subscription is None else subscription.capacity.slots,
+            in_flight=0 if subscription is None else subscription.capacity.in_flight,
+            unanswered=self._requests.unanswered,
+            sessions=self._sessions,
+        )
 
     async def stop(self) -> None:
         """Send what is waiting, if that is possible at once, and disconnect."""

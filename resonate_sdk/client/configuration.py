@@ -12,6 +12,7 @@ from msgspec import Struct
 from resonate_sdk.client.broker_url import check_url, url_of, with_credentials, without_password
 from resonate_sdk.errors import ContradictionError, UsageError
 from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.listening import address_of
 from resonate_sdk.stores.remote import RemoteStore
 from resonate_sdk.task_sources.poller import Poller
 
@@ -30,6 +31,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
         group: the worker group.
         pid: the name of this process, never used twice.
         prefix: put before the ids that the program chooses.
+        listen: host and port for Prometheus and probes; None for nowhere.
     """
 
     url: str | None
@@ -37,6 +39,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     group: str
     pid: str
     prefix: str
+    listen: tuple[str, int] | None = None
 
 
 def configure(
@@ -50,6 +53,7 @@ def configure(
     task_source: Any,
     auth: tuple[str, str] | None = None,
     token: str | None = None,
+    listen: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Configuration:
     """Find out where to connect.
@@ -97,7 +101,15 @@ def configure(
         group=_name(next(iter(groups), None) or environment.get("RESONATE_GROUP"), GROUP_DEFAULT),
         pid=_name(next(iter(pids), None) or environment.get("RESONATE_PID"), secrets.token_hex(16)),
         prefix=prefix if prefix is not None else environment.get("RESONATE_PREFIX", ""),
+        listen=_address(listen, environment.get("RESONATE_LISTEN", "")),
     )
+
+
+def _address(given: str | None, default: str) -> tuple[str, int] | None:
+    try:
+        return address_of(default if given is None else given)
+    except ValueError as error:
+        raise UsageError(f"listen= or RESONATE_LISTEN: {error}") from error
 
 
 def _url_from(environment: Mapping[str, str]) -> str | None:

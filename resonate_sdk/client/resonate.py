@@ -107,6 +107,7 @@ class Resonate(Registration, Calls, Lifetime):
         log_level: int | str | None = None,
         tracer: Tracer | None = None,
         signs: bool = False,
+        listen: str | None = None,
     ) -> None:
         """Make a client; nothing is connected before it is needed.
 
@@ -152,6 +153,8 @@ class Resonate(Registration, Calls, Lifetime):
             tracer: makes spans of calls and executions: `resonate_sdk.otel.OpenTelemetry()`.
             signs: publish under the name of the user of the URL, which RabbitMQ verifies: the
                 server records it with what is created and settled.
+            listen: `host:port` where Prometheus and probes ask once this process serves, as
+                `127.0.0.1:9465`; else `RESONATE_LISTEN`; empty for nowhere.
 
         Raises:
             UsageError: arguments contradict each other.
@@ -170,6 +173,7 @@ class Resonate(Registration, Calls, Lifetime):
             task_source=either(task_source, message_source, "task_source and message_source"),
             auth=auth,
             token=token,
+            listen=listen,
             environment=environment_for(is_url_given=server is not None or network is not None),
         )
         lease_s = seconds(ttl)
@@ -217,6 +221,12 @@ class Resonate(Registration, Calls, Lifetime):
             overlap=overlap,
             poison_attempts=poison_attempts,
             cache_size=cache_size,
+            listen=configuration.listen,
+            labels={
+                "namespace": configuration.namespace,
+                "group": configuration.group,
+                "pid": configuration.pid,
+            },
         )
         self.promises = Promises(self._call, self._codec, self._host.now_ms)
         self.schedules = Schedules(self._call, self._codec, self.promises)

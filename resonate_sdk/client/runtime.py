@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from resonate_sdk.ask import ask, refusal
 from resonate_sdk.client.host import START_TIMEOUT_S, Host, result_of
+from resonate_sdk.client.probing import probes_of
 from resonate_sdk.client.result import HostFuture, Result
 from resonate_sdk.client.roots import other_call
 from resonate_sdk.client.watches import Watches
@@ -55,6 +56,8 @@ class Runtime:
         overlap: bool = True,
         poison_attempts: int = 10,
         cache_size: int = 0,
+        listen: tuple[str, int] | None = None,
+        labels: Mapping[str, str],
     ) -> None:
         """Prepare everything; nothing runs before it is needed.
 
@@ -70,6 +73,8 @@ class Runtime:
             overlap: whether fresh executions start while their tasks are being acquired.
             poison_attempts: after so many failures in a row a task is halted.
             cache_size: how many suspended executions may stay in memory.
+            listen: host and port for Prometheus and probes, once hints are taken.
+            labels: what tells this process from others there.
         """
         self._transport = transport
         self.host = host
@@ -78,6 +83,10 @@ class Runtime:
         self._slots = slots
         self._watches = Watches(transport, environment.codec, address)
         self._leases = Leases(transport, pid, lease_ms)
+        self._probes = probes_of(
+            listen, labels, environment.hooks, transport, lambda: self._leases.count
+        )
+        self._forever: list[asyncio.Task[None]] = []
         self._coroutines = host.coroutines()
         self._worker = Worker(
             transport,
@@ -210,18 +219,20 @@ class Runtime:
             self._tasks = Tasks(group)
             self._worker.start(Tasks(group))
             self._spawn(self._transport.run(self))
-            forever = [
+            self._forever = [
                 self._spawn(self._leases.keep_beating()),
                 self._spawn(self._watches.keep_looking()),
             ]
             started.set_result(None)
             await self._stop_requested.wait()
-            for task in forever:
+            for task in self._forever:
                 task.cancel()
 
     async def _shut_down(self, timeout_s: float) -> None:
         if self._subscribing is not None:
             self._subscribing.cancel()
+        if self._probes is not None:
+            self._probes.stops()
         if self._is_subscribed:
             await self._transport.unsubscribe()
         await self._worker.stop(timeout_s)
@@ -241,6 +252,8 @@ class Runtime:
     def _subscribe(self) -> None:
         self._is_subscribed = True
         self._spawn(self._transport.subscribe(self._slots))
+        if self._probes is not None:
+            self._forever.append(self._spawn(self._probes.serve()))
 
     def _watch(self, id: str, result: Result) -> None:
         self._watches.add(id, result)

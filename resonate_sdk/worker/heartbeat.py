@@ -42,6 +42,11 @@ class Leases:
         self._held.pop((id, version), None)
 
     @property
+    def count(self) -> int:
+        """How many tasks this process holds."""
+        return len(self._held)
+
+    @property
     def are_held(self) -> bool:
         """Whether this process holds any task."""
         return bool(self._held)

@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import socket
-import urllib.error
-import urllib.request
 from functools import partial
 from pathlib import Path
 
@@ -19,45 +17,17 @@ from resonate_broker.app import SettingError
 from resonate_broker.config import Config, HttpConfig
 from resonate_broker.dev import PrivatePostgres
 from resonate_broker.dev.ports import free_port
+from resonate_sdk.hooks import Hooks
+from resonate_sdk.probes.worker import CONNECTED, ProbedWorker
 from resonate_store.postgres.migrate import migrate
 from tests.integration.amqp.foreign import ForeignClient
 from tests.integration.amqp.server import ServerThread
+from tests.integration.probing import ask, readiness, samples
 from tests.processes import wait_until
 
 DASHBOARD = Path(__file__).parents[3] / "infra" / "grafana" / "resonate.json"
-ASK_S_MAX = 5
 CHANGE_S_MAX = 30
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
-
-
-def ask(config: Config, path: str, accept: str = "") -> tuple[int, str, str]:
-    """Status, content type and body of an answer."""
-    request = urllib.request.Request(
-        f"http://{config.http.listen}{path}", headers={"Accept": accept} if accept else {}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=ASK_S_MAX) as response:
-            return response.status, response.headers["Content-Type"], response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers["Content-Type"], error.read().decode()
-
-
-def readiness(config: Config) -> dict[str, str]:
-    status, _, body = ask(config, "/ready")
-    document = json.loads(body)
-    assert (status == 200) == (document["status"] == "ready")
-    return document
-
-
-def samples(config: Config) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Each series with its value."""
-    _, _, body = ask(config, "/metrics")
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(body)
-        for sample in family.samples
-    }
 
 
 @pytest.fixture
@@ -69,15 +39,15 @@ async def test_a_server_that_works_is_alive_ready_and_counts(
     config: Config, server: ServerThread, client: ForeignClient
 ):
     is_ready = becomes_ready(config)
-    before = samples(config)
+    before = samples(config.http.listen)
     await client.ask("promise.create", {"id": "a", "timeoutAt": 2**52, "param": {}, "tags": {}})
     await client.ask("promise.settle", {"id": "a", "state": "resolved", "value": {}})
     await client.ask("promise.get", {"id": "nobody"})
-    after = samples(config)
+    after = samples(config.http.listen)
 
-    assert is_ready, readiness(config)
-    assert ask(config, "/health")[0] == 200
-    assert ask(config, "/elsewhere")[0] == 404
+    assert is_ready, readiness(config.http.listen)
+    assert ask(config.http.listen, "/health")[0] == 200
+    assert ask(config.http.listen, "/elsewhere")[0] == 404
     assert after["resonate_requests_total", (("kind", "promise.create"), ("status", "200"))] == 1
     assert after["resonate_requests_total", (("kind", "promise.get"), ("status", "404"))] == 1
     assert after["resonate_promises_created_total", ()] == 1
@@ -94,8 +64,8 @@ async def test_a_server_that_works_is_alive_ready_and_counts(
 async def test_both_forms_of_metrics_can_be_read_and_name_no_password(
     config: Config, server: ServerThread, client: ForeignClient
 ):
-    _, plain_type, plain = ask(config, "/metrics")
-    _, open_type, text = ask(config, "/metrics", OPEN_METRICS)
+    _, plain_type, plain = ask(config.http.listen, "/metrics")
+    _, open_type, text = ask(config.http.listen, "/metrics", OPEN_METRICS)
 
     assert plain_type.startswith("text/plain")
     assert open_type.startswith("application/openmetrics-text")
@@ -103,7 +73,7 @@ async def test_both_forms_of_metrics_can_be_read_and_name_no_password(
     for url in (config.url, config.database_url):
         assert url not in plain
         password = url.split("://")[1].partition(":")[2].partition("@")[0]
-        assert password not in ask(config, "/ready")[2]
+        assert password not in ask(config.http.listen, "/ready")[2]
 
 
 def test_a_server_whose_port_is_taken_says_so(config: Config):
@@ -116,11 +86,11 @@ def test_a_server_whose_port_is_taken_says_so(config: Config):
 
 
 def becomes_ready(config: Config) -> bool:
-    return wait_until(lambda: ask(config, "/ready")[0] == 200, seconds=CHANGE_S_MAX)
+    return wait_until(lambda: ask(config.http.listen, "/ready")[0] == 200, seconds=CHANGE_S_MAX)
 
 
 def becomes(config: Config, part: str, problem: str) -> bool:
-    return wait_until(lambda: problem in readiness(config)[part], seconds=CHANGE_S_MAX)
+    return wait_until(lambda: problem in readiness(config.http.listen)[part], seconds=CHANGE_S_MAX)
 
 
 def test_a_server_without_its_broker_is_alive_but_not_ready(config: Config, server: ServerThread):
@@ -132,16 +102,16 @@ def test_a_server_without_its_broker_is_alive_but_not_ready(config: Config, serv
     server.call(partial(messages._session.lose, "broken by the test"))
 
     assert becomes(config, "broker", "nothing listens there")
-    found = readiness(config)
+    found = readiness(config.http.listen)
     assert found["status"] == "not ready"
     assert found["consumers"] == "the queues are not consumed"
     assert found["database"] == "ok"
     assert "guest:guest" not in str(found)
-    assert ask(config, "/health")[0] == 200
+    assert ask(config.http.listen, "/health")[0] == 200
     server.call(lambda: setattr(link, "_url", config.url))
     assert becomes_ready(config)
-    assert samples(config)["resonate_amqp_sessions_total", ()] == 2
-    assert samples(config)["resonate_amqp_sessions_failed_total", ()] >= 2
+    assert samples(config.http.listen)["resonate_amqp_sessions_total", ()] == 2
+    assert samples(config.http.listen)["resonate_amqp_sessions_failed_total", ()] >= 2
 
 
 def test_a_server_without_its_database_is_alive_but_not_ready(
@@ -154,9 +124,11 @@ def test_a_server_without_its_database_is_alive_but_not_ready(
 
         private_postgres.kill()
 
-        assert wait_until(lambda: readiness(config)["database"] != "ok", seconds=CHANGE_S_MAX)
-        assert readiness(config)["broker"] == "ok"
-        assert ask(config, "/health")[0] == 200
+        assert wait_until(
+            lambda: readiness(config.http.listen)["database"] != "ok", seconds=CHANGE_S_MAX
+        )
+        assert readiness(config.http.listen)["broker"] == "ok"
+        assert ask(config.http.listen, "/health")[0] == 200
         private_postgres.start()
         assert becomes(config, "database", "ok")
 
@@ -169,9 +141,19 @@ SUFFIXES = {
 }
 
 
+def exported_by_workers() -> set[str]:
+    """The same of a worker."""
+    worker = ProbedWorker(("", 0), {}, Hooks(), lambda: CONNECTED, lambda: 0)
+    return {
+        family.name + suffix
+        for family in worker.collector.collect()
+        for suffix in SUFFIXES[family.type]
+    }
+
+
 def exported(config: Config) -> set[str]:
     """The names of all series that there may be, also of those that have no value yet."""
-    _, _, body = ask(config, "/metrics", OPEN_METRICS)
+    _, _, body = ask(config.http.listen, "/metrics", OPEN_METRICS)
     return {
         family.name + suffix for family in open_metrics(body) for suffix in SUFFIXES[family.type]
     }
@@ -180,7 +162,7 @@ def exported(config: Config) -> set[str]:
 def test_the_dashboard_shows_what_there_is_and_nothing_else(config: Config, server: ServerThread):
     shown = set(re.findall(r"\b(?:resonate|process)_\w+", DASHBOARD.read_text()))
 
-    known = exported(config)
+    known = exported(config) | exported_by_workers()
 
     assert shown - known == set()
     own = {name for name in known if name.startswith("resonate_")}
@@ -215,7 +197,7 @@ async def test_what_waits_in_the_database_is_counted(
     finally:
         await connection.close()
 
-    found = samples(config)
+    found = samples(config.http.listen)
 
     group = (("group", "g"),)
     assert found["resonate_group_places", group] == 3

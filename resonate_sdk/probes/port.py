@@ -1,22 +1,44 @@
-"""The port of a server for Prometheus and for probes.
+"""The port for Prometheus and for probes, of servers and of workers.
 
-aiohttp serves it on the loop of the server: it needs no thread and takes no signals, and brings
+aiohttp serves it on the loop of who is asked: it needs no thread and takes no signals, and brings
 the limits and timeouts that a port needs. It is loaded only where the port is wanted.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-
-from resonate_broker.observation import health, metrics
-from resonate_broker.observation.subject import Subject
+from prometheus_client.registry import Collector
 
 KEEPALIVE_S = 30.0
 SHUTDOWN_S = 1.0
+OK = "ok"
+
+
+class Probed(Protocol):
+    """What is asked."""
+
+    @property
+    def collector(self) -> Collector:
+        """Reads the counts when it is asked to."""
+        ...
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it goes on: who hears this knows that its loop turns."""
+        ...
+
+    async def look(self) -> None:
+        """Find out what the counts need and nobody knows yet."""
+        ...
+
+    def problems(self) -> Mapping[str, str]:
+        """What stands between it and its work, part by part; `OK` where nothing does."""
+        ...
 
 
 class ListenError(Exception):
@@ -24,14 +46,14 @@ class ListenError(Exception):
 
 
 @asynccontextmanager
-async def listen(host: str, port: int, subject: Subject) -> AsyncGenerator[int]:
+async def listen(host: str, port: int, probed: Probed) -> AsyncGenerator[int]:
     """Answer `/metrics`, `/health` and `/ready` for as long as the block lasts; give the port.
 
     Raises:
         ListenError: nobody can listen there.
     """
     runner = web.AppRunner(
-        _application(subject),
+        _application(probed),
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
@@ -48,20 +70,24 @@ async def listen(host: str, port: int, subject: Subject) -> AsyncGenerator[int]:
         await runner.cleanup()
 
 
-def _application(subject: Subject) -> web.Application:
-    found = metrics.registry(subject)
+def _application(probed: Probed) -> web.Application:
+    found = CollectorRegistry()
+    found.register(probed.collector)
+    ProcessCollector(registry=found)
+    GCCollector(registry=found)
 
     async def show_metrics(request: web.Request) -> web.Response:
-        await subject.backlog.look()
-        return _metrics(found, request.headers.get("Accept", ""))
+        await probed.look()
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(found), headers={"Content-Type": content_type})
 
     async def show_health(_: web.Request) -> web.Response:
-        is_alive = health.is_alive(subject)
+        is_alive = probed.is_alive
         return _json({"status": "alive" if is_alive else "ended"}, is_good=is_alive)
 
     async def show_readiness(_: web.Request) -> web.Response:
-        parts = health.problems(subject)
-        is_ready = all(problem == health.OK for problem in parts.values())
+        parts = probed.problems()
+        is_ready = all(problem == OK for problem in parts.values())
         status = "ready" if is_ready else "not ready"
         return _json({"status": status, **parts}, is_good=is_ready)
 
@@ -70,11 +96,6 @@ def _application(subject: Subject) -> web.Application:
     application.router.add_get("/health", show_health)
     application.router.add_get("/ready", show_readiness)
     return application
-
-
-def _metrics(found: CollectorRegistry, accept: str) -> web.Response:
-    encode, content_type = choose_encoder(accept)
-    return web.Response(body=encode(found), headers={"Content-Type": content_type})
 
 
 def _json(document: dict[str, str], *, is_good: bool) -> web.Response:
