@@ -53,6 +53,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         depths: of the groups' queues, by group; None for a queue that does not exist.
+        called: the same of queues of services that are called, by queue.
         busy: tasks that are held, by group.
         connected: the processes that consume, by group; None if nobody can tell.
         limits: of the groups, and what is used up of them, by the promise that waits there.
@@ -60,6 +61,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     """
 
     depths: Mapping[str, Depth | None] = {}
+    called: Mapping[str, Depth | None] = {}
     busy: Mapping[str, int] = {}
     connected: Mapping[str, frozenset[str]] | None = None
     limits: Mapping[str, GroupRecord] = {}
@@ -229,7 +231,11 @@ def _dispatch_cause(
         case None:
             return "unknown", f"The target of {id} cannot be read."
         case ExchangeAddress():
-            return "called", _call_text(id, target, details, now_ms)
+            text = _call_text(id, target, details, now_ms)
+            queue = queue_called(node)
+            if queue is not None and queue in around.called:
+                text += f" {_called_queue_text(around.called[queue])}"
+            return "called", text
         case Address():
             return _group_cause(node, target, details, around, now_ms)
 
@@ -314,6 +320,22 @@ def _call_text(id: str, target: ExchangeAddress, details: TaskDetails, now_ms: i
         f"The message of {id} was published {ago} ago to {place}, and no reply has come; if the "
         "broker did not confirm it, it is published again."
     )
+
+
+def queue_called(node: Node) -> str | None:
+    """The queue in which a call waits for a service; None if it is no call, or of an exchange."""
+    target = _target_of(node)
+    if not isinstance(target, ExchangeAddress) or target.exchange:
+        return None
+    return target.routing_key
+
+
+def _called_queue_text(depth: Depth | None) -> str:
+    if depth is None:
+        return "There is no such queue: whoever carries out the call declares it."
+    messages = f"{depth.ready} message{'' if depth.ready == 1 else 's'} waiting"
+    consumers = f"{depth.consumers or 'no'} consumer{'' if depth.consumers == 1 else 's'}"
+    return f"That queue has {messages} and {consumers}."
 
 
 def _settled(root: Node, now_ms: int) -> Reason:

@@ -240,14 +240,17 @@ def _task_text(record: PromiseRecord, task: TaskRecord, now_ms: int) -> str:
     delay = record.tags.get(tag.DELAY, "")
     if delay.isdecimal() and int(delay) > now_ms and task.version == 0:
         return f"starts in {format_duration(int(delay) - now_ms)}"
-    return f"waits for a worker of {_group_text(record.tags.get(tag.TARGET, ''))}"
+    return f"waits for {_server_text(record.tags.get(tag.TARGET, ''))}"
 
 
-def _group_text(address: str) -> str:
+def _server_text(address: str) -> str:
     try:
-        return f"group {addresses.parse(address).group}"
+        target = addresses.parse_target(address)
     except addresses.AddressError:
-        return address
+        return f"a worker of {address}"
+    if isinstance(target, addresses.ExchangeAddress):
+        return f"the reply of {address}"
+    return f"a worker of group {target.group}"
 
 
 def _listed(ids: Sequence[str]) -> str:

@@ -1,12 +1,13 @@
 """`resonate triggers`: let events of any exchange start executions, or settle promises."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from resonate_broker.cli.arguments import DryRun, read_duration_ms, read_target
+from resonate_broker.cli.broker import Depth, count_queues
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.exits import CommandError, ExitCode
@@ -14,6 +15,8 @@ from resonate_broker.cli.foretelling import find, foretell
 from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import CREATED, EXISTED, field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_broker.cli.tables import table_lines
+from resonate_broker.config import Config
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import TriggerRecord
 from resonate_sdk.protocol.requests import (
@@ -25,6 +28,7 @@ from resonate_sdk.protocol.requests import (
 )
 from resonate_sdk.protocol.requests.triggers import PROMISE_ID_DEFAULT
 from resonate_sdk.protocol.responses import Nothing, TriggerData, TriggerPage
+from resonate_sdk.protocol.topology import Names
 
 TriggerId = Annotated[
     str, typer.Argument(metavar="ID", help="Id of the trigger.", show_default=False)
@@ -92,6 +96,8 @@ TimeoutOption = Annotated[
         show_default=False,
     ),
 ]
+
+HEADS = ("TRIGGER", "EVENTS", "EFFECT", "WAITING", "SERVERS")
 
 app = typer.Typer()
 
@@ -164,12 +170,16 @@ def list_triggers(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List all triggers."""
+    """List all triggers, with what waits in their queues and how many servers take it."""
     settings = client_settings(config, url, namespace)
     found = talk(settings, lambda client: client.ask_for(TriggerPage, TriggerSearch())).triggers
-    lines = [Text(plain(f"{record.id}  {_source(record)}  {_effect(record)}")) for record in found]
-    document = {"triggers": [_document(record) for record in found]}
-    Output(as_json=as_json).show(document, lines or [Text("no triggers")])
+    depths = _depths(settings, found)
+    rows = [
+        (record.id, _source(record), _effect(record), *_queue_cells(depths[record.id]))
+        for record in found
+    ]
+    document = {"triggers": [{**_document(r), **_queue_document(depths[r.id])} for r in found]}
+    Output(as_json=as_json).show(document, [*table_lines(HEADS, rows)] or [Text("no triggers")])
 
 
 @app.command(epilog="Example: resonate triggers get orders")
@@ -180,10 +190,13 @@ def get(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a trigger."""
+    """Show a trigger, and its queue."""
     settings = client_settings(config, url, namespace)
     record = talk(settings, lambda client: _trigger(client, TriggerGet(id=id)))
-    Output(as_json=as_json).show(_document(record), list(_lines(record)))
+    depth = _depths(settings, [record])[id]
+    queue = field("queue", f"{Names(settings.namespace).trigger_queue(id)}: {_queue_text(depth)}")
+    document = {**_document(record), **_queue_document(depth)}
+    Output(as_json=as_json).show(document, [*_lines(record), queue])
 
 
 @app.command(epilog="Example: resonate triggers delete orders")
@@ -249,6 +262,32 @@ def _lines(record: TriggerRecord, remark: str = "") -> Iterator[Text]:
     yield field("events", _source(record))
     yield field("effect", _effect(record))
     yield field("promises", f"{record.promise_id}  deadline after {_deadline(record)}")
+
+
+def _depths(settings: Config, records: Sequence[TriggerRecord]) -> Mapping[str, Depth | None]:
+    """How the queues fare, by trigger; None for one that is not there, or not yet."""
+    queues = {record.id: Names(settings.namespace).trigger_queue(record.id) for record in records}
+    counted = count_queues(settings, queues.values())
+    return {id: counted[queue] for id, queue in queues.items()}
+
+
+def _queue_cells(depth: Depth | None) -> tuple[str, str]:
+    return (str(depth.ready), str(depth.consumers)) if depth else ("no queue", "0")
+
+
+def _queue_text(depth: Depth | None) -> str:
+    if depth is None:
+        return "not there, the servers make it when they look at the trigger"
+    taken = f"taken by {depth.consumers} server{'' if depth.consumers == 1 else 's'}"
+    waiting = f"{depth.ready} event{'' if depth.ready == 1 else 's'} waiting"
+    return f"{waiting}, {taken if depth.consumers else 'no server takes them'}"
+
+
+def _queue_document(depth: Depth | None) -> Mapping[str, int | None]:
+    return {
+        "waiting": depth.ready if depth else None,
+        "consumers": depth.consumers if depth else None,
+    }
 
 
 def _source(record: TriggerRecord) -> str:

@@ -13,6 +13,7 @@ from resonate_broker.cli.causes import (
     Surroundings,
     blockers,
     explain,
+    queue_called,
     reason_document,
 )
 from resonate_broker.cli.client import Client, talk
@@ -70,7 +71,8 @@ def why(
     ends = blockers(told.root, told.runner)
     pending = [end for end in ends if end.task is not None and end.task.state == "pending"]
     groups = _groups(pending)
-    depths = count_queues(settings, [names.task_queue(group) for group in groups])
+    called = {queue for queue in map(queue_called, pending) if queue is not None}
+    depths = count_queues(settings, [*map(names.task_queue, groups), *sorted(called)])
     connected = None
     if any(end.task is not None and end.task.state in ("pending", "acquired") for end in ends):
         seen = try_attendance(settings)
@@ -80,6 +82,7 @@ def why(
             connected = _connected(names, seen)
     around = Surroundings(
         depths={group: depths[names.task_queue(group)] for group in groups},
+        called={queue: depths[queue] for queue in called},
         busy=told.busy,
         limits=told.limits,
         connected=connected,

@@ -268,12 +268,14 @@ def test_all_servers_take_events_and_a_deleted_trigger_leaves_nothing(
 ):
     start_server()
     create(shell, shop, *STARTS)
+    assert "waiting" in shell("get", "orders")[1]
     queue = names.trigger_queue("orders")
 
     while channel.queue_declare(queue, passive=True).method.consumer_count < 2:
         pass
     code, listed = shell("list")
     assert (code, [found["id"] for found in listed["triggers"]]) == (0, ["orders"])
+    assert [(each["waiting"], each["consumers"]) for each in listed["triggers"]] == [(0, 2)]
     assert shell("delete", "orders") == (0, {"id": "orders", "deleted": True})
 
     while shell("get", "orders")[0] != NOT_FOUND:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_broker.cli.broker import Depth
-from resonate_broker.cli.causes import Surroundings, explain
+from resonate_broker.cli.causes import Surroundings, explain, queue_called
 from resonate_broker.cli.tree_view import Node, build_tree
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import GroupRecord, Rate, TaskDetails, TaskRecord, Trouble
@@ -173,6 +173,23 @@ def test_a_call_of_a_service_that_knows_no_protocol(target, details, words):
     cause, sentence = cause_of(call(task(**details), tags={tag.TARGET: target}))
 
     assert cause == "called"
+    assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("depth", "words"),
+    [
+        (None, "There is no such queue"),
+        (Depth(ready=1, consumers=0), "1 message waiting and no consumers."),
+        (Depth(ready=0, consumers=1), "0 messages waiting and 1 consumer."),
+    ],
+)
+def test_a_call_of_a_queue_says_who_takes_what_waits_there(depth, words):
+    root = call(task(), tags={tag.TARGET: "amqp-exchange:///quotes"})
+    assert queue_called(root) == "quotes"
+
+    _, sentence = cause_of(root, Surroundings(called={"quotes": depth}))
+
     assert words in sentence
 
 

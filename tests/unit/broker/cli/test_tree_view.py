@@ -113,6 +113,11 @@ def test_the_tree_of_a_promise_further_down_has_only_what_is_below_it():
             "waits for a worker of group workers",
         ),
         (make_task("a"), {tag.TARGET: "what?"}, "waits for a worker of what?"),
+        (
+            make_task("a"),
+            {tag.TARGET: "celery://shop"},
+            "waits for the reply of celery://shop",
+        ),
         (make_task("a", "acquired", pid="p7"), {}, "running in p7"),
         (make_task("a", "halted"), {}, "halted"),
         (make_task("a", "suspended"), {}, "waits for a promise outside of this tree"),
