@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from resonate_broker.aio.messages import is_congested
 from resonate_broker.integration import tap_messages
@@ -73,39 +74,73 @@ class EventOutlet:
         The next event of an origin goes out when the one before is confirmed. Otherwise a full
         queue could refuse one and take its successor.
         """
-        told: list[int] = []
-        by_origin: dict[str, list[NumberedEvent]] = {}
-        for event in events:
-            by_origin.setdefault(event.event.origin, []).append(event)
+        confirms: list[tuple[NumberedEvent, asyncio.Future[None]]] = []
+        refused: set[str] = set()
         try:
-            async with asyncio.timeout(PUBLISH_S_MAX), asyncio.TaskGroup() as tasks:
-                for several in by_origin.values():
-                    tasks.create_task(self._publish_in_turn(session, several, told))
+            async with asyncio.timeout(PUBLISH_S_MAX):
+                for turn in turns(events):
+                    begin = len(confirms)
+                    for event in turn:
+                        if event.event.origin not in refused:
+                            confirmed = session.publisher.publish(self._publication(event))
+                            confirms.append((event, confirmed))
+                    for event, confirmed in confirms[begin:]:
+                        if not await _is_taken(confirmed):
+                            refused.add(event.event.origin)
+                            kind = event.event.kind
+                            logger.warning("a queue bound to the events is full kind=%s", kind)
+        except SessionLostError:
+            pass
         except TimeoutError:
-            logger.debug("the broker takes its time count=%d told=%d", len(events), len(told))
-        return told
-
-    async def _publish_in_turn(
-        self, session: Session, events: Sequence[NumberedEvent], told: list[int]
-    ) -> None:
-        for event in events:
-            try:
-                await session.publisher.publish(self._publication(event))
-            except RefusedError:
-                logger.warning("a queue bound to the events is full kind=%s", event.event.kind)
-                return
-            except SessionLostError:
-                return
-            told.append(event.position)
+            logger.debug("the broker takes its time count=%d", len(events))
+        return [event.position for event, confirmed in confirms if _has_come(confirmed)]
 
     def _publication(self, numbered: NumberedEvent) -> Publication:
         event = numbered.event
-        time = datetime.fromtimestamp(event.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
         return Publication(
             exchange=self._names.events,
             routing_key=tap_messages.routing_key(numbered),
             body=event.data.encode(),
             kind=tap_messages.TYPE_PREFIX + event.kind,
-            headers=tap_messages.headers(numbered, self._source, time.replace("+00:00", "Z")),
+            headers=tap_messages.headers(numbered, self._source, _time(event.at_ms)),
             is_mandatory=False,  # nobody needs to listen
         )
+
+
+def turns(events: Iterable[NumberedEvent]) -> Iterable[Sequence[NumberedEvent]]:
+    """The first events of all origins, then the second ones, and so on."""
+    turns: list[list[NumberedEvent]] = []
+    counts: dict[str, int] = {}
+    for event in events:
+        turn = counts.get(event.event.origin, 0)
+        counts[event.event.origin] = turn + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(event)
+    return turns
+
+
+async def _is_taken(confirmed: "asyncio.Future[None]") -> bool:
+    """Whether the broker has taken a message.
+
+    Raises:
+        SessionLostError: it will never say.
+    """
+    try:
+        # A timeout ends the wait, and not what is waited for.
+        await asyncio.shield(confirmed)
+    except RefusedError:
+        return False
+    return True
+
+
+def _has_come(confirmed: "asyncio.Future[None]") -> bool:
+    """Whether the broker has said that it has taken a message."""
+    return confirmed.done() and not confirmed.cancelled() and confirmed.exception() is None
+
+
+@lru_cache(maxsize=64)
+def _time(at_ms: int) -> str:
+    """An instant as CloudEvents write it; what one batch has changed has one."""
+    time = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return time.replace("+00:00", "Z")

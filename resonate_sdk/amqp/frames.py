@@ -6,9 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
-from pamqp import encode
 
-from resonate_sdk.amqp.field_table import read_table
+from resonate_sdk.amqp.field_table import read_table, write_table
 
 METHOD = 1
 HEADER = 2
@@ -211,7 +210,7 @@ def _header(properties: Properties, is_persistent: bool, size: int) -> bytes:
     parts = [b"", CONTENT_TYPE]
     if properties.headers:
         flags |= _HAS_HEADERS
-        parts.append(encode.field_table(dict(properties.headers)))
+        parts.append(write_table(properties.headers))
     parts.append(bytes((_PERSISTENT if is_persistent else _TRANSIENT,)))
     if properties.correlation_id:
         flags |= _HAS_CORRELATION_ID

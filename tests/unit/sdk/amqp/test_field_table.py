@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from pamqp import encode
+from pamqp import decode, encode
 from pamqp.common import FieldValue
 
-from resonate_sdk.amqp.field_table import read_table
+from resonate_sdk.amqp.field_table import read_table, write_table
 from resonate_sdk.amqp.frames import UNREADABLE
 
 DEEP = 5_000
@@ -46,6 +46,27 @@ def test_what_a_library_writes_is_read(headers: Mapping[str, Any], before: bytes
 
     assert found == headers
     assert end == len(before) + len(written)
+
+
+@given(headers=st.dictionaries(keys, plain, max_size=5))
+def test_what_is_written_a_library_reads(headers: Mapping[str, Any]):
+    written = write_table(headers)
+
+    assert decode.field_table(written) == (len(written), headers)
+
+
+def test_a_name_that_is_too_long_is_cut_between_two_characters():
+    assert read_table(write_table({"a" + 100 * "é": "x"}), 0)[0] == {"a" + 63 * "é": "x"}
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63)])
+def test_a_number_has_64_bits(value: int):
+    assert decode.field_table(write_table({"n": value}))[1] == {"n": value}
+
+
+def test_what_has_no_form_is_refused():
+    with pytest.raises(TypeError):
+        write_table({"n": 2**63})
 
 
 @pytest.mark.parametrize(
