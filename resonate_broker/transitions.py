@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from resonate_sdk.protocol.records import PromiseState
+from resonate_sdk.protocol.records import PromiseState, Value
+from resonate_sdk.protocol.tags import USER_HEADER
 from resonate_store.state import Event, Promise, Schedule, Task
 
 _SETTLED: dict[PromiseState, str] = {
@@ -96,15 +97,21 @@ def _of_task(before: Task | None, after: Task) -> Iterator[str]:
 
 
 def _promise_event(kind: str, promise: Promise, at_ms: int) -> Event:
-    document = {
+    document: dict[str, object] = {
         "id": promise.id,
         "state": promise.state,
         "tags": promise.tags,
         "createdAt": promise.created_at_ms,
         "timeoutAt": promise.timeout_at_ms,
         "settledAt": promise.settled_at_ms,
+        "createdBy": _user(promise.param),
+        "settledBy": _user(promise.value),
     }
     return _event(kind, promise, at_ms, document)
+
+
+def _user(value: Value) -> str | None:
+    return None if value.headers is None else value.headers.get(USER_HEADER)
 
 
 def _task_event(kind: str, promise: Promise, task: Task, at_ms: int) -> Event:
@@ -152,6 +159,8 @@ def _schedule_event(kind: str, schedule: Schedule, now_ms: int) -> Event:
         "timezone": schedule.timezone,
         "nextRunAt": schedule.next_run_at_ms,
     }
+    if (user := _user(schedule.promise_param)) is not None:
+        document["createdBy"] = user
     if schedule.last_run_at_ms is not None:
         document["lastRunAt"] = schedule.last_run_at_ms
     return Event(

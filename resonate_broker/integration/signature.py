@@ -16,6 +16,7 @@ from resonate_sdk.protocol.requests import (
     PromiseCreate,
     PromiseSettle,
     Request,
+    ScheduleCreate,
     SettleAction,
     TaskCreate,
     TaskFence,
@@ -54,6 +55,8 @@ def signed(request: Request, user_id: str | None) -> Request:
             return replace(request, param=_with_user(param, user_id))
         case PromiseSettle(value=value):
             return replace(request, value=_with_user(value, user_id))
+        case ScheduleCreate(promise_param=param):  # who makes it has made all that it creates
+            return replace(request, promise_param=_with_user(param, user_id))
         case TaskCreate(action=action) | TaskFence(action=action) | TaskFulfill(action=action):
             return replace(request, action=_signed_action(action, user_id))
         case _:

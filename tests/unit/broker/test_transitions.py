@@ -5,6 +5,7 @@ import pytest
 
 from resonate_broker import transitions
 from resonate_sdk.protocol import tags
+from resonate_sdk.protocol.records import Value
 from resonate_store.state import Promise
 from tests.unit.broker.builders import BIRTH, NOW, make_promise, make_schedule, make_targeted
 
@@ -113,6 +114,20 @@ def test_a_promise_without_a_tree_is_its_own_origin():
     (event,) = transitions.of_promise(None, make_promise("p"), NOW)
 
     assert (event.origin, event.group) == ("p", "")
+
+
+def test_events_tell_the_users_that_the_broker_has_verified():
+    def by(user: str) -> Value:
+        return Value(headers={tags.USER_HEADER: user})
+
+    promise = make_promise(state="resolved", param=by("shop"), value=by("bank"))
+    (resolved,) = transitions.of_promise(make_promise(), promise, NOW)
+    schedule = make_schedule(promise_param=by("shop"))
+    (created,) = transitions.of_schedule("s", None, schedule, NOW)
+
+    told = json.loads(resolved.data)
+    assert (told["createdBy"], told["settledBy"]) == ("shop", "bank")
+    assert json.loads(created.data)["createdBy"] == "shop"
 
 
 @pytest.mark.parametrize(

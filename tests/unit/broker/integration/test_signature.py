@@ -11,6 +11,7 @@ from resonate_sdk.protocol.requests import (
     PromiseCreate,
     PromiseGet,
     PromiseSettle,
+    ScheduleCreate,
     SettleAction,
     TaskCreate,
     TaskFence,
@@ -57,8 +58,15 @@ def test_who_settles_stands_beside_the_value():
             action=SettleAction(data=PromiseSettle(id="p", state="resolved", value=value)),
         ),
         lambda value: PromiseSettle(id="p", state="resolved", value=value),
+        lambda value: ScheduleCreate(
+            id="s",
+            cron="0 9 * * *",
+            promise_id="s-{{.timestamp}}",
+            promise_timeout_ms=9,
+            promise_param=value,
+        ),
     ],
-    ids=["create", "task create", "fence", "fulfill", "settle"],
+    ids=["create", "task create", "fence", "fulfill", "settle", "schedule"],
 )
 def test_what_is_claimed_gives_way_to_what_is_verified(request_of):
     plain = Value(data="MQ==", headers={"x": "y"})
