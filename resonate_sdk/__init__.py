@@ -67,7 +67,8 @@ if TYPE_CHECKING:
         RetryPolicy as RetryPolicy,
     )
     from resonate_sdk.stores.remote import RemoteStore as RemoteStore
-    from resonate_sdk.targets import amqp as amqp, poll as poll
+    from resonate_sdk.targets import poll as poll
+    from resonate_sdk.task_sources.amqp import Amqp as Amqp
     from resonate_sdk.task_sources.poller import Poller as Poller
 
 _HOMES = {
@@ -114,7 +115,8 @@ _HOMES = {
     "resonate_sdk.client.resonate": ("Resonate",),
     "resonate_sdk.retry": ("Constant", "Exponential", "Linear", "Never", "RetryPolicy"),
     "resonate_sdk.stores.remote": ("RemoteStore",),
-    "resonate_sdk.targets": ("amqp", "poll"),
+    "resonate_sdk.targets": ("poll",),
+    "resonate_sdk.task_sources.amqp": ("Amqp",),
     "resonate_sdk.task_sources.poller": ("Poller",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

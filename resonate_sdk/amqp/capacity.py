@@ -61,13 +61,20 @@ Action = Start | Ack | Requeue | PassOn | Cancel | Consume
 class Capacity:
     """The slots of one worker, and the hints that take them up or wait for them."""
 
-    def __init__(self, slots: int) -> None:
-        """Have all slots free and consume nothing."""
+    def __init__(self, slots: int, prefetch_max: int | None = None) -> None:
+        """Have all slots free and consume nothing.
+
+        Args:
+            slots: how many executions may be under way at a time.
+            prefetch_max: how many hints may be delivered at a time, if not as many.
+        """
         assert slots > 0, "a worker has slots"
+        assert prefetch_max is None or prefetch_max > 0, "a worker takes hints"
         self._slots = slots
         self._free = slots
         self._prefetch = 0
-        self._window = WINDOW_MIN  # the prefetch is not larger
+        self._window_max = max(slots, WINDOW_MIN) if prefetch_max is None else prefetch_max
+        self._window = min(WINDOW_MIN, self._window_max)  # the prefetch is not larger
         self._was_full = False
         self._is_consuming = False
         self._is_cancelling = False
@@ -144,7 +151,7 @@ class Capacity:
         if not self._is_consuming:
             return self._consume(now_ms)
         if self._is_stuck(now_ms):
-            self._window = WINDOW_MIN
+            self._window = min(WINDOW_MIN, self._window_max)
         elif not self._has_grown(now_ms):
             return []
         self._is_cancelling = True
@@ -153,7 +160,7 @@ class Capacity:
     @property
     def needs_look(self) -> bool:
         """Whether `looked` should be called after a while."""
-        may_grow = self._was_full and self._window < self._slots
+        may_grow = self._was_full and self._window < self._window_max
         return not self._is_cancelling and (
             self._unacknowledged > 0 or (self._is_consuming and (may_grow or self._is_too_small()))
         )
@@ -223,7 +230,7 @@ class Capacity:
         if now_ms - self._consuming_since_ms < GROW_MS:
             return False
         if self._was_full:
-            self._window = min(self._window * WINDOW_GROWTH, max(self._slots, WINDOW_MIN))
+            self._window = min(self._window * WINDOW_GROWTH, self._window_max)
             self._was_full = False
         return self._is_too_small()
 

@@ -47,6 +47,8 @@ class Subscription:
         slots: int,
         receiver: Receiver,
         server_now_ms: Callable[[], int | None],
+        *,
+        prefetch_max: int | None = None,
     ) -> None:
         """Take nothing yet.
 
@@ -57,8 +59,9 @@ class Subscription:
             slots: how many executions may be under way at a time.
             receiver: gets the hints.
             server_now_ms: the server's clock, if it is known.
+            prefetch_max: how many hints the broker may deliver at a time, if not as many as slots.
         """
-        self.capacity = Capacity(slots)
+        self.capacity = Capacity(slots, prefetch_max)
         self._names = names
         self._group = group
         self._pid = pid

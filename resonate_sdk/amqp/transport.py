@@ -42,7 +42,14 @@ class AmqpTransport:
     """Requests to the submission queue, answers and news from a queue of our own, hints."""
 
     def __init__(
-        self, url: str, namespace: str, group: str, pid: str, *, user_id: str | None = None
+        self,
+        url: str,
+        namespace: str,
+        group: str,
+        pid: str,
+        *,
+        user_id: str | None = None,
+        prefetch_max: int | None = None,
     ) -> None:
         """Name the broker; `run` connects.
 
@@ -52,9 +59,11 @@ class AmqpTransport:
             group: whose hints this process takes, once it subscribes.
             pid: the name of this process.
             user_id: the user of the URL, if messages are to say it.
+            prefetch_max: how many hints the broker may deliver at a time.
         """
         self._url = url
         self._user_id = user_id
+        self._prefetch_max = prefetch_max
         self._names = Names(namespace)
         self._group = group
         self._pid = pid
@@ -112,6 +121,7 @@ class AmqpTransport:
                 slots,
                 self._receiver,
                 lambda: self._server_clock.now_ms(_loop_ms()),
+                prefetch_max=self._prefetch_max,
             )
         self._is_subscribed.set()
 

@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,15 +11,18 @@ from msgspec import Struct
 
 from resonate_sdk.client.broker_url import check_url, url_of, with_credentials, without_password
 from resonate_sdk.errors import ContradictionError, UsageError
+from resonate_sdk.options import Seconds, seconds
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.listening import address_of
 from resonate_sdk.stores.remote import RemoteStore
+from resonate_sdk.task_sources.amqp import Amqp
 from resonate_sdk.task_sources.poller import Poller
 
 T = TypeVar("T")
 
 NAMESPACE_DEFAULT = "resonate"
 GROUP_DEFAULT = "default"
+CALL_TIMEOUT_S = 2 * limits.ANSWER_TIMEOUT_MS / 1000
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -32,6 +35,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
         pid: the name of this process, never used twice.
         prefix: put before the ids that the program chooses.
         listen: host and port for Prometheus and probes; None for nowhere.
+        prefetch: how many hints the broker delivers at a time, at most.
+        call_timeout_s: how long a program waits for the answer to a request.
     """
 
     url: str | None
@@ -39,6 +44,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
     group: str
     pid: str
     prefix: str
+    prefetch: int | None
+    call_timeout_s: float
     listen: tuple[str, int] | None = None
 
 
@@ -62,28 +69,26 @@ def configure(
         UsageError: one of the answers is not well formed.
         ContradictionError: they contradict each other.
     """
-    poller: Poller | None = _expect(task_source, Poller, "task_source")
-    remote: RemoteStore | None = _expect(store, RemoteStore, "store")
+    source: Poller | Amqp | None = _expect(task_source, (Poller, Amqp), "task_source")
+    remote: RemoteStore | None = _expect(store, (RemoteStore,), "store")
     if url is not None and remote is not None:
         raise ContradictionError("url= and store= mean the same: give one of them")
-    named = [url]
-    named += [remote.url, url_of(remote.host, remote.port)] if remote else []
-    named += [poller.url, url_of(poller.host, poller.port)] if poller else []
-    urls = {found for found in named if found}
+    urls = {found for found in (url, *_urls_of(remote), *_urls_of(source)) if found}
     if len(urls) > 1:
         found = ", ".join(sorted(without_password(found) for found in urls))
         raise ContradictionError(
             f"url, store and task_source must name the same broker, found {found}"
         )
-    groups = {found for found in (group, poller and poller.group) if found}
+    groups = {found for found in (group, source and source.group) if found}
     if len(groups) > 1:
         raise ContradictionError(f"group and task_source must name the same group, found {groups}")
-    pids = {found for found in (pid, poller and poller.id) if found}
+    pids = {found for found in (pid, source and source.id) if found}
     if len(pids) > 1:
         raise ContradictionError(f"pid and task_source must name the same process, found {pids}")
     found = next(iter(urls), None) or _url_from(environment)
-    if found is None and (remote is not None or poller is not None):
-        raise UsageError("RemoteStore and Poller need url='amqp://...', or RESONATE_URL")
+    given = source or remote
+    if found is None and given is not None:
+        raise UsageError(f"{type(given).__name__} needs url='amqp://...', or RESONATE_URL")
     auth, token = (auth or (remote and remote.auth)), (token or (remote and remote.token))
     if auth is not None and token is not None:
         raise ContradictionError("auth= and token= both say who you are: give one of them")
@@ -92,6 +97,7 @@ def configure(
         found = with_credentials(found, auth, token)
     elif auth is not None or token is not None:
         raise UsageError("auth= and token= are for a broker: give url='amqp://...', too")
+    timeout: Seconds | None = remote and remote.timeout
     name = namespace or environment.get("RESONATE_NAMESPACE") or NAMESPACE_DEFAULT
     if not re.fullmatch(limits.NAMESPACE_PATTERN, name):
         raise UsageError(f"a namespace is 1 to 32 of a-z, 0-9, _ and -, found {name!r}")
@@ -102,6 +108,8 @@ def configure(
         pid=_name(next(iter(pids), None) or environment.get("RESONATE_PID"), secrets.token_hex(16)),
         prefix=prefix if prefix is not None else environment.get("RESONATE_PREFIX", ""),
         listen=_address(listen, environment.get("RESONATE_LISTEN", "")),
+        prefetch=_prefetch(source),
+        call_timeout_s=CALL_TIMEOUT_S if timeout is None else seconds(timeout),
     )
 
 
@@ -132,10 +140,28 @@ def _name(given: str | None, default: str) -> str:
     return name
 
 
-def _expect(found: Any, wanted: type[Any], keyword: str) -> Any:
+def _urls_of(named: RemoteStore | Poller | Amqp | None) -> Sequence[str | None]:
+    match named:
+        case None:
+            return ()
+        case Amqp(url=url):
+            return (url,)
+        case RemoteStore(url=url, host=host, port=port) | Poller(url=url, host=host, port=port):
+            return (url, url_of(host, port))
+
+
+def _prefetch(source: Poller | Amqp | None) -> int | None:
+    prefetch = source.prefetch if isinstance(source, Amqp) else None
+    if prefetch is not None and prefetch < 1:
+        raise UsageError(f"Amqp(prefetch=...) is 1 or more, found {prefetch}")
+    return prefetch
+
+
+def _expect(found: Any, wanted: tuple[type[Any], ...], keyword: str) -> Any:
     if found is None or isinstance(found, wanted):
         return found
-    raise UsageError(f"{keyword}= takes a {wanted.__name__}, found {type(found).__name__}")
+    names = " or ".join(kind.__name__ for kind in wanted)
+    raise UsageError(f"{keyword}= takes {names}, found {type(found).__name__}")
 
 
 def either(first: T | None, second: T | None, names: str) -> T | None:

@@ -45,6 +45,7 @@ from resonate_sdk.protocol.requests import PromiseGet, Request
 from resonate_sdk.protocol.responses import Answer, PromiseData
 from resonate_sdk.retry import RetryPolicy
 from resonate_sdk.stores.remote import RemoteStore
+from resonate_sdk.task_sources.amqp import Amqp
 from resonate_sdk.task_sources.poller import Poller
 from resonate_sdk.tracing import Tracer
 from resonate_sdk.transport import Transport
@@ -56,7 +57,6 @@ T = TypeVar("T")
 Err = TypeVar("Err", bound=Exception)
 
 LEASE_S_MIN = 1.0
-CALL_TIMEOUT_S = 2 * limits.ANSWER_TIMEOUT_MS / 1000
 CACHE_SIZE = 1_000
 WORKERS_MAX = 32
 WORKERS_BESIDE_CPUS = 4
@@ -83,9 +83,9 @@ class Resonate(Registration, Calls, Lifetime):
         group: str | None = None,
         pid: str | None = None,
         store: RemoteStore | LocalServer | None = None,
-        task_source: Poller | None = None,
-        message_source: Poller | None = None,
-        network: Transport | None = None,
+        task_source: Poller | Amqp | None = None,
+        message_source: Poller | Amqp | None = None,
+        network: Transport | Amqp | None = None,
         server: LocalServer | None = None,
         host: Host | None = None,
         ttl: Seconds = limits.LEASE_MS_DEFAULT / 1000,
@@ -122,7 +122,7 @@ class Resonate(Registration, Calls, Lifetime):
             store: the broker, in the spelling of the first SDKs; or a server inside this process.
             task_source: broker and group, in the spelling of the first SDKs.
             message_source: the same as `task_source`.
-            network: another way to a server.
+            network: broker and group; or a way to a server that the program has made itself.
             server: a server inside this process, shared with other clients.
             host: runs the client; tests have one with a clock of its own.
             ttl: how long a task stays with a process that sends no heartbeat; 1 second or more.
@@ -161,6 +161,8 @@ class Resonate(Registration, Calls, Lifetime):
         """
         if isinstance(store, LocalServer):
             store, server = None, either(server, store, "server and store")
+        if isinstance(network, Amqp):
+            task_source, network = either(task_source, network, "task_source and network"), None
         if isinstance(host, str):
             raise UsageError(f"host= is for tests: write url='amqp://{host}:5672/'")
         configuration = configure(
@@ -189,6 +191,7 @@ class Resonate(Registration, Calls, Lifetime):
         self._registry = registry or Registry()
         self._dependencies: dict[str | type, Any] = dict((dependencies or {}).items())
         self._autostart = autostart
+        self._call_timeout_s = configuration.call_timeout_s
         self._given = NO_OPTIONS
         self._hooks = Hooks()
         self._host = host or ThreadHost()
@@ -541,11 +544,11 @@ class Resonate(Registration, Calls, Lifetime):
     def _call(self, request: Request) -> Answer:
         refuse_blocking(request.kind)
         try:
-            return self._runtime.call(request, CALL_TIMEOUT_S)
+            return self._runtime.call(request, self._call_timeout_s)
         except FutureTimeoutError as error:
             if isinstance(error, TransportError):
                 raise
             raise TransportError(
-                f"{request.kind} was not answered within {CALL_TIMEOUT_S} s",
+                f"{request.kind} was not answered within {self._call_timeout_s:g} s",
                 may_be_carried_out=True,
             ) from None

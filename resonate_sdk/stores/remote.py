@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from resonate_sdk.options import Seconds
+
 
 class RemoteStore(Struct, frozen=True):
     """Names the broker through which a server is reached.
@@ -12,6 +14,7 @@ class RemoteStore(Struct, frozen=True):
         port: with `host`; 5672 by default.
         auth: user and password, instead of those in the URL.
         token: a token for a broker with OAuth 2, instead of a password.
+        timeout: how long a program waits for the answer to a request; 20 s by default.
     """
 
     url: str | None = None
@@ -19,3 +22,4 @@ class RemoteStore(Struct, frozen=True):
     port: int | None = None
     auth: tuple[str, str] | None = None
     token: str | None = None
+    timeout: Seconds | None = None

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from resonate_sdk.testing.exploration import Exploration as Exploration, explore as explore
     from resonate_sdk.testing.fakes import Fake as Fake, fake as fake
     from resonate_sdk.testing.interpreter import inline as inline
+    from resonate_sdk.testing.loop import FakeClock as FakeClock
 
 _HOME_OF = {
     "Environment": "resonate_sdk.testing.environment",
     "Exploration": "resonate_sdk.testing.exploration",
     "Fake": "resonate_sdk.testing.fakes",
+    "FakeClock": "resonate_sdk.testing.loop",
     "Process": "resonate_sdk.testing.environment",
     "explore": "resonate_sdk.testing.exploration",
     "fake": "resonate_sdk.testing.fakes",

@@ -17,7 +17,7 @@ from resonate_sdk.local import LocalServer
 from resonate_sdk.options import NO_OPTIONS, Options
 from resonate_sdk.testing.fakes import Fake
 from resonate_sdk.testing.journal import Entry
-from resonate_sdk.testing.loop import Clock, Time, VirtualHost
+from resonate_sdk.testing.loop import FakeClock, Time, VirtualHost
 from resonate_sdk.testing.wire import Crash, Side, TestTransport
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Environment:
         """
         begin = datetime.fromisoformat(start) if isinstance(start, str) else start
         self.seed = seed
-        self.clock = Clock(begin if begin.tzinfo else begin.replace(tzinfo=UTC))
+        self.clock = FakeClock(begin if begin.tzinfo else begin.replace(tzinfo=UTC))
         self.journal: list[Entry] = []
         self.dependencies: dict[str | type, Any] = {}
         self._always_replay = always_replay

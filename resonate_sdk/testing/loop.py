@@ -17,8 +17,13 @@ from resonate_sdk.worker.threads import Threads, carry_out
 T = TypeVar("T")
 
 
-class Clock:
-    """What time it is."""
+class FakeClock:
+    """What time it is in a test.
+
+    Attributes:
+        start_ms: when it began, epoch ms.
+        elapsed_ms: how much time has passed since.
+    """
 
     def __init__(self, start: datetime) -> None:
         """Begin at an instant."""
@@ -51,7 +56,7 @@ class _Selector(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on a clock of ours."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         """Begin at the present instant of the clock."""
         self._clock = clock
         self.waiting = _Selector()
@@ -108,7 +113,7 @@ class Time:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: FakeClock,
         *,
         due_at_ms: Callable[[], int | None],
         is_fine: Callable[[], bool],

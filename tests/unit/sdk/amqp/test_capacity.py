@@ -173,6 +173,16 @@ def test_the_prefetch_never_grows_beyond_the_slots():
     assert capacity.looked(5 * GROW_MS) == []
 
 
+def test_the_prefetch_never_grows_beyond_what_the_program_allows():
+    capacity = Capacity(200, prefetch_max=4)
+    assert capacity.begin(0) == [Consume(4)]
+
+    work(capacity, range(4), now_ms=10)
+
+    assert not capacity.needs_look
+    assert capacity.looked(GROW_MS) == []
+
+
 def test_a_prefetch_that_is_never_used_up_stays_as_it_is():
     capacity = begun(slots=200)
     work(capacity, range(WINDOW_MIN - 1), now_ms=10)

@@ -1,10 +1,11 @@
 """Where a client connects: arguments first, then the environment."""
 
 import traceback
+from typing import Any
 
 import pytest
 
-from resonate_sdk import Poller, RemoteStore, UsageError
+from resonate_sdk import Amqp, LocalServer, Poller, RemoteStore, Resonate, UsageError
 from resonate_sdk.client.broker_url import check_url
 from resonate_sdk.client.configuration import configure, either
 
@@ -116,8 +117,9 @@ CONTRADICTIONS = pytest.mark.parametrize(
             "must name the same broker",
         ),
         ({"group": "a", "task_source": Poller(url=URL, group="b")}, "must name the same group"),
-        ({"store": RemoteStore()}, "need url='amqp://...', or RESONATE_URL"),
-        ({"task_source": Poller(group="a")}, "need url='amqp://...', or RESONATE_URL"),
+        ({"store": RemoteStore()}, "RemoteStore needs url='amqp://...', or RESONATE_URL"),
+        ({"task_source": Poller(group="a")}, "Poller needs url='amqp://...', or RESONATE_URL"),
+        ({"task_source": Amqp(group="a")}, "Amqp needs url='amqp://...', or RESONATE_URL"),
     ],
     ids=[
         "url and store",
@@ -128,6 +130,7 @@ CONTRADICTIONS = pytest.mark.parametrize(
         "groups",
         "store without url",
         "poller without url",
+        "amqp without url",
     ],
 )
 
@@ -136,7 +139,7 @@ CONTRADICTIONS = pytest.mark.parametrize(
 def test_contradictions_are_refused_with_what_to_write(keywords, message):
     with pytest.raises(UsageError, match=message) as caught:
         make_configuration(**keywords)
-    if "need url" not in message:
+    if "needs url" not in message:
         assert isinstance(caught.value, ValueError)
 
 
@@ -167,9 +170,10 @@ def test_names_that_no_queue_could_have_are_refused(keywords, message):
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"store": URL}, "store= takes a RemoteStore, found str"),
-        ({"task_source": "service-foo"}, "task_source= takes a Poller, found str"),
-        ({"store": Poller()}, "store= takes a RemoteStore, found Poller"),
+        ({"task_source": Amqp(URL, prefetch=0)}, r"Amqp\(prefetch=...\) is 1 or more, found 0"),
+        ({"store": URL}, "store= takes RemoteStore, found str"),
+        ({"task_source": "service-foo"}, "task_source= takes Poller or Amqp, found str"),
+        ({"store": Poller()}, "store= takes RemoteStore, found Poller"),
     ],
 )
 def test_things_of_the_wrong_type_are_refused(keywords, message):
@@ -294,6 +298,32 @@ def test_the_broker_may_be_named_by_its_machine(store, url):
 def test_a_machine_that_is_none_is_refused(store, sentence):
     with pytest.raises(UsageError, match=sentence):
         make_configuration(store=store)
+
+
+def test_one_object_may_name_all_of_it():
+    found = make_configuration(task_source=Amqp(URL, group="g", id="p1", prefetch=4))
+
+    assert (found.url, found.group, found.pid, found.prefetch) == (URL, "g", "p1", 4)
+
+
+@pytest.mark.parametrize("keyword", ["network", "task_source", "message_source"])
+def test_it_is_the_network_of_a_client(keyword, monkeypatch):
+    monkeypatch.delenv("RESONATE_URL", raising=False)
+    keywords: Any = {keyword: Amqp(URL, group="g", id="p1")}
+    client = Resonate(**keywords, autostart=False)
+
+    assert (client.anycast, client.pid) == ("amqp://any@g", "p1")
+
+
+def test_the_store_says_how_long_to_wait_for_an_answer():
+    assert make_configuration().call_timeout_s == 20
+    assert make_configuration(store=RemoteStore(URL, timeout=3)).call_timeout_s == 3
+
+
+@pytest.mark.parametrize("elsewhere", [{"url": URL}, {"task_source": Poller(url=URL)}])
+def test_a_server_inside_the_process_needs_no_broker(elsewhere):
+    with pytest.raises(ValueError, match=r"url='amqp://broker:5672/' are two servers: give"):
+        Resonate(**elsewhere, store=LocalServer())
 
 
 def test_a_poller_may_name_the_process():
