@@ -112,6 +112,7 @@ class Runtime:
         self._is_stopped = False
         self._subscribing: asyncio.TimerHandle | None = None
         self._is_subscribed = False
+        self._is_stopping = False
 
     def start(self) -> None:
         """Start the loop, if it does not run."""
@@ -229,6 +230,7 @@ class Runtime:
                 task.cancel()
 
     async def _shut_down(self, timeout_s: float) -> None:
+        self._is_stopping = True
         if self._subscribing is not None:
             self._subscribing.cancel()
         if self._probes is not None:
@@ -243,7 +245,7 @@ class Runtime:
         self._stop_requested.set()
 
     def _subscribe_later(self, delay_s: float) -> None:
-        if self._is_subscribed:
+        if self._is_subscribed or self._is_stopping:  # a start may come while it stops
             return
         if self._subscribing is not None:
             self._subscribing.cancel()

@@ -1,5 +1,6 @@
 """How a client ends: tasks are given back, whoever waits is told, nothing is left behind."""
 
+import asyncio
 import threading
 
 import pytest
@@ -62,6 +63,28 @@ def test_a_handle_that_waits_is_told_and_the_execution_goes_on_elsewhere(make_cl
     second.register(foo)
     second.promises.resolve("answer", 7)
     assert second.get("id").result(WAIT_S) == 7
+
+
+def test_a_start_that_comes_while_the_client_stops_takes_no_more_calls(
+    make_client: MakeClient, monkeypatch
+):
+    client = make_client(autostart=False)
+    client.promises.create("p")  # so that its loop runs
+    runtime = client._runtime
+    stop, is_subscribed = runtime._worker.stop, list[bool]()
+
+    async def stop_late(timeout_s: float) -> None:
+        later = asyncio.Event()
+        runtime._subscribe_later(0.0)
+        runtime.loop.call_later(0.0, later.set)
+        await later.wait()
+        is_subscribed.append(runtime._is_subscribed)
+        await stop(timeout_s)
+
+    monkeypatch.setattr(runtime._worker, "stop", stop_late)
+    client.stop()
+
+    assert is_subscribed == [False]
 
 
 def test_a_thread_that_waits_is_woken_by_the_stop(make_client: MakeClient):
