@@ -5,6 +5,7 @@ from itertools import islice
 
 from resonate_sdk.execution.effects import Suspended
 from resonate_sdk.execution.nodes import Activation, Node, Wait
+from resonate_sdk.execution.warnings import warn_of_cut_frontier
 from resonate_sdk.protocol import limits
 
 CALLBACK_BYTES = 100  # what a request says about each promise, without the ids
@@ -26,8 +27,10 @@ def frontier(activations: Sequence[Activation], nodes: Iterable[Node] = ()) -> S
     if not awaited:
         return None
     is_more_begun = any(_is_elsewhere(node) and node.id not in awaited for node in nodes)
-    # The rest is awaited when one of these has settled.
-    within = tuple(_within_a_request(awaited, awaiter=activations[0].node.id))
+    root = activations[0].node.id
+    within = tuple(_within_a_request(awaited, awaiter=root))
+    if len(within) < len(awaited):  # the rest is awaited when one of these has settled
+        warn_of_cut_frontier(root, len(within), len(awaited))
     return Suspended(within, is_more_begun)
 
 

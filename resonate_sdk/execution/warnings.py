@@ -31,3 +31,15 @@ def warn_of_fewer_steps(activation: Activation) -> None:
             activation.node.id,
             activation.scope.children,
         )
+
+
+def warn_of_cut_frontier(id: str, named: int, awaited: int) -> None:
+    """Tell of an execution that waits for more promises at a time than its task can."""
+    logger.warning(
+        "waits for more promises at a time than can wake it, and sees the others when one of those "
+        "has settled: let functions that ctx.rpc calls wait for a part of them each "
+        "promise_id=%s awaited=%d waking=%d",
+        id,
+        awaited,
+        named,
+    )

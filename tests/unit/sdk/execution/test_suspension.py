@@ -119,7 +119,7 @@ def test_a_detached_execution_is_not_waited_for_unless_it_is_awaited(world):
     assert world.awaited(parent) == ("x.2",)
 
 
-def test_the_frontier_is_within_what_one_request_may_name(world, monkeypatch):
+def test_the_frontier_is_within_what_one_request_may_name(world, monkeypatch, caplog):
     monkeypatch.setattr(limits, "AWAITED_PER_SUSPEND_MAX", 100)
 
     def child(ctx):
@@ -129,7 +129,9 @@ def test_the_frontier_is_within_what_one_request_may_name(world, monkeypatch):
         for _ in range(limits.AWAITED_PER_SUSPEND_MAX + 1):
             yield ctx.begin_run(child)
 
-    assert len(world.awaited(parent)) <= limits.AWAITED_PER_SUSPEND_MAX
+    assert len(world.awaited(parent)) == limits.AWAITED_PER_SUSPEND_MAX
+    assert "waits for more promises at a time than can wake it" in caplog.text
+    assert "awaited=101 waking=100" in caplog.text
 
 
 def test_the_frontier_is_within_what_one_message_may_hold(world):
