@@ -21,9 +21,9 @@ from msgspec import Struct
 from pamqp import commands
 from yarl import URL
 
-from resonate_sdk.amqp import tls
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publisher
+from resonate_sdk.amqp.reasons import in_words
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.amqp.wire import Wire, connect
 from resonate_sdk.protocol.topology import Topology
@@ -375,11 +375,5 @@ def shown(url: str) -> str:
 def describe(error: BaseException) -> str:
     """What an error of the libraries says, for people."""
     if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if "Errno 111" in str(error):
-        return "nothing listens there (connection refused): start it, or correct the URL"
-    if "bytes expected" in str(error):
-        return "the other side has closed the connection: is it RabbitMQ?"
-    if "Connection.OpenOk" in str(error):  # aiormq drops what the broker said
-        return "there is no such virtual host, or this user may not use it"
-    return tls.in_words(str(error)) or str(error) or type(error).__name__
+        return "it does not answer"
+    return in_words(str(error)) or type(error).__name__

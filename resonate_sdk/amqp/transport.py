@@ -99,8 +99,7 @@ class AmqpTransport:
                         self._sessions += 1
                         await self._serve(session)
                 except SessionLostError as error:
-                    self._trouble = str(error)
-                    logger.warning("not connected, trying again reason=%s", error)
+                    self._not_connected(error)
                 self._session = None
                 self._requests.send_all_again()
                 if self._welcomes > welcomes:
@@ -210,9 +209,12 @@ class AmqpTransport:
         """Say hello until a server answers."""
         retry_s = HELLO_RETRY_S
         while (welcome := await self._greet(session)) is None:
-            self._trouble = f"no server answers in namespace {self._names.namespace!r}"
+            self._trouble = (
+                f"no server answers in namespace {self._names.namespace!r}: start one with "
+                "`resonate serve`"
+            )
             if retry_s == HELLO_RETRY_S:
-                logger.warning("no server answers namespace=%s", self._names.namespace)
+                logger.warning("not served yet reason=%s", self._trouble)
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, HELLO_RETRY_S_MAX)
         self._partitions = welcome.partitions
@@ -356,6 +358,12 @@ class AmqpTransport:
             if self._session is not None:
                 self._requests.ask_again(now_s)
                 self._flush()
+
+    def _not_connected(self, error: SessionLostError) -> None:
+        """Say why, and not again until that changes."""
+        level = logging.DEBUG if str(error) == self._trouble else logging.WARNING
+        logger.log(level, "not connected, trying again reason=%s", error)
+        self._trouble = str(error)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not when we are stopped."""

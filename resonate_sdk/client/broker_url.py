@@ -17,6 +17,8 @@ def check_url(url: str) -> None:
     Raises:
         UsageError: it is not an AMQP URL.
     """
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users do
+        raise UsageError(f"the URL of the broker is a str, found {url!r}: write {FORM!r}")
     scheme, is_url, _ = url.partition("://")
     if not is_url:  # what it is instead may be a password
         raise UsageError(f"this client speaks AMQP, and was given no URL: write {FORM!r}")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from resonate_sdk.ask import ANSWER_TIMEOUT_S
 from resonate_sdk.client.broker_url import check_url, url_of, with_credentials, without_password
 from resonate_sdk.errors import ContradictionError, UsageError
 from resonate_sdk.options import Seconds, seconds
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 NAMESPACE_DEFAULT = "resonate"
 GROUP_DEFAULT = "default"
-CALL_TIMEOUT_S = 2 * limits.ANSWER_TIMEOUT_MS / 1000
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
         prefix: put before the ids that the program chooses.
         listen: host and port for Prometheus and probes; None for nowhere.
         prefetch: how many hints the broker delivers at a time, at most.
-        call_timeout_s: how long a program waits for the answer to a request.
+        answer_timeout_s: how long a request of the program waits for its answer.
     """
 
     url: str | None
@@ -45,7 +45,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     pid: str
     prefix: str
     prefetch: int | None
-    call_timeout_s: float
+    answer_timeout_s: float
     listen: tuple[str, int] | None = None
 
 
@@ -109,7 +109,7 @@ def configure(
         prefix=prefix if prefix is not None else environment.get("RESONATE_PREFIX", ""),
         listen=_address(listen, environment.get("RESONATE_LISTEN", "")),
         prefetch=_prefetch(source),
-        call_timeout_s=CALL_TIMEOUT_S if timeout is None else seconds(timeout),
+        answer_timeout_s=ANSWER_TIMEOUT_S if timeout is None else seconds(timeout),
     )
 
 

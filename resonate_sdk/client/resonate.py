@@ -191,7 +191,6 @@ class Resonate(Registration, Calls, Lifetime):
         self._registry = registry or Registry()
         self._dependencies: dict[str | type, Any] = dict((dependencies or {}).items())
         self._autostart = autostart
-        self._call_timeout_s = configuration.call_timeout_s
         self._given = NO_OPTIONS
         self._hooks = Hooks()
         self._host = host or ThreadHost()
@@ -230,6 +229,7 @@ class Resonate(Registration, Calls, Lifetime):
                 "group": configuration.group,
                 "pid": configuration.pid,
             },
+            answer_timeout_s=configuration.answer_timeout_s,
         )
         self.promises = Promises(self._call, self._codec, self._host.now_ms)
         self.schedules = Schedules(self._call, self._codec, self.promises)
@@ -544,11 +544,11 @@ class Resonate(Registration, Calls, Lifetime):
     def _call(self, request: Request) -> Answer:
         refuse_blocking(request.kind)
         try:
-            return self._runtime.call(request, self._call_timeout_s)
+            return self._runtime.call(request)
         except FutureTimeoutError as error:
             if isinstance(error, TransportError):
                 raise
             raise TransportError(
-                f"{request.kind} was not answered within {self._call_timeout_s:g} s",
+                f"{request.kind} was not answered in time",
                 may_be_carried_out=True,
             ) from None

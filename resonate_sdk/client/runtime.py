@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from resonate_sdk.ask import ask, refusal
+from resonate_sdk.ask import ANSWER_TIMEOUT_S, ask, refusal
 from resonate_sdk.client.host import START_TIMEOUT_S, Host, result_of
 from resonate_sdk.client.probing import probes_of
 from resonate_sdk.client.result import HostFuture, Result
@@ -58,6 +58,7 @@ class Runtime:
         cache_size: int = 0,
         listen: tuple[str, int] | None = None,
         labels: Mapping[str, str],
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         """Prepare everything; nothing runs before it is needed.
 
@@ -75,12 +76,14 @@ class Runtime:
             cache_size: how many suspended executions may stay in memory.
             listen: host and port for Prometheus and probes, once hints are taken.
             labels: what tells this process from others there.
+            answer_timeout_s: how long a request of the program waits for its answer.
         """
         self._transport = transport
         self.host = host
         self._pid = pid
         self._lease_ms = lease_ms
         self._slots = slots
+        self._answer_timeout_s = answer_timeout_s
         self._watches = Watches(transport, environment.codec, address)
         self._leases = Leases(transport, pid, lease_ms)
         self._probes = probes_of(
@@ -146,14 +149,16 @@ class Runtime:
         assert self._loop is not None, "the runtime was started"
         return self._loop
 
-    def call(self, request: Request, timeout_s: float) -> Answer:
+    def call(self, request: Request) -> Answer:
         """Send a request from any thread, and wait for the answer.
 
         Raises:
             TimeoutError: it did not come in time.
         """
         self.start()
-        return result_of(self.host, self._run_on_loop(ask(self._transport, request)), timeout_s)
+        timeout_s = self._answer_timeout_s
+        asking = self._run_on_loop(ask(self._transport, request, timeout_s=timeout_s))
+        return result_of(self.host, asking, timeout_s + ANSWER_TIMEOUT_S)  # it may be repeated
 
     def promised(self, decode: Callable[[Value], Any]) -> tuple[Result, HostFuture]:
         """What a handle waits for: the result of a promise, and that it exists.
@@ -309,7 +314,7 @@ class Runtime:
     ) -> None:
         task = TaskCreate(pid=self._pid, lease_ms=self._lease_ms, action=CreateAction(data=request))
         try:
-            answer = await ask(self._transport, task)
+            answer = await ask(self._transport, task, timeout_s=self._answer_timeout_s)
             if answer.status not in (responses.OK, responses.CONFLICT):
                 raise refusal(answer)
             if answer.status == responses.CONFLICT and await self._worker.adopt(request.id):
@@ -332,7 +337,7 @@ class Runtime:
         self, request: PromiseCreate, result: Result, created: "Future[None]"
     ) -> None:
         # Handed in without a pause, both travel in one message and are decided in this order.
-        creating = self._transport.request(request)
+        creating = self._transport.request(request, timeout_s=self._answer_timeout_s)
         listening = self._transport.request(self._watches.listener(request.id))
         try:
             answer = await creating

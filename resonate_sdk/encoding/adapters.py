@@ -82,10 +82,7 @@ class Adapters:
         dump = getattr(value, "model_dump", None)
         if callable(dump):  # pydantic, which need not be installed
             return dump(mode="json")
-        raise TypeError(
-            f"a value of type {type(value).__qualname__} is none of the types that can be stored; "
-            f"{CAN_BE_STORED}"
-        )
+        raise TypeError(CAN_BE_STORED)
 
     def typed(self, type: Any, value: Any) -> Any:
         """Make a value of what was read; what nobody knows is left as it is, and may be refused."""

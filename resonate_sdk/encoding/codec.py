@@ -247,9 +247,11 @@ class Codec:
             return self._written(value)
         except Exception as error:  # a class of the user's runs code of its own when it is written
             culprit = find_culprit(value, self._written)
-            place = "" if culprit.path == "$" else f"at {culprit.path}: "
+            cause = ""
+            if culprit.path != "$":
+                cause = f" because of {_describe(culprit.value)} at {culprit.path}"
             raise EncodeError(
-                f"{_describe(value)} cannot be stored as JSON: {place}{culprit.reason}",
+                f"{_describe(value)} cannot be stored as JSON{cause}: {culprit.reason}",
                 path=culprit.path,
             ) from error
 

@@ -14,7 +14,7 @@ class RemoteStore(Struct, frozen=True):
         port: with `host`; 5672 by default.
         auth: user and password, instead of those in the URL.
         token: a token for a broker with OAuth 2, instead of a password.
-        timeout: how long a program waits for the answer to a request; 20 s by default.
+        timeout: how long a request of the program waits for its answer; 10 s by default.
     """
 
     url: str | None = None

@@ -52,8 +52,8 @@ def is_one_sentence(err: str) -> bool:
     ("change", "reason"),
     [
         ({"port": 1}, "nothing listens there (connection refused): start it, or correct the URL"),
-        ({"host": "host.invalid"}, "the name of the host is unknown"),
-        ({"password": SECRET}, "wrong user name or password"),
+        ({"host": "host.invalid"}, "the name of the host is unknown: correct the URL"),
+        ({"password": SECRET}, "wrong user name or password: correct the URL"),
         ({"vhost": "nowhere"}, "there is no such virtual host, or this user may not use it"),
     ],
     ids=["closed port", "unknown host", "wrong password", "missing vhost"],

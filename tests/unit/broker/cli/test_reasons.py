@@ -13,7 +13,7 @@ CONFIG = Config(
     [
         (
             "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.",
-            "wrong user name or password",
+            "wrong user name or password: correct the URL",
         ),
         (
             "Expected one of ['Connection.OpenOk'], got <Connection.Close object at 0x7faa>",
@@ -23,8 +23,14 @@ CONFIG = Config(
             "[Errno 111] Connect call failed ('127.0.0.1', 1)",
             "nothing listens there (connection refused): start it, or correct the URL",
         ),
-        ("[Errno -2] Name or service not known", "the name of the host is unknown"),
-        ("[Errno -3] Temporary failure in name resolution", "the name of the host is unknown"),
+        (
+            "[Errno -2] Name or service not known",
+            "the name of the host is unknown: correct the URL",
+        ),
+        (
+            "[Errno -3] Temporary failure in name resolution",
+            "the name of the host is unknown: correct the URL",
+        ),
         ("[Errno 101] Network is unreachable", "there is no way to this host"),
         ("[Errno 113] No route to host", "there is no way to this host"),
         ("no answer in time", "it does not answer"),

@@ -316,8 +316,8 @@ def test_it_is_the_network_of_a_client(keyword, monkeypatch):
 
 
 def test_the_store_says_how_long_to_wait_for_an_answer():
-    assert make_configuration().call_timeout_s == 20
-    assert make_configuration(store=RemoteStore(URL, timeout=3)).call_timeout_s == 3
+    assert make_configuration().answer_timeout_s == 10
+    assert make_configuration(store=RemoteStore(URL, timeout=3)).answer_timeout_s == 3
 
 
 @pytest.mark.parametrize("elsewhere", [{"url": URL}, {"task_source": Poller(url=URL)}])
