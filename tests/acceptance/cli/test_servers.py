@@ -100,7 +100,10 @@ def test_who_may_not_make_roles_is_told_what_somebody_else_must_do(empty_place, 
             "postgresql://u:s3cret@127.0.0.1:1/db",
             "nothing listens there (connection refused): start it, or correct the URL",
         ),
-        ("postgresql://u:s3cret@host.invalid/db", "the name of the host is unknown: correct the URL"),
+        (
+            "postgresql://u:s3cret@host.invalid/db",
+            "the name of the host is unknown: correct the URL",
+        ),
     ],
     ids=["closed port", "unknown host"],
 )

@@ -17,13 +17,18 @@ from resonate_sdk.examples import (
     detached_chain,
     encryption,
     endless,
+    factorial,
     failures,
     fibonacci,
+    fire_and_forget,
     models,
     money,
     pipeline,
+    quotes,
+    recovery,
     saga,
     structure,
+    tested,
     webhook,
 )
 from resonate_sdk.examples.deadline import slow_answer
@@ -54,6 +59,15 @@ def start_chain(env: Environment) -> None:
         env.worker(group, register=[function])
 
 
+def start_suppliers(env: Environment) -> None:
+    for group in ("service-mill", "service-forge"):
+        env.worker(group, register=[quotes.SERVICES[group]])
+
+
+def start_group(env: Environment) -> None:
+    env.worker("factorial", register=[factorial.factorial])
+
+
 def give_dependencies(env: Environment) -> None:
     env.dependencies |= {"worker": "slow", "greeting": "Welcome"}
     env.dependencies[dependencies.Database] = dependencies.Database()
@@ -68,6 +82,52 @@ EXAMPLES: Mapping[str, Example] = {
         workflow="pack",
         args=["tea", "x"],
         ends_with="tea is packed",
+    ),
+    "factorial": Example(
+        printed="11! = 39916800",
+        workflow="factorial",
+        args=[3, "f"],
+        ends_with=6,
+        prepare=start_group,
+    ),
+    "quotes": Example(
+        printed="a kettle from the forge for 20",
+        workflow="buy",
+        args=["tongs"],
+        ends_with="tongs from the forge for 20",
+        prepare=start_suppliers,
+    ),
+    "fire_and_forget": Example(
+        printed="Welcome, Ada!",
+        workflow="sign_up",
+        args=["Bob"],
+        register=[fire_and_forget.welcome],
+        ends_with="Bob is signed up",
+    ),
+    "retries": Example(
+        printed="NonRetryable: this account is closed",
+        workflow="compare",
+        ends_with=[
+            "constant: attempt 3 worked",
+            "linear: attempt 3 worked",
+            "exponential: attempt 3 worked",
+            "never: attempt 1 did not work",
+            "RetryAfter: attempt 2 worked",
+            "NonRetryable: this account is closed",
+        ],
+    ),
+    "tested": Example(
+        printed="3 tests passed, 150 days in no time",
+        workflow="subscription",
+        args=["Ada", 1],
+        register=[tested.FREE_OF_CHARGE],
+        ends_with=10,
+    ),
+    "replayed": Example(
+        printed="other_order differs: 'order-1.1' is recorded as call:reserve",
+        workflow="order",
+        args=["tea"],
+        ends_with="told about tea",
     ),
     "endless": Example(
         printed="the last one with 325",
@@ -198,7 +258,7 @@ def test_an_example_runs_in_one_process(name, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == EXAMPLES[name].printed
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"tested"}))
 def test_an_example_runs_on_a_server(name, place: Place, monkeypatch, capsys):
     for variable in ("RESONATE_URL", "RESONATE_NAMESPACE"):
         monkeypatch.setenv(variable, place[variable])
@@ -263,6 +323,46 @@ def test_a_trip_is_never_half_booked(failing, capsys):
     booked = {word for word in lines if word in ("flight", "hotel", "car")}
     canceled = {word.partition("-")[0] for word in lines if "-id." in word}
     assert canceled == (booked if failing else set())
+
+
+def test_an_order_in_a_file_goes_on_wherever_its_process_dies(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recovery, "SECONDS_PER_STEP", 0)
+
+    for _ in range(2):  # the second time it is done
+        recovery.main(str(tmp_path / "orders.db"), "order-1")
+    printed = capsys.readouterr().out
+    exploration = explore(recovery.order, args=["cup"])
+
+    assert printed.count("  result: one teapot, paid and shipped\n") == 2
+    assert printed.count("  charging the card: done\n") == 1
+    assert exploration.expected.value == "one cup, paid and shipped"
+
+
+def test_one_of_two_workers_dies_and_the_other_computes_the_factorial():
+    with Environment() as env:
+        workers = [env.worker("factorial", register=[factorial.factorial]) for _ in range(2)]
+        handle = env.client("x").options(target="factorial").begin_rpc("n-10", "factorial", 10, "n")
+        env.crash(workers[0], step=2)
+        env.run_until(lambda: workers[0].is_dead or handle.done())
+
+        assert workers[0].is_dead
+        assert handle.result() == 3_628_800
+        settled = {e.what for e in env.journal if e.what.startswith("fulfill:") and e.status == 200}
+        assert settled == {f"fulfill:n-{number}" for number in range(1, 11)}
+
+
+def test_who_signs_up_does_not_wait_for_the_mail(monkeypatch):
+    monkeypatch.setattr(fire_and_forget, "SECONDS_PER_MAIL", 86_400)
+    with Environment() as env:
+        env.worker(register=[fire_and_forget.sign_up, fire_and_forget.welcome])
+        client = env.client("x").options(target="default")
+
+        assert client.rpc("s", fire_and_forget.sign_up, "Ada") == "Ada is signed up"
+        assert env.elapsed_s < 60
+        assert client.rpc("s", fire_and_forget.sign_up, "Ada") == "Ada is signed up"
+        env.advance(days=2)
+        assert client.get("s-mail").result() == "Welcome, Ada!"
+        assert [e.what for e in env.journal].count("create:s-mail") == 1
 
 
 def test_memory_computes_each_number_once():
