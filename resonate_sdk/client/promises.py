@@ -12,15 +12,16 @@ from resonate_sdk.encoding.failures import decode_failure, encode_failure
 from resonate_sdk.errors import AlreadySettledError, UsageError
 from resonate_sdk.options import Seconds, make_options, seconds
 from resonate_sdk.protocol import limits, records, tags as tag
-from resonate_sdk.protocol.records import EMPTY, PromiseState, SettleState, Value
+from resonate_sdk.protocol.records import EMPTY, PromiseState, SettleState, TaskRecord, Value
 from resonate_sdk.protocol.requests import (
     PromiseCreate,
     PromiseGet,
     PromiseSearch,
     PromiseSettle,
     Request,
+    TaskGet,
 )
-from resonate_sdk.protocol.responses import Answer, PromiseData, PromisePage
+from resonate_sdk.protocol.responses import Answer, PromiseData, PromisePage, TaskData
 
 logger = logging.getLogger(__name__)
 
@@ -314,6 +315,11 @@ class Promises:
             cursor = answer.data.cursor
             if cursor is None:
                 return
+
+    def task(self, id: str) -> TaskRecord | None:
+        """Look at the task of a promise, and at what the server knows of it; None if it has none."""
+        answer = self._call(TaskGet(id=id, details=True))
+        return answer.data.task if isinstance(answer.data, TaskData) else None
 
     def count_versions(self, name: str, known: Iterable[int]) -> dict[int, int]:
         """Count the pending calls of a function by version, those without any included."""

@@ -469,6 +469,10 @@ class Resonate(Registration, Calls, Lifetime):
         """
         self._hooks.add(occasion, hook)
 
+    def now_ms(self) -> int:
+        """The clock of this process, epoch ms; that of a test in a test."""
+        return self._host.now_ms()
+
     @property
     def is_busy(self) -> bool:
         """Whether an execution is under way in this process."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resonate_sdk.debug.checking import check as check
+    from resonate_sdk.debug.explaining import explain as explain
     from resonate_sdk.debug.histories import History as History, history as history
     from resonate_sdk.debug.replaying import Report as Report, replay as replay
     from resonate_sdk.debug.trees import tree as tree
@@ -16,6 +17,7 @@ _HOME_OF = {
     "History": "resonate_sdk.debug.histories",
     "Report": "resonate_sdk.debug.replaying",
     "check": "resonate_sdk.debug.checking",
+    "explain": "resonate_sdk.debug.explaining",
     "history": "resonate_sdk.debug.histories",
     "replay": "resonate_sdk.debug.replaying",
     "tree": "resonate_sdk.debug.trees",

@@ -1,12 +1,14 @@
 """Runs a function against its history, and says where it does something else."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace as changed
 
 from resonate_sdk.client.resonate import Resonate
+from resonate_sdk.debug.breaking import break_in
 from resonate_sdk.debug.histories import History, history as fetched
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.errors import DecodeError, NondeterminismError, ResonateError, UsageError
@@ -65,6 +67,7 @@ def replay(
     registry: Registry | None = None,
     dependencies: Mapping[str | type, Any] | None = None,
     codec: Codec | None = None,
+    break_at: str | None = None,
 ) -> Report:
     """Run a stored execution again, on this thread, to look at it or to test new code with it.
 
@@ -79,6 +82,7 @@ def replay(
         registry: functions, by name.
         dependencies: what `ctx.get_dependency` finds.
         codec: reads what is stored; needed where values are encrypted.
+        break_at: the id of a call; pdb stops in the line that makes it.
 
     Raises:
         FunctionNotFoundError: nobody knows the function.
@@ -104,7 +108,13 @@ def replay(
         if id is None:
             raise UsageError("replay(client, id, ...) needs the id of an execution")
         source = fetched(source, id)
-    return _Replay(source, registry or Registry(), codec or Codec(), dependencies or {}).run(func)
+    return _Replay(
+        source,
+        registry or Registry(),
+        codec or Codec(),
+        dependencies or {},
+        None if break_at is None else partial(break_in, break_at),
+    ).run(func)
 
 
 class _Replay:
@@ -114,6 +124,7 @@ class _Replay:
         registry: Registry,
         codec: Codec,
         dependencies: Mapping[str | type, Any],
+        on_call: Callable[[str], None] | None,
     ) -> None:
         self._root = history.root
         self._records = {record.id: _as_recorded(record) for record in history.promises}
@@ -129,6 +140,7 @@ class _Replay:
             retry_policy=Never(),
             now_ms=lambda: history.root.created_at_ms,
             on_nondeterminism="halt",
+            on_call=on_call,
         )
 
     def run(self, func: Callable[..., Any] | None) -> Report:

@@ -1,6 +1,6 @@
 """What an execution has done, as text: each promise below the one that asked for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 
 from resonate_sdk.debug.histories import History
@@ -8,24 +8,30 @@ from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.records import PromiseRecord
 
 
-def tree(found: History) -> str:
+def tree(found: History, *, more: Callable[[PromiseRecord], str] | None = None) -> str:
     """Show an execution: ids, what each is, how it ended, and how long that took.
 
     Args:
         found: its promises.
+        more: what else there is to say of a promise that is pending.
     """
     children: dict[str, list[PromiseRecord]] = {}
     for record in found.promises:
         children.setdefault(record.tags.get(tags.PARENT, ""), []).append(record)
     for others in children.values():
         others.sort(key=_order)
-    return "\n".join(_lines(found.root, children, 0))
+    lines = _lines(found.root, children, 0)
+    return "\n".join(
+        f"{'  ' * depth}{record.id} {_what(record)} {_ending(record)}"
+        + (more(record) if more is not None and record.settled_at_ms is None else "")
+        for depth, record in lines
+    )
 
 
 def _lines(
     record: PromiseRecord, children: dict[str, list[PromiseRecord]], depth: int
-) -> Iterator[str]:
-    yield f"{'  ' * depth}{record.id} {_what(record)} {_ending(record)}"
+) -> Iterator[tuple[int, PromiseRecord]]:
+    yield depth, record
     for child in children.pop(record.id, ()):  # taken out, so that no circle is walked twice
         yield from _lines(child, children, depth + 1)
 

@@ -25,6 +25,7 @@ class Environment(Struct, frozen=True, kw_only=True):
         on_nondeterminism: what follows when a function does not do what is recorded of it.
         hooks: are told what passes do.
         tracer: makes spans of calls and passes, if somebody wants them.
+        on_call: told of the id of each call where it is written; for debuggers.
     """
 
     registry: Registry
@@ -37,3 +38,4 @@ class Environment(Struct, frozen=True, kw_only=True):
     on_nondeterminism: OnNondeterminism = "halt"
     hooks: Hooks = field(default_factory=Hooks)
     tracer: Tracer | None = None
+    on_call: Callable[[str], None] | None = None

@@ -121,7 +121,7 @@ class Execution:
         self._operations = Operations(
             self.family, self._waiting, self.outbox, answer=self._answer, cancel=self._cancel
         )
-        self._pass = Pass(self.family.knows)
+        self._pass = Pass(self.family.knows, on_call=environment.on_call)
         node = self.family.node(root.id)
         self._root = Activation(node, callee, args, kwargs, given, version, copy_context())
         node.activation = self._root

@@ -114,6 +114,8 @@ class Commands:
         if kind == "detached":
             # Named after the first root, so that a chain of them does not grow ids.
             id = f"{scope.prefix}.d{blake2b(id.encode(), digest_size=8).hexdigest()}"
+        if scope.of_pass.on_call is not None:
+            scope.of_pass.on_call(id)
         file, line = call_site()
         return Command(
             kind=kind,

@@ -39,12 +39,14 @@ class Pass(Struct):
     """What all functions of one pass share.
 
     Attributes:
-        is_over: whether it was given up: nothing they do has an effect any more.
         is_recorded: whether a promise was there when the pass began.
+        is_over: whether it was given up: nothing they do has an effect any more.
+        on_call: told of the id of each call where it is written; for debuggers.
     """
 
     is_recorded: Callable[[str], bool]
     is_over: bool = False
+    on_call: Callable[[str], None] | None = None
 
 
 class Scope:

@@ -41,7 +41,7 @@ NAMES = {
     "resonate_sdk.schedules": "Schedules Schedule",
     "resonate_sdk.testing": "Environment FakeClock explore inline fake",
     "resonate_sdk.testing.plugin": "env",
-    "resonate_sdk.debug": "History history replay tree check",
+    "resonate_sdk.debug": "History history replay explain tree check",
 }
 TAKES = {
     "Resonate": "url namespace group pid store task_source message_source network ttl workers "
@@ -131,7 +131,8 @@ TAKES = {
     "testing.explore": "func args crashes",
     "testing.inline": "func args answers",
     "testing.fake": "func returns raises call",
-    "debug.replay": "source id func",
+    "debug.replay": "source id func break_at",
+    "debug.explain": "client id",
 }
 HAS = {
     "Resonate": "aio options",

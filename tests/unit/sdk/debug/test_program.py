@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 
+from resonate_sdk import LocalServer, Resonate
 from resonate_sdk.__main__ import main
 from resonate_sdk.debug import History
 from resonate_sdk.testing import Environment
@@ -49,7 +50,7 @@ def test_check(call, code, said, history, tmp_path, monkeypatch, capsys):
     (tmp_path / f"app_{call}.py").write_text(app(call))
     monkeypatch.chdir(tmp_path)
 
-    assert main(["check", "id.json", "--app", f"app_{call}"]) == code
+    assert main(["check", "id.json", "--module", f"app_{call}"]) == code
 
     assert said in "".join(capsys.readouterr())
 
@@ -57,9 +58,54 @@ def test_check(call, code, said, history, tmp_path, monkeypatch, capsys):
 def test_an_app_that_is_not_there(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
-    assert main(["check", ".", "--app", "nowhere_at_all"]) == 2
+    assert main(["check", ".", "--module", "nowhere_at_all"]) == 2
 
-    assert "--app nowhere_at_all" in capsys.readouterr().err
+    assert "--module nowhere_at_all" in capsys.readouterr().err
+
+
+@pytest.fixture
+def at_server(monkeypatch):
+    """Clients of this test reach a server inside of it."""
+    server = LocalServer()
+    monkeypatch.setattr(
+        Resonate, "remote", lambda url, **keywords: Resonate.local(server=server, **keywords)
+    )
+    with Resonate.local(server=server, autostart=False) as client:
+        yield client
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        (["get", "p"], 0, "p pending"),
+        (["resolve", "p", "--value", '{"a": 1}'], 0, "p resolved {'a': 1}"),
+        (["reject", "p", "--value", '"no"'], 0, "p rejected 'no'"),
+        (["cancel", "p"], 0, "p rejected_canceled None"),
+        (["resolve", "p", "--value", "{"], 2, "--value is no JSON"),
+        (["resolve", "done"], 0, "done resolved 1"),
+        (["reject", "done"], 1, "done resolved 1"),
+        (["get", "q"], 1, "no promise 'q'"),
+        (["explain", "p"], 0, "p promise pending for "),
+        (["tree", "p"], 0, "p promise pending\n"),
+        (["schedules"], 0, "s 0 9 * * * UTC\n"),
+        (["schedules", "delete", "s"], 0, ""),
+        (["schedules", "delete"], 2, "write `schedules`, or `schedules delete ID`"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_promises_and_schedules(command, code, said, at_server, capsys):
+    at_server.promises.create("p", expires_in=60)
+    at_server.promises.create("done", expires_in=60)
+    at_server.promises.resolve("done", 1)
+    at_server.schedules.create("s", "0 9 * * *")
+
+    assert main(command) == code
+
+    assert said in "".join(capsys.readouterr())
+    assert [found.id for found in at_server.schedules.search()] == (
+        [] if command == ["schedules", "delete", "s"] else ["s"]
+    )
 
 
 def test_history_needs_a_server(monkeypatch, capsys):

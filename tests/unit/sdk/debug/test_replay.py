@@ -1,5 +1,7 @@
 """Stored executions against code that is the same, or has changed."""
 
+from io import StringIO
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -183,3 +185,28 @@ def test_a_client_gives_its_executions():
         assert replay(client, "id", original).verdict == "agrees"
         with pytest.raises(UsageError, match="needs the id"):
             replay(client)
+
+
+@pytest.mark.parametrize("style", ["generator", "coroutine"])
+def test_a_debugger_stops_in_the_line_that_makes_the_call(style, monkeypatch, capsys):
+    def generator(ctx, n):
+        once = yield ctx.run(step, n)
+        return (yield ctx.run(step, once))
+
+    async def coroutine(ctx, n):
+        once = await ctx.run(step, n)
+        return await ctx.run(step, once)
+
+    func = generator if style == "generator" else coroutine
+    with Environment() as env:
+        env.register(func, name="func")
+        env.client().begin_run("id", "func", 40).result()
+        recorded = env.history("id")
+    monkeypatch.setattr("sys.stdin", StringIO("p once + 1\nc\n"))
+
+    report = replay(recorded, func=func, break_at="id.2")
+
+    printed = capsys.readouterr().out
+    assert f"{Path(__file__).name}({func.__code__.co_firstlineno + 2}){style}()" in printed
+    assert "(Pdb) 42\n" in printed
+    assert report.verdict == "agrees"

@@ -1,5 +1,8 @@
 """Executions as text."""
 
+import re
+
+from resonate_sdk.debug import explain
 from resonate_sdk.testing import Environment
 
 
@@ -45,3 +48,43 @@ def test_a_tree_shows_what_was_called_how_it_ended_and_what_is_waited_for():
             "  chosen.1 sleep resolved after 60 s",
             "  chosen.2 add resolved after 0 s",
         ]
+
+
+def stuck(ctx):
+    yield ctx.begin_rpc("nobody").options(target="elsewhere")
+    yield ctx.promise(id="answer")
+
+
+def test_an_explanation_says_who_works_on_what_and_for_how_long():
+    with Environment() as env:
+        worker = env.worker(register=[stuck])
+        client = env.client("x")
+        client.options(target="default").begin_rpc("id", stuck)
+        env.run_until_idle()
+        env.advance(minutes=1)
+        said = explain(client, "id")
+
+        assert said.splitlines() == [
+            "id stuck@1 pending for 60 s, suspended",
+            "  id.1 nobody@1 pending for 60 s, waits for a worker of amqp://any@elsewhere",
+            "  answer promise pending for 60 s",
+        ]
+        assert worker.pid not in said
+
+
+def test_an_explanation_names_the_holder_and_what_fails():
+    def unknown_here(ctx):
+        return (yield ctx.run(fails))
+
+    def fails(ctx):
+        raise ConnectionError("the bank does not answer")
+
+    with Environment() as env:
+        worker = env.worker(register=[unknown_here])
+        client = env.client("x")
+        client.options(target="default").begin_rpc("id", unknown_here)
+        env.advance(seconds=3)
+
+        first, second = explain(client, "id").splitlines()
+        assert re.fullmatch(rf"id unknown_here@1 pending for 3 s, run by {worker.pid} .*", first)
+        assert second == "  id.1 fails pending for 3 s"
