@@ -1,7 +1,7 @@
 """The client for coroutines: the same names, and nothing of it blocks the event loop."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 from resonate_sdk.client.handle import Handle
@@ -9,6 +9,8 @@ from resonate_sdk.client.promises import PromiseRecord, Promises
 from resonate_sdk.client.schedules import Schedule, ScheduleDefinition, Schedules
 from resonate_sdk.functions.function import Function
 from resonate_sdk.options import Seconds
+from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.records import PromiseState
 
 if TYPE_CHECKING:
     from resonate_sdk.client.resonate import Resonate
@@ -52,10 +54,25 @@ class AsyncResonate:
         self,
         id: str,
         /,
-        func: Callable[Concatenate[Any, ...], Any] | str,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any: ...
+        func: Callable[Concatenate[Any, P], Generator[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+    @overload
+    async def run(
+        self,
+        id: str,
+        /,
+        func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+    @overload
+    async def run(
+        self, id: str, /, func: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    @overload
+    async def run(self, id: str, /, func: str, *args: Any, **kwargs: Any) -> Any: ...
     async def run(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a function in this process as the execution `id`, and wait for its result."""
         return await self._client.begin_run(id, func, *args, **kwargs)
@@ -69,14 +86,33 @@ class AsyncResonate:
         self,
         id: str,
         /,
-        func: Callable[Concatenate[Any, ...], Any] | str,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any: ...
+        func: Callable[Concatenate[Any, P], Generator[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+    @overload
+    async def rpc(
+        self,
+        id: str,
+        /,
+        func: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+    @overload
+    async def rpc(
+        self, id: str, /, func: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    @overload
+    async def rpc(self, id: str, /, func: str, *args: Any, **kwargs: Any) -> Any: ...
     async def rpc(self, id: str, /, func: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a function in any worker of the target's group, and wait for its result."""
         return await self._client.begin_rpc(id, func, *args, **kwargs)
 
+    @overload
+    async def get(self, id: str, *, type: type[T]) -> Handle[T]: ...
+    @overload
+    async def get(self, id: str, *, type: Any = ...) -> Handle[Any]: ...
     async def get(self, id: str, *, type: Any = Any) -> Handle[Any]:
         """Wait for a promise that exists; args and errors are those of the client's method."""
         return await _in_thread(self._client.get)(id, type=type)
@@ -117,16 +153,25 @@ class AsyncPromises:
         self.cancel = _in_thread(promises.cancel)
         self._promises = promises
 
+    @overload
+    async def get(self, id: str, *, type: type[T]) -> PromiseRecord[T]: ...
+    @overload
+    async def get(self, id: str, *, type: Any = ...) -> PromiseRecord[Any]: ...
     async def get(self, id: str, *, type: Any = Any) -> PromiseRecord[Any]:
         """Look at a promise."""
         return await _in_thread(self._promises.get)(id, type=type)
 
     async def search(
-        self, *, id: str = "*", state: Any = None, tags: Mapping[str, str] | None = None
+        self,
+        *,
+        id: str = "*",
+        state: PromiseState | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int = limits.SEARCH_PAGE_DEFAULT,
     ) -> Sequence[PromiseRecord[Any]]:
-        """Find promises by tags; all of them are fetched."""
+        """Find promises by tags; all of them are fetched, `limit` at a time."""
         return await _in_thread(
-            lambda: list(self._promises.search(id=id, state=state, tags=tags))
+            lambda: list(self._promises.search(id=id, state=state, tags=tags, limit=limit))
         )()
 
 
@@ -173,9 +218,11 @@ class AsyncSchedules:
         """Look at a schedule."""
         return AsyncSchedule(await _in_thread(self._schedules.get)(id))
 
-    async def search(self, *, tags: Mapping[str, str] | None = None) -> Sequence[AsyncSchedule]:
-        """Find schedules by the tags of their promises; all of them are fetched."""
-        found = await _in_thread(lambda: list(self._schedules.search(tags=tags)))()
+    async def search(
+        self, *, tags: Mapping[str, str] | None = None, limit: int = limits.SCHEDULE_PAGE_DEFAULT
+    ) -> Sequence[AsyncSchedule]:
+        """Find schedules by the tags of their promises; all are fetched, `limit` at a time."""
+        found = await _in_thread(lambda: list(self._schedules.search(tags=tags, limit=limit)))()
         return [AsyncSchedule(schedule) for schedule in found]
 
 

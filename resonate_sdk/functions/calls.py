@@ -170,8 +170,26 @@ class Calls:
     ) -> Invocation[T]: ...
     @overload
     def detached(
-        self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Invocation[Any]: ...
+        self,
+        func: Callable[Concatenate["Context", P], Generator[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Invocation[T]: ...
+    @overload
+    def detached(
+        self,
+        func: Callable[Concatenate["Context", P], Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Invocation[T]: ...
+    @overload
+    def detached(
+        self, func: Callable[Concatenate["Context", P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Invocation[T]: ...
+    @overload
+    def detached(self, func: str, /, *args: Any, **kwargs: Any) -> Invocation[Any]: ...
     def detached(self, func: Any, /, *args: Any, **kwargs: Any) -> Invocation[Any]:
         """Start a function that lives on its own: this execution does not wait for its end.
 
