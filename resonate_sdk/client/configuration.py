@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from resonate_sdk.ask import ANSWER_TIMEOUT_S
 from resonate_sdk.client.broker_url import check_url, url_of, with_credentials, without_password
@@ -118,6 +118,11 @@ def _address(given: str | None, default: str) -> tuple[str, int] | None:
         return address_of(default if given is None else given)
     except ValueError as error:
         raise UsageError(f"listen= or RESONATE_LISTEN: {error}") from error
+
+
+def in_child(configuration: Configuration) -> Configuration:
+    """The same after a fork: a name belongs to one process, and so does a port."""
+    return structs.replace(configuration, pid=secrets.token_hex(16), listen=None)
 
 
 def _url_from(environment: Mapping[str, str]) -> str | None:

@@ -53,7 +53,7 @@ class Executions:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Callable[[], Runtime],
         codec: Codec,
         *,
         now_ms: Callable[[], int],
@@ -65,7 +65,7 @@ class Executions:
         """Work for a client.
 
         Args:
-            runtime: sends the requests.
+            runtime: sends the requests; that of the process that asks.
             codec: encodes and decodes values.
             now_ms: the clock, epoch ms.
             default_target: who runs what names no target.
@@ -105,15 +105,17 @@ class Executions:
             default_target=self._default_target,
             now_ms=self._now_ms(),
         )
-        result, created = self._runtime.promised(self._decoding(asked))
-        self._runtime.create(request, here=here, result=result, created=created)
+        runtime = self._runtime()
+        result, created = runtime.promised(self._decoding(asked))
+        runtime.create(request, here=here, result=result, created=created)
         return self._handle(id, result, created)
 
     def wait_for(self, id: str, type: Any) -> Handle[Any]:
         """Wait for a promise that exists."""
-        result, created = self._runtime.promised(partial(self._codec.decode, type=type))
+        runtime = self._runtime()
+        result, created = runtime.promised(partial(self._codec.decode, type=type))
         created.set_result(None)
-        self._runtime.watch(id, result)
+        runtime.watch(id, result)
         return self._handle(id, result, created)
 
     def scheduled(self, id: str, cron: str, asked: Asked) -> ScheduleCreate:

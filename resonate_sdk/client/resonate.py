@@ -12,9 +12,10 @@ from resonate_sdk.ask import refusal
 from resonate_sdk.client.aio import AsyncResonate
 from resonate_sdk.client.broker_url import url_of
 from resonate_sdk.client.calls import Calls
-from resonate_sdk.client.configuration import configure, either, environment_for
+from resonate_sdk.client.configuration import configure, either, environment_for, in_child
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.executions import Asked, Executions
+from resonate_sdk.client.forks import Own
 from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.client.host import Host, ThreadHost
 from resonate_sdk.client.lifetime import Lifetime
@@ -181,10 +182,8 @@ class Resonate(Registration, Calls, Lifetime):
         lease_s = seconds(ttl)
         if lease_s < LEASE_S_MIN:
             raise UsageError(f"a lease (ttl) lasts {LEASE_S_MIN} s or more, found {lease_s}")
-        self.pid = configuration.pid
         self.group = configuration.group
         self.anycast = str(Address("any", self.group))
-        self.unicast = str(Address("uni", self.group, self.pid))
         if codec is not None and encryptor is not None:
             raise UsageError("give the encryptor to the codec: codec=Codec(encryptor)")
         self._codec = codec or Codec(encryptor)
@@ -194,47 +193,56 @@ class Resonate(Registration, Calls, Lifetime):
         self._given = NO_OPTIONS
         self._hooks = Hooks()
         self._host = host or ThreadHost()
-        environment = Environment(
-            registry=self._registry,
-            dependencies=self._dependencies,
-            codec=self._codec,
-            default_target=self.anycast,
-            own_target=str(Address("any", self.group, self.pid)),
-            retry_policy=retry_policy,
-            now_ms=self._host.now_ms,
-            on_nondeterminism=on_nondeterminism,
-            hooks=self._hooks,
-            tracer=tracer,
-        )
         if log_level is not None:
             logging.getLogger("resonate_sdk").setLevel(log_level)
         cpus = os.cpu_count() or 1
-        transport = connect(configuration, network, server, signs=signs)
-        self._server = transport.server if isinstance(transport, LocalTransport) else None
-        self._runtime = Runtime(
-            transport,
-            environment,
-            self._host,
-            pid=self.pid,
-            address=self.unicast,
-            lease_ms=round(lease_s * 1000),
-            threads=workers or min(WORKERS_MAX, cpus + WORKERS_BESIDE_CPUS),
-            slots=max_concurrent_tasks,
-            overlap=overlap,
-            poison_attempts=poison_attempts,
-            cache_size=cache_size,
-            listen=configuration.listen,
-            labels={
-                "namespace": configuration.namespace,
-                "group": configuration.group,
-                "pid": configuration.pid,
-            },
-            answer_timeout_s=configuration.answer_timeout_s,
-        )
+        first = connect(configuration, network, server, signs=signs)
+        self._server = first.server if isinstance(first, LocalTransport) else None
+
+        def begin(parent: Runtime | None) -> Runtime:
+            """What this client does in one process."""
+            if parent is not None and parent.is_stopped:
+                return parent
+            if parent is not None and (network is not None or self._server is not None):
+                raise UsageError(
+                    "a server inside a process has no part in a fork of it: make the client in "
+                    "the child, or give it url='amqp://...'"
+                )
+            own = configuration if parent is None else in_child(configuration)
+            return Runtime(
+                first if parent is None else connect(own, None, None, signs=signs),
+                Environment(
+                    registry=self._registry,
+                    dependencies=self._dependencies,
+                    codec=self._codec,
+                    default_target=self.anycast,
+                    own_target=str(Address("any", own.group, own.pid)),
+                    retry_policy=retry_policy,
+                    now_ms=self._host.now_ms,
+                    on_nondeterminism=on_nondeterminism,
+                    hooks=self._hooks,
+                    tracer=tracer,
+                ),
+                self._host if parent is None else ThreadHost(),
+                pid=own.pid,
+                address=str(Address("uni", own.group, own.pid)),
+                lease_ms=round(lease_s * 1000),
+                threads=workers or min(WORKERS_MAX, cpus + WORKERS_BESIDE_CPUS),
+                slots=max_concurrent_tasks,
+                overlap=overlap,
+                poison_attempts=poison_attempts,
+                cache_size=cache_size,
+                listen=own.listen,
+                labels={"namespace": own.namespace, "group": own.group, "pid": own.pid},
+                answer_timeout_s=own.answer_timeout_s,
+                serves=parent is not None and parent.serves,
+            )
+
+        self._own = Own(begin)
         self.promises = Promises(self._call, self._codec, self._host.now_ms)
         self.schedules = Schedules(self._call, self._codec, self.promises)
         self._executions = Executions(
-            self._runtime,
+            self._own.get,
             self._codec,
             now_ms=self._host.now_ms,
             default_target=self.anycast,
@@ -474,6 +482,20 @@ class Resonate(Registration, Calls, Lifetime):
         return self._host.now_ms()
 
     @property
+    def pid(self) -> str:
+        """The name of this process; after a fork the child has another one."""
+        return self._runtime.pid
+
+    @property
+    def unicast(self) -> str:
+        """The address of this process."""
+        return self._runtime.address
+
+    @property
+    def _runtime(self) -> Runtime:
+        return self._own.get()
+
+    @property
     def is_busy(self) -> bool:
         """Whether an execution is under way in this process."""
         return self._runtime.is_busy
@@ -493,6 +515,8 @@ class Resonate(Registration, Calls, Lifetime):
         Args:
             timeout: how long to wait for functions that are running.
         """
+        if self._own.is_copied:
+            return  # nothing has begun in this process
         self._runtime.stop(seconds(timeout))
         if self._server is not None and self._server.closes_with_client:
             self._server.close()

@@ -1,10 +1,12 @@
 """What a handle waits for."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from resonate_sdk.client.host import Host
+from resonate_sdk.errors import UsageError
 from resonate_sdk.protocol.records import Value
 
 
@@ -15,14 +17,23 @@ class HostFuture(Future[Any]):
         """Wait for something on a host."""
         super().__init__()
         self._host = host
+        self._process = os.getpid()
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for it."""
-        return super().result(self._host.wait(self, timeout))
+        return super().result(self._wait(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for its end."""
-        return super().exception(self._host.wait(self, timeout))
+        return super().exception(self._wait(timeout))
+
+    def _wait(self, timeout: float | None) -> float | None:
+        if not self.done() and self._process != os.getpid():
+            raise UsageError(
+                "this handle belongs to the process that has forked this one: write "
+                "resonate.get(id), which gives one of its own"
+            )
+        return self._host.wait(self, timeout)
 
 
 class Result(HostFuture):

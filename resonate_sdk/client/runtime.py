@@ -59,6 +59,7 @@ class Runtime:
         listen: tuple[str, int] | None = None,
         labels: Mapping[str, str],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        serves: bool = False,
     ) -> None:
         """Prepare everything; nothing runs before it is needed.
 
@@ -77,10 +78,13 @@ class Runtime:
             listen: host and port for Prometheus and probes, once hints are taken.
             labels: what tells this process from others there.
             answer_timeout_s: how long a request of the program waits for its answer.
+            serves: whether hints are taken soon after the start, unasked.
         """
         self._transport = transport
         self.host = host
-        self._pid = pid
+        self.pid = pid
+        self.address = address
+        self._serves = serves
         self._lease_ms = lease_ms
         self._slots = slots
         self._answer_timeout_s = answer_timeout_s
@@ -126,6 +130,8 @@ class Runtime:
             if not self._is_started:
                 self.host.run(self._main)
                 self._is_started = True
+                if self._serves:
+                    self.loop.call_soon_threadsafe(self._subscribe_later, AUTOSTART_S)
 
     def subscribe(self, delay_s: float = 0.0) -> None:
         """Take hints after a delay; a later call replaces an earlier one that is still waiting."""
@@ -167,6 +173,16 @@ class Runtime:
             decode: makes the value of what is stored.
         """
         return Result(self.host, decode), HostFuture(self.host)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was."""
+        return self._is_stopped
+
+    @property
+    def serves(self) -> bool:
+        """Whether hints are taken, or will be."""
+        return self._serves or self._is_subscribed or self._subscribing is not None
 
     @property
     def is_busy(self) -> bool:
@@ -312,7 +328,7 @@ class Runtime:
     async def _create_or_adopt(
         self, request: PromiseCreate, result: Result, created: "Future[None]"
     ) -> None:
-        task = TaskCreate(pid=self._pid, lease_ms=self._lease_ms, action=CreateAction(data=request))
+        task = TaskCreate(pid=self.pid, lease_ms=self._lease_ms, action=CreateAction(data=request))
         try:
             answer = await ask(self._transport, task, timeout_s=self._answer_timeout_s)
             if answer.status not in (responses.OK, responses.CONFLICT):
