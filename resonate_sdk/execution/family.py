@@ -24,6 +24,7 @@ from resonate_sdk.execution.nodes import Activation, Node
 from resonate_sdk.execution.outcomes import decoded
 from resonate_sdk.execution.story import Story
 from resonate_sdk.execution.waiting import Waiting
+from resonate_sdk.execution.warnings import warn_of_another_place
 from resonate_sdk.functions.ops import Blocked, Pending, Promise
 from resonate_sdk.functions.scope import Info
 from resonate_sdk.protocol import tags
@@ -286,6 +287,7 @@ class Family:
         assert command is not None, "only a call is compared"
         expected = fingerprint(command)
         if found is None or found == expected:
+            warn_of_another_place(command, record)
             return True
         if command.id != node.id:  # the id was chosen by the program
             if not (found.startswith("call:") and expected.startswith("call:")):

@@ -2,7 +2,10 @@
 
 import logging
 
+from resonate_sdk.execution.children import settles_here
 from resonate_sdk.execution.nodes import Activation
+from resonate_sdk.functions.ops import Command
+from resonate_sdk.protocol.records import PromiseRecord
 
 logger = logging.getLogger(__name__)
 
@@ -43,3 +46,20 @@ def warn_of_cut_frontier(id: str, named: int, awaited: int) -> None:
         awaited,
         named,
     )
+
+
+def warn_of_another_place(command: Command, record: PromiseRecord) -> None:
+    """Tell of a call that goes on where it was begun, though the code says now to run it elsewhere."""
+    if command.kind not in ("run", "rpc") or record.state != "pending":
+        return
+    begun_here = settles_here(record)
+    if begun_here != (command.kind == "run"):
+        logger.warning(
+            "%s was begun as ctx.%s and goes on as that: register the new code under another "
+            "version promise_id=%s at=%s:%d",
+            command.what,
+            "run" if begun_here else "rpc",
+            record.id,
+            command.file,
+            command.line,
+        )

@@ -139,7 +139,8 @@ class Environment:
         Args:
             group: which one.
             register: functions; every process of the environment knows them.
-            keywords: as for `Resonate`, such as `ttl`, `retry_policy` or `dependencies`.
+            keywords: as for `Resonate`, such as `ttl`, `retry_policy` or `dependencies`; with a
+                `registry` of its own it knows other functions than the rest, as in a deployment.
         """
         for func in register:
             self.register(func)
@@ -297,7 +298,8 @@ class Environment:
 
     def _new_process(self, group: str, *, serves: bool, keywords: dict[str, Any]) -> Process:
         number = len(self._processes) + 1
-        given: dict[str, Any] = {"dependencies": self.dependencies, **keywords}
+        shared = {"dependencies": self.dependencies, "registry": self._registry}
+        given: dict[str, Any] = {**shared, **keywords}
 
         def start(process: Process) -> None:
             life = "" if process.lives == 1 else f"-{process.lives}"
@@ -317,7 +319,6 @@ class Environment:
                 host=process.host,
                 group=group,
                 pid=pid,
-                registry=self._registry,
                 autostart=False,
                 overlap=False,
                 **given,

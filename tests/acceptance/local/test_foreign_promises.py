@@ -1,6 +1,9 @@
 """Promises of other trees, which an execution knows by their ids."""
 
-from resonate_sdk import Resonate
+import pytest
+
+from resonate_sdk import ApplicationError, Resonate
+from resonate_sdk.testing import Environment
 
 WAIT_S = 20.0
 
@@ -30,3 +33,41 @@ def test_one_that_settles_before_it_is_awaited_is_not_awaited_for_ever(resonate:
 
     assert asks.run("asks") == 42
     assert len(runs) <= 3
+
+
+def interview(ctx):
+    answers: list[str] = []
+    for _ in range(2):
+        question = yield ctx.promise(timeout=3_600)
+        try:
+            answers.append((yield question))
+        except ApplicationError as error:
+            answers.append(f"refused: {error.data}")
+    return answers
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_two_questions_are_answered_one_after_the_other(restarts):
+    with Environment() as env:
+        worker = env.worker(register=[interview])
+        handle = env.client("x").options(target="default").begin_rpc("id", interview)
+        for id, answer in (("id.1", "blue"), ("id.2", "green")):
+            env.run_until_idle()
+            assert env.promises.get(id).pending
+            if restarts:
+                env.restart(worker)
+            env.promises.resolve(id, answer)
+            assert env.promises.resolve(id, "an afterthought").value == answer
+        assert handle.result() == ["blue", "green"]
+
+
+def test_a_question_may_be_refused_with_a_reason():
+    with Environment() as env:
+        env.worker(register=[interview])
+        handle = env.client("x").options(target="default").begin_rpc("id", interview)
+        env.run_until_idle()
+        env.promises.reject("id.1", {"by": "Ada"})
+        env.run_until_idle()
+        env.promises.resolve("id.2", "green")
+
+        assert handle.result() == ["refused: {'by': 'Ada'}", "green"]

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 import resonate_sdk
-from resonate_sdk import CanceledError, NotFoundError, Resonate, UsageError, poll
+from resonate_sdk import CanceledError, NotFoundError, Registry, Resonate, UsageError, poll
 from resonate_sdk.stores.local import LocalStore
+from resonate_sdk.testing import Environment
 
 WAIT_S = 30
 
@@ -133,6 +134,32 @@ def test_an_execution_keeps_its_version_and_versions_are_counted(resonate):
     assert resonate.pending_versions("f") == {1: 0, 2: 0}
 
 
+def test_a_deployment_of_new_code_leaves_what_has_begun_on_the_old():
+    def old(ctx):
+        yield ctx.sleep(60)
+        return "old"
+
+    def new(ctx):
+        yield ctx.sleep(60)
+        return "new"
+
+    with Environment() as env:
+        before = env.worker(registry=Registry())
+        before.client.register(old, name="report", version=1)
+        client = env.client("x", registry=Registry()).options(target="default")
+        begun = client.options(version=1).begin_rpc("a", "report")
+        env.run_until_idle()
+
+        after = env.worker(registry=Registry())
+        after.client.register(old, name="report", version=1)
+        after.client.register(new, name="report", version=2)
+        env.crash(before)
+        later = client.options(version=2).begin_rpc("b", "report")
+
+        assert (begun.result(), later.result()) == ("old", "new")
+        assert after.client.pending_versions("report") == {1: 0, 2: 0}
+
+
 def test_a_function_finds_its_executions(resonate):
     function = resonate.register(leaf)
     function.run("x", 3)
@@ -207,6 +234,47 @@ def test_a_step_that_takes_long_is_seen_while_it_runs(resonate, is_beside_anothe
 
 
 # Names of the first SDKs
+
+
+def test_dependencies_of_a_client_count_from_when_they_are_given(resonate: Resonate):
+    class Database:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    @resonate.register
+    def has(ctx, key):
+        return ctx.get_dependency(key) if key == "db" else ctx.get_dependency(Database).name
+
+    @resonate.register
+    def asks(ctx, key):
+        return (yield ctx.run(has, key))
+
+    assert asks.run("before", "db") is None
+    resonate.set_dependency("db", 1)
+    resonate.set_dependency("db", 2)
+    for name in ("first", "second"):
+        assert resonate.with_dependency(Database(name)) is resonate
+
+    assert asks.run("by key", "db") == 2
+    assert asks.run("by type", "type") == "second"
+
+
+def test_registered_functions_are_called_as_they_are_or_as_they_were(resonate: Resonate):
+    def add(ctx, n):
+        return n + 1
+
+    registered = resonate.register(add)
+
+    @resonate.register
+    def twice(ctx, n):
+        promise = yield ctx.begin_run(registered, n)
+        return (yield ctx.run(add, (yield promise)))
+
+    @resonate.register
+    def four_times(ctx, n):
+        return (yield ctx.lfc(twice, (yield ctx.rfc(twice, n))))
+
+    assert four_times.run("id", 1) == 5
 
 
 def test_a_local_store_is_a_server_inside_the_process():

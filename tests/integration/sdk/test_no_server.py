@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from resonate_sdk import RemoteStore, Resonate, TransportError
+from resonate_sdk import RemoteStore, Resonate, ResonateError, TransportError
 
 
 def leaf(ctx):
@@ -47,6 +47,16 @@ def test_a_broker_that_cannot_be_reached(amqp_server, namespace, change, reason,
 
     said = [record for record in caplog.records if "not connected" in record.message]
     assert len(said) == 1  # however often it was tried
+
+
+def test_a_stop_does_not_wait_for_a_broker_that_is_not_there():
+    client = Resonate(url="amqp://127.0.0.1:1/", autostart=False)
+    handle = client.register(leaf).begin_rpc("x")
+
+    client.stop(timeout=0)
+
+    with pytest.raises(ResonateError, match="the client was stopped"):
+        handle.result(0)
 
 
 def test_a_broker_without_a_server(amqp_server, namespace):

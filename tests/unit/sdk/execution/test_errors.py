@@ -259,6 +259,19 @@ def test_data_that_nobody_can_decode_is_raised_where_it_is_awaited(world):
 # What is no result of a function
 
 
+@pytest.mark.parametrize("text", ["suspended", "_Suspend", "Blocked: promise 'x' is pending"])
+def test_the_text_of_an_exception_controls_nothing(world, text):
+    def child(ctx):
+        raise RuntimeError(text)
+
+    def parent(ctx):
+        yield ctx.run(child).options(retry_policy=Never())
+
+    with pytest.raises(RuntimeError) as caught:
+        world.result(parent)
+    assert caught.value.args == (text,)
+
+
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), SystemExit(1), asyncio.CancelledError(), GeneratorExit()]
 )

@@ -187,6 +187,18 @@ def test_a_chain_of_detached_executions_does_not_grow_ids(world):
     assert all(world.server.get(id).tags[tag.PREFIX] == "x" for id in ids)
 
 
+def test_the_id_of_a_detached_execution_may_come_first_as_in_the_first_sdks(world, caplog):
+    world.register(lambda ctx, n: n, name="step")
+    step = world.registry.by_name("step").callee.func
+
+    def parent(ctx):
+        promise = yield ctx.detached("mine", step, 5)
+        return promise.id
+
+    assert world.result(parent) == "mine"
+    assert "ctx.detached(id, function, ...) is the old form" in caplog.text
+
+
 def test_a_detached_execution_may_be_given_an_id(world):
     def parent(ctx):
         return (yield ctx.detached("leaf").options(id="mail-7")).id

@@ -1,6 +1,7 @@
 """A pass always starts from the first line; what is settled is not done again."""
 
 import pytest
+from msgspec.structs import replace
 
 from resonate_sdk import Never
 from resonate_sdk.execution.effects import ChildChanged, CreateChild, Done, SettleChild, Suspended
@@ -165,7 +166,7 @@ def test_a_record_without_a_target_is_run_here_whatever_the_code_says_now(world)
     assert step.runs == ["x.1"]
 
 
-def test_a_record_with_a_target_is_waited_for_whatever_the_code_says_now(world):
+def test_a_record_with_a_target_is_waited_for_whatever_the_code_says_now(world, caplog):
     step = Counted("done")
     world.register(step, name="step")
 
@@ -179,6 +180,48 @@ def test_a_record_with_a_target_is_waited_for_whatever_the_code_says_now(world):
 
     assert world.awaited(after) == ("x.1",)
     assert step.runs == []
+    assert "run step was begun as ctx.rpc and goes on as that" in caplog.text
+    assert f"at={__file__}:{after.__code__.co_firstlineno + 1}" in caplog.text
+
+
+def test_a_replay_by_the_same_code_warns_of_nothing(world, caplog):
+    def parent(ctx):
+        yield ctx.begin_rpc("step")
+        yield ctx.begin_run(lambda ctx: (yield ctx.sleep(5)))
+        yield (yield ctx.detached("step"))
+
+    first, again = world.awaited(parent), world.awaited(parent)
+
+    assert first == again
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == []
+
+
+def test_code_that_does_something_else_goes_on_with_the_record_if_that_is_wanted(world, caplog):
+    def before(ctx):
+        return (yield ctx.rpc("step"))
+
+    def after(ctx):
+        return (yield ctx.rpc("other"))
+
+    world.awaited(before)
+    world.environment = replace(world.environment, on_nondeterminism="warn")
+
+    assert world.awaited(after) == ("x.1",)
+    assert "'x.1' is recorded as call:step, but the code at" in caplog.text
+
+
+def test_code_that_does_less_than_is_recorded_is_warned_of(world, caplog):
+    def before(ctx):
+        yield ctx.run(lambda ctx: 1)
+        yield ctx.run(lambda ctx: 2)
+
+    def after(ctx):
+        yield ctx.run(lambda ctx: 1)
+
+    world.result(before)
+
+    assert world.result(after) is None
+    assert "this code performs fewer steps than recorded: keep the old version" in caplog.text
 
 
 def test_records_only_move_forward(world):

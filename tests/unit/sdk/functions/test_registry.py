@@ -57,6 +57,17 @@ def test_any_callable_may_be_registered_under_a_name(registry, func):
     assert registry.add(func, name="named").callee.func == func
 
 
+def test_of_two_names_of_one_function_calls_by_the_object_mean_the_last():
+    registry = Registry()
+    registry.add(foo)
+    registry.add(foo, name="other", version=2)
+
+    found = registry.by_func(foo)
+    assert found is not None
+    assert (found.name, found.version) == ("other", 2)
+    assert registry.by_name("foo").version == 1
+
+
 def test_an_object_that_is_not_registered_is_not_found_by_its_name(registry):
     registry.add(foo)
 
