@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from resonate_sdk.protocol.listening import address_of
 FILE_DEFAULT = Path("resonate.toml")
 PREFIX = "RESONATE_"
 SEPARATOR = "__"
+SIMILAR = 0.8  # of 1; names that are nearly one another are above it
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -238,12 +240,26 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             name, value = name.removesuffix("_FILE"), _secret(variable, text)
         path = name.lower().split(SEPARATOR)
         if len(path) == 1 and path[0] not in Config.__struct_fields__:
-            continue  # of the SDK, or of somebody else
+            _refuse_misspelt(variable, path[0])
+            continue  # of the SDK, or of somebody else: Kubernetes sets some for a service
         section = settings
         for part in path[:-1]:
             section = section.setdefault(part, {})
         section[path[-1]] = value
     return settings
+
+
+def _refuse_misspelt(variable: str, name: str) -> None:
+    """A name that is nearly one of ours is meant to be that.
+
+    Raises:
+        ConfigError: it is.
+    """
+    meant = get_close_matches(name, Config.__struct_fields__, n=1, cutoff=SIMILAR)
+    if meant:
+        raise ConfigError(
+            f"unknown setting {name!r}: if {variable} is to mean {meant[0]!r}, correct its name"
+        )
 
 
 def _secret(variable: str, path: str) -> str:

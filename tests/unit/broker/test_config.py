@@ -8,6 +8,26 @@ def test_a_setting_that_nobody_knows_is_named():
         load_config({}, environment={"RESONATE_RETENTION__AGE": "60"})
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("RESONATE_DATABSE_URL", "database_url"),
+        ("RESONATE_RECORDHISTORY", "record_history"),
+        ("RESONATE_EVENT", "events"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_named(variable, meant):
+    with pytest.raises(ConfigError, match=f"{variable} is to mean '{meant}'"):
+        load_config({}, environment={variable: "x"})
+
+
+@pytest.mark.parametrize(
+    "name", ["GROUP", "PID", "PREFIX", "LISTEN", "SERVICE_HOST", "PORT", "PORT_5672_TCP_ADDR"]
+)
+def test_variables_of_workers_and_of_others_are_left_alone(name):
+    assert load_config({}, environment={f"RESONATE_{name}": "x"}) == load_config({}, environment={})
+
+
 def test_a_server_that_records_what_it_decides_removes_nothing():
     environment = {"RESONATE_RETENTION__AGE_S": "60", "RESONATE_RECORD_HISTORY": "history.jsonl"}
 
