@@ -14,6 +14,7 @@ from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.logs import log_nothing
 from resonate_broker.cli.loops import run_impatiently
 from resonate_broker.cli.output import Output, plain
+from resonate_broker.cli.progress import progress
 from resonate_broker.cli.promise_view import field, instant_text
 from resonate_broker.cli.reasons import rabbitmq_failure
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
@@ -122,7 +123,7 @@ def replay(
     settled = {} if force else _settled(settings, chosen)
     again = {letter.id for letter in chosen if letter.promise_id not in settled}
     if not dry_run:
-        _act(settings, again, _send_again)
+        _act(settings, again, _send_again, "sending again")
     done = "would be sent again" if dry_run else "sent again"
     outcomes = {
         letter.id: done
@@ -154,7 +155,7 @@ def discard(
     chosen = _choose(settings, wanted)
     _expect_all(ids or (), chosen)
     if not dry_run:
-        _act(settings, {letter.id for letter in chosen}, _remove)
+        _act(settings, {letter.id for letter in chosen}, _remove, "discarding")
     done = "would be discarded" if dry_run else "discarded"
     _report({letter.id: done for letter in chosen}, as_json=as_json)
 
@@ -185,7 +186,9 @@ def _choose(settings: Config, wanted: frozenset[str] | None) -> list[DeadLetter]
     return list(chosen.values())
 
 
-def _act(settings: Config, ids: set[str], do: Callable[[Found], Awaitable[None]]) -> None:
+def _act(
+    settings: Config, ids: set[str], do: Callable[[Found], Awaitable[None]], title: str
+) -> None:
     """Do something with each of these letters; those that have come since are left alone."""
     left = set(ids)
 
@@ -193,10 +196,12 @@ def _act(settings: Config, ids: set[str], do: Callable[[Found], Awaitable[None]]
         if found.letter.id in left:
             left.remove(found.letter.id)
             await do(found)
+            done()
         return bool(left)
 
     if left:
-        _look_through(settings, look)
+        with progress(title, len(left)) as done:
+            _look_through(settings, look)
 
 
 async def _send_again(found: Found) -> None:
@@ -228,9 +233,11 @@ def _settled(settings: Config, letters: Sequence[DeadLetter]) -> dict[str, str]:
             answer = await client.ask(PromiseGet(id=id))
             if isinstance(answer.data, PromiseData) and answer.data.promise.state != "pending":
                 found[id] = answer.data.promise.state
+            done()
         return found
 
-    return talk(settings, states) if ids else {}
+    with progress("asking for promises", len(ids)) as done:
+        return talk(settings, states) if ids else {}
 
 
 def _look_through(settings: Config, look: Callable[[Found], Awaitable[bool]]) -> None:
