@@ -39,8 +39,10 @@ from resonate_broker.config import Config
 from resonate_sdk.protocol.permissions import (
     Permissions,
     client_permissions,
+    operator_permissions,
     publisher_permissions,
     server_permissions,
+    subscriber_permissions,
     worker_permissions,
 )
 from resonate_sdk.protocol.topology import Names, Topology, events_topology
@@ -335,7 +337,9 @@ def _users(names: Names, groups: Sequence[str], exchanges: Sequence[str]) -> lis
         server_permissions(names, exchanges),
         *(worker_permissions(names, group) for group in groups),
         client_permissions(names),
+        operator_permissions(names),
         publisher_permissions(names),
+        subscriber_permissions(names),
     ]
 
 

@@ -11,7 +11,7 @@ from resonate_sdk.protocol.topology import Names
 NOTHING = "^$"
 DEFAULT_EXCHANGE = "amq\\.default"
 
-Role = Literal["server", "worker", "client", "publisher"]
+Role = Literal["server", "worker", "client", "operator", "publisher", "subscriber"]
 
 
 class Permissions(Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ def worker_permissions(names: Names, group: str) -> Permissions:
 
 
 def client_permissions(names: Names) -> Permissions:
-    """A process that calls functions through the SDK, or the command line."""
+    """A process that calls functions through the SDK, or the command line without dead letters."""
     replies = re.escape(names.reply_queue(""))
     return Permissions(
         role="client",
@@ -82,6 +82,31 @@ def publisher_permissions(names: Names) -> Permissions:
     """A service that publishes plain messages; direct reply-to needs no permission."""
     return Permissions(
         role="publisher", configure=NOTHING, write=f"^{_name(names.submit)}", read=NOTHING
+    )
+
+
+def operator_permissions(names: Names) -> Permissions:
+    """The command line with dead letters, which are sent again to wherever they came from."""
+    replies = re.escape(names.reply_queue(""))
+    return Permissions(
+        role="operator",
+        configure=f"^{replies}",
+        write=_any_of(_name(names.submit), f"{DEFAULT_EXCHANGE}$"),
+        read=_any_of(replies, _name(names.dead_queue)),
+    )
+
+
+def subscriber_permissions(names: Names) -> Permissions:
+    """A service that listens to events, through queues that the broker or `{namespace}-events.` names.
+
+    It can read events and forge none.
+    """
+    own = ("amq\\.gen-", f"{re.escape(names.namespace)}-events\\.")
+    return Permissions(
+        role="subscriber",
+        configure=_any_of(*own),
+        write=_any_of(*own),
+        read=_any_of(*own, _name(names.events), _name(names.events_log)),
     )
 
 

@@ -276,16 +276,20 @@ def test_users_with_the_exported_permissions_can_do_their_work_and_nothing_else(
         called = managed("invoke", "guarded-1", *call, **client)
         refused = managed("topology", "apply", **client)
         stranger = managed("dlq", "list", **users["resonate-worker-guarded-workers"])
+        operator = managed("dlq", "list", **users["resonate-operator"])
 
     assert set(users) == {
         "resonate-server",
         "resonate-worker-guarded-workers",
         "resonate-client",
+        "resonate-operator",
         "resonate-publisher",
+        "resonate-subscriber",
     }
     assert called.code == 0
     assert '  value     "Hello Ada"' in called.out
     assert refused.code == 1
     assert "ACCESS_REFUSED" in refused.err
     assert stranger.code == 3
+    assert (operator.code, operator.out) == (0, "no dead letters\n")
     assert SECRET not in "".join(each.out + each.err for each in (called, refused, stranger))

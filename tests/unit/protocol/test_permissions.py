@@ -7,8 +7,10 @@ import pytest
 from resonate_sdk.protocol.permissions import (
     Permissions,
     client_permissions,
+    operator_permissions,
     publisher_permissions,
     server_permissions,
+    subscriber_permissions,
     worker_permissions,
 )
 from resonate_sdk.protocol.topology import Names, group_topology, server_topology
@@ -18,7 +20,9 @@ SERVER = server_permissions(NAMES, ["orders"])
 WORKER = worker_permissions(NAMES, "billing")
 CLIENT = client_permissions(NAMES)
 PUBLISHER = publisher_permissions(NAMES)
-ALL = (SERVER, WORKER, CLIENT, PUBLISHER)
+OPERATOR = operator_permissions(NAMES)
+SUBSCRIBER = subscriber_permissions(NAMES)
+ALL = (SERVER, WORKER, CLIENT, OPERATOR, PUBLISHER, SUBSCRIBER)
 
 
 def allowed(permissions: Permissions, name: str) -> str:
@@ -70,6 +74,25 @@ def test_a_worker_reaches_its_group_and_nothing_else(name: str, rights: str):
 )
 def test_who_only_calls_may_ask_and_hear_answers(name: str, client: str, publisher: str):
     assert (allowed(CLIENT, name), allowed(PUBLISHER, name)) == (client, publisher)
+
+
+@pytest.mark.parametrize(
+    ("name", "operator", "subscriber"),
+    [
+        ("my-ns.reply.p1", "cr", ""),
+        ("my-ns.submit", "w", ""),
+        ("my-ns.dead", "r", ""),
+        ("amq.default", "w", ""),
+        ("my-ns.events", "", "r"),
+        ("my-ns.events.log", "", "r"),
+        ("my-ns.events.mine", "", ""),
+        ("my-ns-events.billing", "", "cwr"),
+        ("amq.gen-x", "", "cwr"),
+        ("my-ns.task.billing", "", ""),
+    ],
+)
+def test_who_looks_after_it_and_who_listens(name: str, operator: str, subscriber: str):
+    assert (allowed(OPERATOR, name), allowed(SUBSCRIBER, name)) == (operator, subscriber)
 
 
 @pytest.mark.parametrize("permissions", ALL, ids=lambda each: each.role)
