@@ -43,7 +43,7 @@ def other_order(ctx: Context, item: str) -> Workflow[str]:
     return (yield from ctx.run(reserve, item))
 
 
-def main(id: str = "order-1") -> None:
+def main(id: str = "replayed-1") -> None:
     """Run an order, and replay its record with other code."""
     with Resonate(group="replayed") as resonate:
         resonate.register(order).run(id, "a teapot")

@@ -124,7 +124,7 @@ EXAMPLES: Mapping[str, Example] = {
         ends_with=10,
     ),
     "replayed": Example(
-        printed="other_order differs: 'order-1.1' is recorded as call:reserve",
+        printed="other_order differs: 'replayed-1.1' is recorded as call:reserve",
         workflow="order",
         args=["tea"],
         ends_with="told about tea",
