@@ -13,6 +13,7 @@ from rich.console import Console
 from resonate_sdk import Resonate
 from scripts.benchmark.cluster import SLOTS, WORKER_GROUP, Cluster, cluster
 from scripts.benchmark.lateness import TIMERS, SetTimer, lateness
+from scripts.benchmark.local import REPLAYED, measure_local
 from scripts.benchmark.peers.comparison import compare_all
 from scripts.benchmark.peers.registry import PEERS
 from scripts.benchmark.rows import Row, Timing, ratios, sum_up, table
@@ -34,7 +35,7 @@ YARDSTICK_IN_FLIGHT = 100
 SLOW_GROUP, SLOW_WORKERS, SLOW_CALLS, SLOW_CALL_S = "bench-slow", 2, 20, 0.5
 FLOOD = 100_000
 WIDTH = 160  # of a table that goes to a file
-NAMES = ("publish", *WORKLOADS, "W5", "W6", "timers", "growth", "scale")
+NAMES = ("publish", *WORKLOADS, "W5", "W6", "timers", "growth", "local", "scale")
 BY_DEFAULT = tuple(name for name in NAMES if name != "scale")
 TIMERS_IN_FLIGHT = 20
 
@@ -75,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         f"with private RabbitMQ and PostgreSQL on this machine. {meanings}; "
         f"W5: {SLOW_WORKERS} workers with one slot each, {SLOW_CALLS} calls of {SLOW_CALL_S} s; "
         f"W6: {FLOOD:,} calls made at once; timers: how late sleeps and deadlines are heard of; "
-        "growth: the cost of a step and of a child in larger and larger workflows; scale: the same "
+        "growth: the cost of a step and of a child in larger and larger workflows; local: steps, "
+        f"joins and the replay of {REPLAYED:,} steps in local mode, in memory; scale: the same "
         f"work beside {SETTLED:,} settled promises and {PENDING:,} pending ones, and beside none; "
         "publish: plain aio-pika, to compare machines by.",
     )
@@ -125,6 +127,9 @@ class Bench:
         """Measure one workload."""
         if name == "scale":
             yield from measure_scale(self._rounds, self._seconds)
+            return
+        if name == "local":
+            yield from measure_local(self._rounds, self._seconds)
             return
         group, slots, workers = WORKER_GROUP, SLOTS, 1
         if name == "W5":
