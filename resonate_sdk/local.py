@@ -49,9 +49,7 @@ class LocalServer:
 
         self._transports = set[LocalTransport]()
         try:
-            self.broker: EmbeddedBroker = EmbeddedBroker(
-                ":memory:" if path is None else path, now_ms, self._broke_down
-            )
+            self.broker: EmbeddedBroker = EmbeddedBroker(path, now_ms, self._broke_down)
         except store.StoreError as error:
             raise ResonateError(str(error)) from None  # it is all that the user needs
         self.closes_with_client = closes_with_client

@@ -1,6 +1,6 @@
 """The rows of a store, and what one transaction reads and writes.
 
-Plain data: no I/O and no rule, but what it means to hold a place in a group.
+Plain data: no I/O and no rule, but what it means to hold a place in a group, or to wait for one.
 """
 
 from collections.abc import Mapping
@@ -170,6 +170,17 @@ def holds_place(promise: Promise) -> bool:
         return False
     is_hinted = task.state == "pending" and task.hint_at_ms is not None
     return task.state == "acquired" or is_hinted
+
+
+def may_go(promise: Promise, wanted: Wanted) -> bool:
+    """Whether a task that waits in its group is one of those that may be named."""
+    task = promise.task
+    assert task is not None, "a task waits"
+    is_start = task.version == 0
+    if is_start and not wanted.may_start:
+        return False
+    key = task.concurrency_key
+    return key not in wanted.full_keys and not (is_start and key in wanted.late_keys)
 
 
 class InboxEntry(Struct, frozen=True, kw_only=True):

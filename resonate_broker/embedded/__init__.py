@@ -1,4 +1,4 @@
-"""A whole server inside this process: the same kernel on SQLite, without RabbitMQ."""
+"""A whole server inside this process: the same kernel on SQLite or in memory, without RabbitMQ."""
 
 from resonate_broker.embedded.broker import EmbeddedBroker
 

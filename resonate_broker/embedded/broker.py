@@ -24,6 +24,7 @@ from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
 from resonate_sdk.protocol.messages import Message
 from resonate_sdk.protocol.responses import Answer
+from resonate_store.memory import MemoryStore
 from resonate_store.sqlite import SqliteStore
 from resonate_store.store import StoreError
 
@@ -41,7 +42,7 @@ class EmbeddedBroker:
 
     def __init__(
         self,
-        path: Path | str,
+        path: Path | str | None,
         now_ms: Callable[[], int],
         on_breakdown: Callable[[str], None] = lambda reason: None,
         *,
@@ -50,7 +51,7 @@ class EmbeddedBroker:
         """Open the store; the tasks that a dead owner held are up for dispatch at once.
 
         Args:
-            path: the file, or `:memory:`.
+            path: the file; None keeps everything in memory.
             now_ms: the clock, epoch ms.
             on_breakdown: told why, if it carries out nothing any more; must not call back.
             may_debug: whether its clients may ask for `debug.*`.
@@ -62,7 +63,7 @@ class EmbeddedBroker:
         self._now_ms = now_ms
         self._may_debug = may_debug
         self._lock = threading.Lock()
-        self._store = SqliteStore(path, now_ms)
+        self._store = MemoryStore(now_ms) if path is None else SqliteStore(path, now_ms)
         self._queues = MessageQueues()
         self._aio = ImmediateAIO(self._store, self._queues)
         windows = Windows()

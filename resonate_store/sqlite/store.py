@@ -34,6 +34,7 @@ from resonate_store.state import (
     Use,
     Wanted,
     holds_place,
+    may_go,
 )
 from resonate_store.store import (
     ConflictError,
@@ -174,7 +175,7 @@ class SqliteStore:
     async def queued(self, group: str, wanted: Wanted) -> tuple[str, ...]:
         """Name tasks of a group that wait for room: by priority, then those waiting longest."""
         rows = map(_decode_record, self._rows("queued", group, SEARCH_ROWS_MAX))
-        ids = (promise.id for promise in rows if _may_go(promise, wanted))
+        ids = (promise.id for promise in rows if may_go(promise, wanted))
         return tuple(islice(ids, wanted.count_max))
 
     async def queued_groups(self, limit: int) -> tuple[str, ...]:
@@ -513,16 +514,6 @@ def _group_row(group: Group) -> tuple[str, str]:
 
 def _trouble_row(row: TaskTrouble) -> tuple[str, str, str]:
     return (row.task, row.origin, _encode(row).decode())
-
-
-def _may_go(promise: Promise, wanted: Wanted) -> bool:
-    task = promise.task
-    assert task is not None, "a task waits"
-    is_start = task.version == 0
-    if is_start and not wanted.may_start:
-        return False
-    key = task.concurrency_key
-    return key not in wanted.full_keys and not (is_start and key in wanted.late_keys)
 
 
 def _single(id: str) -> tuple[str]:

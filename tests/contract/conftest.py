@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from itertools import chain, count, repeat
-from pathlib import Path
 
 import pytest
 
+from resonate_store.memory import MemoryStore
 from resonate_store.postgres import PostgresStore
 from resonate_store.postgres.migrate import migrate
 from resonate_store.sqlite import SqliteStore
@@ -24,7 +24,7 @@ def module_database(postgres_server) -> Generator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite in memory", "sqlite in a file", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def kind(request) -> str:
     return request.param
 
@@ -35,7 +35,11 @@ def opener(kind, request, tmp_path) -> Opener:
         return _postgres_opener(
             request.getfixturevalue("module_database"), request.getfixturevalue("namespace")
         )
-    return _sqlite_opener(":memory:" if kind == "sqlite in memory" else tmp_path / "resonate.db")
+    # Memory and a file have one owner: all servers are the same one.
+    now_ms = count(BORN_AT_MS).__next__
+    if kind == "memory":
+        return _one_owner(MemoryStore(now_ms))
+    return _one_owner(SqliteStore(tmp_path / "resonate.db", now_ms))
 
 
 def _postgres_opener(url: str, namespace: str) -> Opener:
@@ -50,10 +54,7 @@ def _postgres_opener(url: str, namespace: str) -> Opener:
     return lambda: next(openers)()
 
 
-def _sqlite_opener(path: Path | str) -> Opener:
-    # A file has one owner: all servers are the same one.
-    store = SqliteStore(path, count(BORN_AT_MS).__next__)
-
+def _one_owner(store: Store) -> Opener:
     async def open_store() -> Store:
         return store
 
@@ -69,7 +70,7 @@ async def store(opener) -> AsyncGenerator[Store]:
 
 @pytest.fixture
 async def other(store, opener) -> AsyncGenerator[Store]:
-    """Another server; with SQLite, the same one in another transaction."""
+    """Another server; with one owner, the same one in another transaction."""
     store = await opener()
     yield store
     await store.close()

@@ -99,7 +99,7 @@ def carry_out(broker: EmbeddedBroker, requests: list[Any]) -> list[tuple[str, An
 
 def populated() -> EmbeddedBroker:
     """A server with one of everything that the requests are about."""
-    broker = EmbeddedBroker(":memory:", lambda: NOW, may_debug=True)
+    broker = EmbeddedBroker(None, lambda: NOW, may_debug=True)
     for kind in ("promise.create", "task.create", "schedule.create"):
         data = json.loads(json.dumps(VALID[kind]))
         if kind == "task.create":

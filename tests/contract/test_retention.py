@@ -7,6 +7,7 @@ import pytest
 from resonate_broker.background.retention import Retention
 from resonate_broker.kernel.submissions import FindRetired, RemoveTree
 from resonate_sdk.protocol import tags as tag
+from resonate_store.memory import store as memory_store
 from resonate_store.sqlite import store as sqlite_store
 from resonate_store.state import Callback, Changes, Listener, LoadSet, Promise, Timer, Use
 from resonate_store.store import Store
@@ -133,7 +134,8 @@ async def test_children_whose_root_is_gone_are_found(store):
 
 
 async def test_a_walk_sees_every_row_of_a_large_table(store, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "RETIRED_ROWS_MAX", 7)
+    for module in (memory_store, sqlite_store):
+        monkeypatch.setattr(module, "RETIRED_ROWS_MAX", 7)
     monkeypatch.setattr("resonate_store.postgres.store.RETIRED_PAGES_MAX", 1)
     await create(store, *(settled(f"p{number:03}") for number in range(100)))
 

@@ -4,6 +4,7 @@ import pytest
 
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.limits import INSTANT_MS_MAX
+from resonate_store.memory import store as memory_store
 from resonate_store.postgres import store as postgres_store
 from resonate_store.sqlite import store as sqlite_store
 from resonate_store.state import Callback, Changes, Listener, Promise, Snapshot, Timer, Wanted
@@ -135,7 +136,7 @@ async def test_a_full_page_ends_at_its_last_row(store):
 
 @pytest.mark.parametrize("tags", [{}, {tag.ORIGIN: "root"}])
 async def test_a_search_looks_at_a_bounded_number_of_rows(store, tags, monkeypatch):
-    for module in (sqlite_store, postgres_store):
+    for module in (memory_store, sqlite_store, postgres_store):
         monkeypatch.setattr(module, "SEARCH_ROWS_MAX", 5)
     tree = [f"root.{n:02}" for n in range(12)]
     root = [make_promise("root", tags={tag.ORIGIN: "root"})]

@@ -165,7 +165,7 @@ def amqp(request: pytest.FixtureRequest) -> Config | None:
 async def server(amqp: Config | None) -> AsyncGenerator[Server]:
     pid = f"p{secrets.token_hex(4)}"
     if amqp is None:
-        broker = EmbeddedBroker(":memory:", lambda: time.time_ns() // 1_000_000)
+        broker = EmbeddedBroker(None, lambda: time.time_ns() // 1_000_000)
         broker.start()
         yield Server(InProcess(broker, pid))
         broker.close()

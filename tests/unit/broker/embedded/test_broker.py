@@ -1,6 +1,7 @@
 """The whole server in this process: what it answers, delivers and keeps, at instants we choose."""
 
 import json
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from resonate_broker.embedded.broker import EmbeddedBroker
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.responses import Answer
+from resonate_store.sqlite import SqliteStore
 from resonate_store.state import LoadSet, Snapshot
 from resonate_store.store import SchemaError
 
@@ -41,7 +43,7 @@ class Clock:
 class Server:
     """An embedded broker on its own clock."""
 
-    def __init__(self, path: Path | str = ":memory:", clock: Clock | None = None) -> None:
+    def __init__(self, path: Path | str | None = None, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.broker = EmbeddedBroker(path, self.clock)
 
@@ -67,6 +69,12 @@ class Server:
         self.clock.now_ms += ms
         self.clock.calls_left = CALLS_MAX
         self.broker.tick()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        store = self.broker._store
+        assert isinstance(store, SqliteStore)
+        return store._connection
 
     def snapshot(self) -> Snapshot:
         return complete(self.broker._store.snapshot())
@@ -294,14 +302,14 @@ def test_a_task_is_granted_while_the_promises_of_its_branch_time_out_one_after_t
     ],
     ids=lambda question: question["kind"],
 )
-def test_asking_about_what_is_settled_writes_nothing(question: dict[str, Any]):
-    server = Server()
+def test_asking_about_what_is_settled_writes_nothing(question: dict[str, Any], tmp_path: Path):
+    server = Server(tmp_path / "store.db")
     server.ask(create("p"), create("t", target="g"), settle("p"), settle("t"))
-    before = server.broker._store._connection.total_changes
+    before = server.connection.total_changes
 
     server.ask(question)
 
-    assert server.broker._store._connection.total_changes == before
+    assert server.connection.total_changes == before
 
 
 def test_tasks_that_a_dead_process_held_are_offered_at_once(tmp_path: Path):
@@ -372,9 +380,11 @@ def test_at_its_close_nothing_is_under_way():
 # When the file cannot be used
 
 
-def test_requests_that_cannot_be_read_for_are_answered_and_the_next_ones_carried_out():
-    server = Server()
-    connection = server.broker._store._connection
+def test_requests_that_cannot_be_read_for_are_answered_and_the_next_ones_carried_out(
+    tmp_path: Path,
+):
+    server = Server(tmp_path / "store.db")
+    connection = server.connection
     connection.set_progress_handler(lambda: 1, 1)
 
     answers = server.ask(create("a"), create("b"), request("promise.search", tags={}))

@@ -20,7 +20,7 @@ class World:
 
     def __init__(self) -> None:
         self.now_ms = NOW
-        self.broker = EmbeddedBroker(":memory:", lambda: self.now_ms)
+        self.broker = EmbeddedBroker(None, lambda: self.now_ms)
         self.started: list[tuple[int, str]] = []
         self.running: list[str] = []
         self._hints: list[Any] = []
