@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resonate_sdk.clock import now_ms
 from resonate_sdk.errors import ResonateError, StoreError
-from resonate_sdk.protocol import responses
+from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.envelope import encode_request, join
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
@@ -132,12 +132,17 @@ class LocalTransport:
         return future
 
     def answer_at_once(self, requests: Sequence[Request]) -> Sequence[Answer]:
-        """Have requests carried out, in order, on the calling thread; any thread may call."""
+        """Have requests carried out, in order, on the calling thread; any thread may call.
+
+        They are not encoded: what they hold is frozen, or was made for them alone.
+        """
+        if len(requests) <= limits.ENVELOPES_PER_MESSAGE_MAX:
+            return self._broker.carry_out(requests)
         answers: list[Answer] = []
-        ready = [Ready(encode_request(request, UNUSED, None), None, None) for request in requests]
-        for message in into_messages(ready):
-            body = join([item.encoded for item in message])
-            self._broker.submit(body, lambda found: answers.extend(a for _, a in found))
+        for start in range(0, len(requests), limits.ENVELOPES_PER_MESSAGE_MAX):
+            answers += self._broker.carry_out(
+                requests[start : start + limits.ENVELOPES_PER_MESSAGE_MAX]
+            )
         return answers
 
     async def stop(self) -> None:

@@ -35,29 +35,46 @@ T = TypeVar("T")
 
 
 class ImmediateAIO:
-    """Serves each submission when the tick that made it ends."""
+    """Serves each submission while it is being submitted: a batch takes one tick."""
 
     def __init__(self, store: Store, queues: MessageQueues) -> None:
         """Serve from a store whose methods never wait."""
         self._store = store
         self._queues = queues
         self._submitted = deque[AioSQE]()
-        self._completed = deque[AioCQE]()
+        self._is_serving = False
+        self._completed = deque[AioCQE]()  # that wait for a tick
         self._transaction: Transaction | None = None
 
     def try_submit(self, sqe: AioSQE) -> bool:
-        """Take every submission."""
+        """Take every submission, and complete it before this returns, unless it has failed.
+
+        What a completion leads to is served behind it, not within. After a failure the kernel
+        tries again for a while: time must pass meanwhile.
+        """
         self._submitted.append(sqe)
+        if self._is_serving:
+            return True
+        self._is_serving = True
+        try:
+            while self._submitted:
+                sqe = self._submitted.popleft()
+                completion = self._carry_out(sqe.submission)
+                if isinstance(completion, StoreFailed):
+                    self._completed.append(CQE(completion, sqe.callback))
+                else:
+                    sqe.callback(completion)
+        finally:
+            self._is_serving = False
         return True
 
     def flush(self) -> None:
-        """Carry out what was submitted."""
-        while self._submitted:
-            sqe = self._submitted.popleft()
-            self._completed.append(CQE(self._carry_out(sqe.submission), sqe.callback))
+        """Nothing waits to be carried out."""
 
     def completions(self, count_max: int) -> Sequence[AioCQE]:
-        """Take what was carried out."""
+        """Take what has failed."""
+        if not self._completed:
+            return ()
         return [self._completed.popleft() for _ in range(min(count_max, len(self._completed)))]
 
     def __len__(self) -> int:

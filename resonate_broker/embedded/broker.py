@@ -21,8 +21,9 @@ from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.system import Completed, Submitted, System
 from resonate_broker.operations import register_operations
 from resonate_sdk.protocol import limits, responses
-from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
+from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body, normalize
 from resonate_sdk.protocol.messages import Message
+from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.memory import MemoryStore
 from resonate_store.sqlite import SqliteStore
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 VOIDED_PER_READ = 1_000
 ALL_HEARD = 0
+OVERLOADED = Answer(responses.UNAVAILABLE, "overloaded, ask again")
 
 Answers = dict[int, tuple[str, Answer]]
 OnAnswers = Callable[[Sequence[tuple[str, Answer]]], None]
@@ -119,6 +121,21 @@ class EmbeddedBroker:
                     answers.setdefault(index, (_correlation_id(item), answer))
         on_answers([answers[index] for index in range(len(items))])
 
+    def carry_out(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        """Carry out requests that were never encoded, in order; nobody changes them any more.
+
+        No more of them than one message may hold.
+        """
+        assert len(requests) <= limits.ENVELOPES_PER_MESSAGE_MAX, "a message has a limit"
+        answers: dict[int, Answer] = {}
+        with self._lock:
+            self._attempt(partial(self._carry_out_requests, requests, answers))
+            if self._breakdown is not None:
+                answer = Answer(responses.INTERNAL, self._breakdown)
+                for index in range(len(requests)):
+                    answers.setdefault(index, answer)
+        return [answers[index] for index in range(len(requests))]
+
     def attach(self, pid: str, group: str | None, deliver: Callable[[Message], None]) -> None:
         """Deliver messages to a process, in place of what was attached under its name.
 
@@ -205,10 +222,17 @@ class EmbeddedBroker:
                     if not self._system.submit(
                         SQE(Submitted(request, link, now_ms=item.now_ms), callback)
                     ):
-                        answer = Answer(responses.UNAVAILABLE, "overloaded, ask again")
-                        answers[index] = (head.correlation_id, answer)
+                        answers[index] = (head.correlation_id, OVERLOADED)
         self._run()
         assert len(answers) == len(items), "every request is answered"
+
+    def _carry_out_requests(self, requests: Sequence[Request], answers: dict[int, Answer]) -> None:
+        for index, request in enumerate(requests):
+            callback = partial(_collect_answer, answers, index)
+            if not self._system.submit(SQE(Submitted(normalize(request), None), callback)):
+                answers[index] = OVERLOADED
+        self._run()
+        assert len(answers) == len(requests), "every request is answered"
 
     def _run(self) -> None:
         """Tick until nothing can be done before time passes."""
@@ -250,6 +274,10 @@ def _correlation_id(item: Decoded | Malformed) -> str:
 
 def _collect(answers: Answers, index: int, correlation_id: str, completed: Completed) -> None:
     answers[index] = (correlation_id, completed.answer)
+
+
+def _collect_answer(answers: dict[int, Answer], index: int, completed: Completed) -> None:
+    answers[index] = completed.answer
 
 
 class _Timer:

@@ -125,7 +125,7 @@ class Family:
             version=activation.version,
             attempt=activation.attempt + 1,
             timeout=lineage.deadline_ms / 1000,
-            tags=its_tags,
+            tags=dict(its_tags),  # in local mode those of the record are the server's own
             idempotency_key=its_tags.get(tags.IDEMPOTENCY_KEY),
         )
 

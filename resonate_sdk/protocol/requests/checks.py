@@ -16,7 +16,7 @@ def check_id(name: str, text: str) -> None:
         raise ValueError(f"{name} is empty")
     if _bytes_over(text, limits.ID_BYTES_MAX):
         raise ValueError(
-            f"{name} {text[:40]!r}… has {len(text.encode())} bytes, the limit is "
+            f"{name} {text[:40]!r}… has {len(text.encode(errors='replace'))} bytes, the limit is "
             f"{limits.ID_BYTES_MAX}"
         )
     check_text(name, text)
@@ -67,13 +67,15 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def check_text(name: str, text: str) -> None:
-    """Refuse text that PostgreSQL could not keep.
+    """Refuse text that PostgreSQL could not keep, or that cannot even travel.
 
     Raises:
-        ValueError: it holds NUL.
+        ValueError: it holds NUL, or half of a character.
     """
     if "\x00" in text:
         raise ValueError(f"{name} {text[:40]!r} holds a NUL character")
+    if not _has_whole_characters(text):
+        raise ValueError(f"{name} {text[:40]!r} holds half of a character: a lone surrogate")
 
 
 def check_address(name: str, text: str) -> None:
@@ -123,12 +125,25 @@ def tags_fault(tags: Mapping[str, str], timeout_at_ms: int, *, acquire: bool) ->
 
 def _are_harmless(tags: Mapping[str, str]) -> bool:
     """Whether no tag can be above a limit, which for nearly all takes no look at each of them."""
+    joined = "".join((*tags, *tags.values()))
     return (
         max(map(len, tags), default=0) * 4 <= limits.TAG_KEY_BYTES_MAX
         and max(map(len, tags.values()), default=0) * 4 <= limits.TAG_VALUE_BYTES_MAX
-        and "\x00" not in "".join((*tags, *tags.values()))
+        and "\x00" not in joined
+        and _has_whole_characters(joined)
     )
 
 
+def _has_whole_characters(text: str) -> bool:
+    """Whether it can be encoded: a decoder refuses what cannot, a program may still make it."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _bytes_over(text: str, limit: int) -> bool:
-    return len(text) * 4 > limit and len(text.encode()) > limit
+    return len(text) * 4 > limit and len(text.encode(errors="surrogatepass")) > limit

@@ -319,3 +319,53 @@ def test_options_behind_the_name_of_a_function_count_for_calls_of_the_client(res
     resonate.rpc("y", function, 1)
 
     assert [record.id for record in resonate.promises.search(tags={"team": "a"})] == ["x", "y"]
+
+
+# What a program may do with what it was given
+
+
+def test_what_is_done_to_tags_that_were_shown_does_not_change_the_promise(resonate):
+    def vandal(ctx):
+        ctx.info.tags["team"] = "c"
+
+    def caller(ctx):
+        yield ctx.run(vandal).options(tags={"team": "b"}, id="run")
+        yield ctx.run(vandal).options(tags={"team": "b"}, id="run as well")
+
+    resonate.register(caller)
+    resonate.run("caller", caller)
+    resonate.promises.get("run").tags["team"] = "d"
+
+    tags = [resonate.promises.get(id).tags["team"] for id in ("run", "run as well")]
+    assert tags == ["b", "b"]
+
+
+def test_what_is_done_to_a_result_that_was_awaited_does_not_change_it(resonate):
+    def shared(ctx, numbers):
+        numbers.append(2)
+        return numbers
+
+    def caller(ctx):
+        promise = yield ctx.begin_run(shared, [1])
+        (yield promise).append(3)
+        return (yield promise)
+
+    resonate.register(caller)
+
+    assert resonate.run("caller", caller) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a \udfff b"])
+def test_an_id_of_which_half_a_character_is_missing_is_refused_at_the_line(resonate, name):
+    def step(ctx):
+        return 1
+
+    def caller(ctx):
+        try:
+            yield ctx.run(step).options(id=name)
+        except ValueError as error:
+            return str(error)
+
+    resonate.register(caller)
+
+    assert "holds half of a character" in resonate.run("caller", caller)

@@ -4,7 +4,8 @@ import pytest
 
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body
-from resonate_sdk.protocol.requests import KINDS
+from resonate_sdk.protocol.records import Value
+from resonate_sdk.protocol.requests import KINDS, PromiseCreate
 from tests.unit.protocol.wire import (
     CALLBACK,
     MISSING,
@@ -479,3 +480,20 @@ def test_an_action_says_its_kind(kind: str, path: str, value: object):
     place = path.replace("/0", "[0]").replace("/", ".")
 
     assert place in reason_of(kind, patched(kind, path, value))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": "\ud800"},
+        {"id": "p" * 1_000 + "\ud800"},
+        {"tags": {"k": "\udfff"}},
+        {"tags": {"\udfff": "v" * 1_000}},
+        {"param": Value(data="\ud800")},
+        {"param": Value(headers={"k": "\ud800"})},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_request_that_was_made_of_half_a_character_is_refused(fields):
+    with pytest.raises(ValueError, match=r"half of a character|surrogates not allowed"):
+        PromiseCreate(**({"id": "p", "timeout_at_ms": 1} | fields))

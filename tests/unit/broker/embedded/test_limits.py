@@ -135,6 +135,7 @@ def test_a_place_comes_back_when_its_holder_dies(world: World):
     assert world.order == ["a"]
 
     world.step(10_000)  # nobody sends a heartbeat
+    world.step()
 
     assert world.order == ["a", "b"]
 
