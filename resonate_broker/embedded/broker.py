@@ -239,10 +239,10 @@ class EmbeddedBroker:
         while True:
             now_ms = self._now_ms()
             self._system.tick(now_ms)
-            if self._aio or self._system.next_tick_at_ms() <= now_ms:
-                continue
-            self._timer.set(self._system.next_tick_at_ms())
-            return
+            next_at_ms = self._system.next_tick_at_ms()
+            if not self._aio and next_at_ms > now_ms:
+                self._timer.set(next_at_ms)
+                return
 
     def _void_leases(self) -> None:
         after = ""
@@ -296,6 +296,8 @@ class _Timer:
 
     def set(self, at_ms: int) -> None:
         """Call back at this instant; the thread is only woken if that is sooner than before."""
+        if at_ms == self._at_ms:
+            return  # nobody else sets it: this is called by one thread at a time
         with self._changed:
             is_sooner = at_ms < self._at_ms
             self._at_ms = at_ms

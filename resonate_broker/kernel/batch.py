@@ -6,7 +6,7 @@ with fresh coroutines and a fresh instant: nothing of it has left the kernel.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -16,6 +16,8 @@ from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import Changes, Loaded, LoadSet
+
+Name = TypeVar("Name", str, int)
 
 NOT_ATTEMPTED = Answer(responses.CONFLICT, "not attempted: an earlier item of its chain failed")
 
@@ -131,9 +133,13 @@ class Batch:
 
     def load(self) -> LoadSet:
         """What the members need, in one canonical order."""
-        ids, settling, preload = set[str](), set[str](), set[str]()
-        schedules, groups, inbox = set[str](), set[str](), set[int]()
-        troubles = set[str]()
+        ids: set[str] = set()
+        settling: set[str] = set()
+        preload: set[str] = set()
+        schedules: set[str] = set()
+        groups: set[str] = set()
+        inbox: set[int] = set()
+        troubles: set[str] = set()
         for member in self.members:
             for load in (member.load,) if member.more is None else (member.load, member.more):
                 ids.update(load.ids)
@@ -144,13 +150,13 @@ class Batch:
                 inbox.update(load.inbox)
                 troubles.update(load.troubles)
         self._load = LoadSet(
-            ids=tuple(sorted(ids)),
-            settling=tuple(sorted(settling)),
-            preload=tuple(sorted(preload)),
-            schedules=tuple(sorted(schedules)),
-            groups=tuple(sorted(groups)),
-            inbox=tuple(sorted(inbox)),
-            troubles=tuple(sorted(troubles)),
+            ids=_ordered(ids),
+            settling=_ordered(settling),
+            preload=_ordered(preload),
+            schedules=_ordered(schedules),
+            groups=_ordered(groups),
+            inbox=_ordered(inbox),
+            troubles=_ordered(troubles),
         )
         return self._load
 
@@ -161,7 +167,7 @@ class Batch:
         assert self._load is not None, "a batch decides on what it has asked for"
         state = WorkingState(self._load, loaded, now_ms, is_strict=is_strict)
         self._state = state
-        failed = set[Chain]()  # durable only when the batch is
+        failed: set[Chain] = set()  # durable only when the batch is
         for member in self.members:
             link = member.link
             if link is not None and (not link.holds or link.chain in failed):
@@ -213,3 +219,7 @@ class Batch:
         """The working state of a batch that has decided."""
         assert self._state is not None, "only a batch that was decided has a state"
         return self._state
+
+
+def _ordered(names: set[Name]) -> tuple[Name, ...]:
+    return tuple(sorted(names)) if names else ()

@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 SWEEP = "sweep"  # the background coroutine that looks at what is due
 SCHEDULES = "schedules"  # the one that sees to schedules
 IDLE_MS_MAX = 1_000
+LOOKS = (Due, DueSchedules)
+TELLS_INSTANT = (Loaded, Due, DueSchedules, Page)
 TOLD_GATHER_MS = 100
 _FREE = (None, None)  # what nobody asked for belongs to no chain and shares any batch
 
@@ -419,9 +421,9 @@ class System:
     def _effect(self, submission: AioSubmission, callback: Callable[[AioCompletion], None]) -> None:
         def complete(completion: AioCompletion) -> None:
             self._open_effects -= 1
-            if isinstance(completion, Loaded | Due | DueSchedules | Page):
+            if isinstance(completion, TELLS_INSTANT):
                 self.clock.observe(asked_ms, self._now_ms, completion.now_ms)
-            if isinstance(completion, Due | DueSchedules):
+            if isinstance(completion, LOOKS):
                 self.meters.looked(completion)
             callback(completion)
 

@@ -5,7 +5,7 @@ one has changed, the next one sees. In the end it knows what must be written: ea
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -45,8 +45,10 @@ class WorkingState:
         """
         self.now_ms = now_ms
         self.is_strict = is_strict
-        self.hints = Counter[str]()  # hints of this batch for the queues of groups
-        self.tally = defaultdict[str, int](int)  # transitions; they count when it is durable
+        self.hints: Counter[str] = Counter()  # hints of this batch for the queues of groups
+        self.tally: defaultdict[str, int] = defaultdict(
+            int
+        )  # transitions; they count when it is durable
         self._outgoing: list[Outgoing] = []
         self._named = frozenset(load.ids)
         self._stored = {promise.id: promise for promise in loaded.promises}
@@ -60,17 +62,17 @@ class WorkingState:
             self._callbacks[callback.awaited][callback.awaiter] = None
         for listener in loaded.listeners:
             self._listeners[listener.awaited][listener.address] = None
-        self._callbacks_added = set[Callback]()
-        self._callbacks_consumed = set[Callback]()
-        self._listeners_added = set[Listener]()
+        self._callbacks_added: set[Callback] = set()
+        self._callbacks_consumed: set[Callback] = set()
+        self._listeners_added: set[Listener] = set()
         self._told: list[Outgoing] = []
         self._events: list[Event] = []
-        self._armed = set[Timer]()
-        self._uses = set[Use]()
+        self._armed: set[Timer] = set()
+        self._uses: set[Use] = set()
         self._held: dict[str, int] = {}
-        self._disarmed = set[Timer]()
+        self._disarmed: set[Timer] = set()
 
-        self._schedules_deleted = set[str]()
+        self._schedules_deleted: set[str] = set()
         self._schedules_changed: dict[str, Schedule | None] = {}  # as those of promises
         self._stored_schedules = {schedule.id: schedule for schedule in loaded.schedules}
         self._schedules: dict[str, Schedule | None] = {
@@ -85,8 +87,8 @@ class WorkingState:
         self._troubles_put: dict[str, TaskTrouble] = {}
 
         self._inbox = {row.number: row for row in loaded.inbox}
-        self._inbox_taken = set[int]()
-        self._inbox_refused = set[InboxRefusal]()
+        self._inbox_taken: set[int] = set()
+        self._inbox_refused: set[InboxRefusal] = set()
 
         self._related = {promise.id: promise for promise in loaded.related}
         self._branches: dict[str, dict[str, None]] = {}
@@ -332,34 +334,44 @@ class WorkingState:
         told = [outgoing.listener for outgoing in self._told if outgoing.listener is not None]
         timers_told = {outgoing.timer for outgoing in self._told if outgoing.timer is not None}
         return Changes(
-            created=tuple(sorted(created, key=_id)),
-            updated=tuple(sorted(updated, key=_id)),
-            callbacks_added=tuple(sorted(self._callbacks_added)),
-            callbacks_consumed=tuple(sorted(self._callbacks_consumed)),
-            listeners_added=tuple(sorted(self._listeners_added)),
-            listeners_told=tuple(sorted(set(told))),
-            timers_told=tuple(sorted(timers_told)),
-            timers_disarmed=tuple(sorted(self._disarmed)),
-            timers_armed=tuple(sorted(self._armed)),
-            uses_added=tuple(sorted(self._uses)),
-            inbox_taken=tuple(sorted(self._inbox_taken)),
-            inbox_refused=tuple(sorted(self._inbox_refused)),
+            created=_ordered(created, _id),
+            updated=_ordered(updated, _id),
+            callbacks_added=_ordered(self._callbacks_added),
+            callbacks_consumed=_ordered(self._callbacks_consumed),
+            listeners_added=_ordered(self._listeners_added),
+            listeners_told=_ordered(set(told)),
+            timers_told=_ordered(timers_told),
+            timers_disarmed=_ordered(self._disarmed),
+            timers_armed=_ordered(self._armed),
+            uses_added=_ordered(self._uses),
+            inbox_taken=_ordered(self._inbox_taken),
+            inbox_refused=_ordered(self._inbox_refused),
             events=tuple(self._events),
-            groups_put=tuple(
-                group
-                for name, group in sorted(self._groups.items())
-                if group is not None and group is not self._stored_groups[name]
-            ),
-            groups_deleted=tuple(
-                name
-                for name, group in sorted(self._groups.items())
-                if group is None and self._stored_groups[name] is not None
-            ),
-            troubles_put=tuple(row for _, row in sorted(self._troubles_put.items())),
+            troubles_put=_ordered(self._troubles_put.values(), _task),
+            **self._group_changes(),
             **self._schedule_changes(),
         )
 
+    def _group_changes(self) -> Mapping[str, tuple[Any, ...]]:
+        if not self._groups:
+            return {}
+        groups = sorted(self._groups.items())
+        return {
+            "groups_put": tuple(
+                group
+                for name, group in groups
+                if group is not None and group is not self._stored_groups[name]
+            ),
+            "groups_deleted": tuple(
+                name
+                for name, group in groups
+                if group is None and self._stored_groups[name] is not None
+            ),
+        }
+
     def _schedule_changes(self) -> Mapping[str, tuple[Any, ...]]:
+        if not self._schedules:
+            return {}
         created: list[Schedule] = []
         updated: list[Schedule] = []
         deleted: list[str] = []
@@ -379,5 +391,14 @@ class WorkingState:
         }
 
 
+def _ordered(rows: Collection[Any], key: Callable[[Any], Any] | None = None) -> tuple[Any, ...]:
+    """Rows in an order that is always the same; most batches have none of most kinds."""
+    return tuple(sorted(rows, key=key)) if rows else ()
+
+
 def _id(promise: Promise) -> str:
     return promise.id
+
+
+def _task(row: TaskTrouble) -> str:
+    return row.task
