@@ -1,6 +1,8 @@
 """The rows of a store, and what one transaction reads and writes.
 
 Plain data: no I/O and no rule, but what it means to hold a place in a group, or to wait for one.
+
+Rows are made of text and numbers: Python's collector of cycles need not look at them (`gc=False`).
 """
 
 from collections.abc import Mapping
@@ -22,7 +24,7 @@ from resonate_sdk.protocol.records import (
 ANY = "amqp://any@"  # how the stored address of a group begins
 
 
-class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Task(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The right to advance the execution of one promise.
 
     Attributes:
@@ -64,7 +66,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lease_losses: int = 0
 
 
-class Promise(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Promise(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A durable promise and, if it has a target, its task: one row, one lock.
 
     Attributes:
@@ -100,14 +102,14 @@ class Promise(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.tags.get(tags.PARENT)
 
 
-class Callback(Struct, frozen=True, order=True):
+class Callback(Struct, frozen=True, gc=False, order=True):
     """When the promise `awaited` settles, the task of `awaiter` wakes."""
 
     awaited: str
     awaiter: str
 
 
-class Listener(Struct, frozen=True, order=True):
+class Listener(Struct, frozen=True, gc=False, order=True):
     """When the promise `awaited` settles, `address` is told."""
 
     awaited: str
@@ -130,7 +132,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     late_keys: tuple[str, ...] = ()
 
 
-class Timer(Struct, frozen=True, order=True):
+class Timer(Struct, frozen=True, gc=False, order=True):
     """Somebody must look at the promise `id` at `due_at_ms`, not before."""
 
     due_at_ms: int
@@ -290,7 +292,7 @@ class NumberedEvent(Struct, frozen=True, kw_only=True):
     event: Event
 
 
-class LoadSet(Struct, frozen=True, kw_only=True):
+class LoadSet(Struct, frozen=True, gc=False, kw_only=True):
     """What a transaction locks and reads.
 
     Attributes:
@@ -312,7 +314,7 @@ class LoadSet(Struct, frozen=True, kw_only=True):
     troubles: tuple[str, ...] = ()
 
 
-class Loaded(Struct, frozen=True, kw_only=True):
+class Loaded(Struct, frozen=True, gc=False, kw_only=True):
     """What a transaction found.
 
     Attributes:
@@ -339,7 +341,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     troubles: tuple[TaskTrouble, ...] = ()
 
 
-class Changes(Struct, frozen=True, kw_only=True):
+class Changes(Struct, frozen=True, gc=False, kw_only=True):
     """What a transaction writes; every collection is sorted and names a row once.
 
     Attributes:

@@ -30,7 +30,7 @@ from resonate_store.state import (
 )
 
 
-class Load(Struct, frozen=True):
+class Load(Struct, frozen=True, gc=False):
     """Lock these promises and read them; completed with the `WorkingState` of the batch.
 
     A coroutine that finds it needs more names may yield a second load: the batch is then run
@@ -69,7 +69,7 @@ class Load(Struct, frozen=True):
         )
 
 
-class Commit(Struct, frozen=True):
+class Commit(Struct, frozen=True, gc=False):
     """Make what this coroutine changed durable; completed with the answer, which is then true.
 
     The changes are visible to the next coroutine of the batch at once.
@@ -91,13 +91,13 @@ class Spawn(Struct, frozen=True):
     bodies: tuple[Callable[[], Generator[Any, Any, Any]], ...]
 
 
-class Begin(Struct, frozen=True):
+class Begin(Struct, frozen=True, gc=False):
     """Open the transaction of a batch; completed with `Loaded` or `StoreFailed`."""
 
     load: LoadSet
 
 
-class Write(Struct, frozen=True):
+class Write(Struct, frozen=True, gc=False):
     """Write and commit the open transaction; completed with `Written` or `StoreFailed`."""
 
     changes: Changes

@@ -14,13 +14,13 @@ from resonate_sdk.protocol.records import PromiseRecord, Value
 from resonate_sdk.protocol.requests import PromiseCreate
 
 
-class CreateChild(Struct, frozen=True):
+class CreateChild(Struct, frozen=True, gc=False):
     """Create a promise, as the holder of the task; answered with `ChildChanged`."""
 
     request: PromiseCreate
 
 
-class SettleChild(Struct, frozen=True):
+class SettleChild(Struct, frozen=True, gc=False):
     """Settle a promise, as the holder of the task; answered with `ChildChanged`."""
 
     id: str
@@ -110,7 +110,7 @@ Effect = (
 )
 
 
-class ChildChanged(Struct, frozen=True):
+class ChildChanged(Struct, frozen=True, gc=False):
     """The server's record of a promise of this pass."""
 
     record: PromiseRecord

@@ -15,7 +15,7 @@ OverlapPolicy = Literal["allow", "skip"]
 MissedPolicy = Literal["all", "latest", "none"]
 
 
-class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """An opaque value: the server stores it and never looks inside.
 
     Attributes:
@@ -37,7 +37,7 @@ class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
 EMPTY = Value()
 
 
-class PromiseRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PromiseRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A durable promise as the server shows it: always after the deadline rule.
 
     Attributes:
@@ -102,7 +102,7 @@ class TaskDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trouble: Trouble | None = None
 
 
-class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A task as the server shows it.
 
     Attributes:
@@ -218,7 +218,7 @@ class WorkerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen_at_ms: int = field(name="seenAt")
 
 
-class TaskRef(Struct, frozen=True, kw_only=True):
+class TaskRef(Struct, frozen=True, gc=False, kw_only=True):
     """A task at one version."""
 
     id: str

@@ -33,7 +33,7 @@ class Nothing(Struct, frozen=True, kw_only=True):
     """An empty object."""
 
 
-class PromiseData(Struct, frozen=True, kw_only=True):
+class PromiseData(Struct, frozen=True, gc=False, kw_only=True):
     """One promise."""
 
     promise: PromiseRecord
@@ -150,7 +150,7 @@ class SnapData(Struct, frozen=True, kw_only=True):
     messages: tuple[SnapMessage, ...]
 
 
-class TaskGranted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskGranted(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A task with its promise and what a replay of it needs.
 
     Attributes:
@@ -177,7 +177,7 @@ class InnerHead(ActionHead, frozen=True, kw_only=True, omit_defaults=True):
     version: str
 
 
-class InnerAnswer(Struct, frozen=True, kw_only=True):
+class InnerAnswer(Struct, frozen=True, gc=False, kw_only=True):
     """What the action inside a fence answered by itself."""
 
     kind: str
@@ -185,7 +185,7 @@ class InnerAnswer(Struct, frozen=True, kw_only=True):
     data: PromiseData | str
 
 
-class Fenced(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Fenced(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The fence held; the inner answer says what became of the action."""
 
     action: InnerAnswer
@@ -235,7 +235,7 @@ Success = (
 Data = Success | Redirected | str
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """The outcome of one request before it is put into an envelope.
 
     Attributes:

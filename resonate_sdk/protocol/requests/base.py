@@ -15,7 +15,7 @@ Count = Annotated[int, Meta(ge=0, le=limits.COUNT_MAX)]
 PageSize = Annotated[int, Meta(ge=1, le=limits.SEARCH_PAGE_MAX)]
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, gc=False, kw_only=True):
     """What a client asks for; `kind` is its name on the wire."""
 
     kind: ClassVar[str]
@@ -25,7 +25,7 @@ class Request(Struct, frozen=True, kw_only=True):
         return "default"
 
 
-class ActionHead(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ActionHead(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The head of a nested action; its correlation id is echoed."""
 
     correlation_id: str | None = field(name="corrId", default=None)

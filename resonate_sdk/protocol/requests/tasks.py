@@ -27,14 +27,18 @@ from resonate_sdk.protocol.requests.promises import (
 AgainMs = Annotated[int, Meta(ge=0, le=limits.PROMISE_TIMEOUT_MS_DEFAULT)]
 
 
-class CreateAction(Struct, frozen=True, kw_only=True, tag_field="kind", tag="promise.create"):
+class CreateAction(
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="promise.create"
+):
     """A `promise.create` inside another request."""
 
     data: PromiseCreate
     head: ActionHead = ActionHead()
 
 
-class SettleAction(Struct, frozen=True, kw_only=True, tag_field="kind", tag="promise.settle"):
+class SettleAction(
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="promise.settle"
+):
     """A `promise.settle` inside another request."""
 
     data: PromiseSettle
