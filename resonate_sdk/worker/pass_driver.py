@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from resonate_sdk.errors import ResonateError
 from resonate_sdk.execution.bodies import Raised, Returned, call_function
@@ -108,6 +109,7 @@ class PassDriver:
         self._has_news = asyncio.Event()
         self._is_stopping = False
         self._under_way = 0  # effects whose result would be lost
+        self._writes = 0  # of those, what was sent from the loop
         self._in_threads = 0
         self._unsent: frozenset[str] = frozenset()  # that were so when they were looked at last
         self._looking: asyncio.TimerHandle | None = None
@@ -316,17 +318,23 @@ class PassDriver:
     def _advance(self, execution: Execution, events: list[Event]) -> Progress:
         """Advance on this thread, as long as what the pass asks for needs no waiting."""
         progress = execution.advance(events)
+        others: list[Effect] = []
         for _ in range(TURNS_AT_ONCE_MAX):
             if self._at_once is None or self._is_stopping or self._failure:
                 break
+            # What this thread writes must not overtake what the loop has sent.
             actions = [_write_of(effect) for effect in progress.effects]
             writes = [action for action in actions if action is not None]
-            if not writes or len(writes) < len(actions) or self._under_way or self._events:
+            if not writes or self._writes:
                 break
+            others += [e for e, action in zip(progress.effects, actions, strict=True) if not action]
             answers = self._at_once([self._holder.fence_request(action) for action in writes])
-            events = [ChildChanged(self._holder.fenced(answer)) for answer in answers]
-            progress = execution.advance(events)
-        return progress
+            progress = execution.advance(
+                [ChildChanged(self._holder.fenced(answer)) for answer in answers]
+            )
+            if others or self._events:
+                break  # neither what is asked for nor what has happened waits for bodies
+        return replace(progress, effects=(*others, *progress.effects)) if others else progress
 
     def _wanted(self, effects: Sequence[Effect]) -> Sequence[Effect]:
         """Without what would be begun at a stop; what has ended is written."""
@@ -348,7 +356,7 @@ class PassDriver:
         for effect in effects:
             match effect:
                 case CreateChild(request=request) if request.id in both:
-                    self._begin(self._fence_both(effect, settled[request.id]))
+                    self._begin_write(self._fence_both(effect, settled[request.id]))
                 case SettleChild(id=id) if id in both:
                     pass  # it travels with the creation
                 case _:
@@ -359,7 +367,7 @@ class PassDriver:
             case CreateChild() | SettleChild():
                 action = _write_of(effect)
                 assert action is not None, "both are writes"
-                self._begin(self._fence(action))
+                self._begin_write(self._fence(action))
             case CallFunction():
                 self._begin(self._call(effect))
             case StartTimer(number=number, delay_s=delay_s, setback=setback):
@@ -386,6 +394,10 @@ class PassDriver:
         self._under_way += 1
         self._tasks.spawn(work)
 
+    def _begin_write(self, work: Coroutine[Any, Any, None]) -> None:
+        self._writes += 1
+        self._begin(work)
+
     async def _fence(self, action: CreateAction | SettleAction, *, is_told: bool = True) -> None:
         try:
             record = await self._holder.fence(action)
@@ -396,6 +408,7 @@ class PassDriver:
                 self._push(ChildChanged(record))
         finally:
             self._under_way -= 1
+            self._writes -= 1
 
     async def _fence_both(self, create: CreateChild, settle: SettleChild) -> None:
         creation, settlement = _write_of(create), _write_of(settle)
@@ -410,6 +423,7 @@ class PassDriver:
                 self._push(ChildChanged(record))
         finally:
             self._under_way -= 1
+            self._writes -= 1
 
     async def _call(self, effect: CallFunction) -> None:
         outcome = await self._in_thread(call_function, effect.call)
@@ -489,8 +503,11 @@ class PassDriver:
             return
         unsent = frozenset(execution.family.unsent())
         for id in unsent & self._unsent:
+            self._writes += 1  # first: from then on the end of its function comes behind this
             request = execution.family.take_unsent(id)
-            if request is not None:
+            if request is None:
+                self._writes -= 1
+            else:
                 self._begin(self._fence(CreateAction(data=request), is_told=False))
         self._unsent = unsent
         self._looking = self._loop.call_later(UNSENT_S, self._look_at_unsent)

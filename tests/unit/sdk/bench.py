@@ -176,14 +176,21 @@ class Bench:
 
 
 class NearWire(Wire):
-    """A server inside this process: what needs no waiting is answered on the thread that asks."""
+    """A server inside this process: what needs no waiting is answered on the thread that asks.
+
+    Attributes:
+        threads: that have asked so.
+        near: what they have asked.
+    """
 
     def __init__(self, react):
         super().__init__(react)
         self.threads = set()
+        self.near = []
 
     def answer_at_once(self, requests):
         self.threads.add(threading.current_thread())
+        self.near += requests
         self.sent += requests
         return [self.react(request) for request in requests]
 

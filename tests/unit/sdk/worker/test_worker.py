@@ -12,7 +12,9 @@ from msgspec.structs import replace
 from resonate_sdk.protocol import responses, tags as tag
 from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import (
+    CreateAction,
     PromiseGet,
+    SettleAction,
     TaskAcquire,
     TaskFence,
     TaskFulfill,
@@ -871,6 +873,60 @@ async def test_a_step_begins_after_the_one_before_is_written():
         await virtual_time.elapse(1)
 
     assert written == [[], ["x.1", "x.1"]]
+
+
+@in_virtual_time
+async def test_functions_beside_each_other_are_written_by_threads_as_well():
+    def main(ctx):
+        children = []
+        for _ in range(5):
+            children.append((yield ctx.begin_run(leaf)))
+        yield from children
+
+    async with make_bench(Server(make_root()), main, wire=NearWire) as bench:
+        bench.hint()
+        await virtual_time.elapse(1)
+
+    assert bench.kinds() == ["task.acquire", *["task.fence"] * 10, "task.fulfill"]
+    assert bench.wire.near == bench.wire.of(TaskFence)
+
+
+@in_virtual_time
+async def test_the_end_of_a_function_does_not_overtake_a_creation_that_the_loop_has_sent():
+    loop, sent = asyncio.get_running_loop(), threading.Event()
+
+    def look_twice():
+        """As it is done while a function takes long."""
+        (driver,) = bench.worker._drivers
+        driver._look_at_unsent()
+        driver._look_at_unsent()
+        loop.call_soon(sent.set)  # behind what that has begun
+
+    def long(ctx):
+        loop.call_soon_threadsafe(look_twice)
+        assert sent.wait(30)
+
+    def main(ctx):
+        yield ctx.run(long)
+        yield ctx.run(leaf)
+
+    def carry_out_and_be_silent(request):
+        server._react(request)
+
+    server = Server(make_root())
+    server.overrules[TaskFence] = [carry_out_and_be_silent]
+    async with make_bench(server, main, wire=NearWire) as bench:
+        bench.hint()
+        await virtual_time.elapse(1)
+
+        creation, end, *_ = bench.wire.of(TaskFence)
+        assert [type(fence.action) for fence in (creation, end)] == [CreateAction, SettleAction]
+        assert not bench.wire.near  # nor anything behind it
+        for request, future in bench.wire.unanswered:
+            future.set_result(server._react(request))
+        await virtual_time.elapse(1)
+
+    assert bench.wire.sent[-1].kind == "task.fulfill"
 
 
 @in_virtual_time
