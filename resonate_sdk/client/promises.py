@@ -46,7 +46,9 @@ class PromiseRecord(Generic[T]):
         """Wrap a record of the wire; its value is decoded into `type`."""
         self.id = record.id
         self.state: PromiseState = record.state
-        self.tags = dict(record.tags)  # in local mode those of the record are the server's own
+        self.tags: Mapping[str, str] = dict(
+            record.tags
+        )  # in local mode those of the record are the server's own
         self.timeout_at = record.timeout_at_ms
         self.created_at = record.created_at_ms
         self.settled_at = record.settled_at_ms
