@@ -422,12 +422,11 @@ class System:
         def complete(completion: AioCompletion) -> None:
             self._open_effects -= 1
             if isinstance(completion, TELLS_INSTANT):
-                self.clock.observe(asked_ms, self._now_ms, completion.now_ms)
+                self.clock.observe(self._now_ms, completion.now_ms)
             if isinstance(completion, LOOKS):
                 self.meters.looked(completion)
             callback(completion)
 
-        asked_ms = self._now_ms
         self._open_effects += 1
         sqe = SQE(submission, complete)
         if self._aio.try_submit(sqe):
