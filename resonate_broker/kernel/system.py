@@ -301,13 +301,12 @@ class System:
 
     @property
     def _has_waiting(self) -> bool:
-        return bool(
-            self._urgent
-            or self._submissions
-            or self._gathering_urgent
-            or self._gathering
-            or self._halves
-        )
+        return bool(self._urgent or self._submissions or self._has_gathered)
+
+    @property
+    def _has_gathered(self) -> bool:
+        """Whether there is a batch to begin, with all that it needs to begin."""
+        return bool(self._gathering_urgent or self._gathering or self._halves)
 
     def tick(self, now_ms: int) -> None:
         """Do all that can be done at this instant, which never runs backwards."""
@@ -492,7 +491,7 @@ class System:
             case Decided(changes=changes):
                 if self._recorder is not None:
                     self._recorder.intend(self._runs(batch))
-                self._effect(Write(changes), self._written)
+                self._effect(Write(changes, self._has_gathered), self._written)
             case Again():
                 self.meters.batches["again"] += 1
                 batch.restart()

@@ -351,7 +351,7 @@ class MemoryTransaction:
         self._store = store
         self.loaded = loaded
 
-    async def commit(self, changes: Changes) -> None:
+    async def commit(self, changes: Changes, *, is_followed: bool = False) -> None:
         """Write: from now on it is so."""
         if changes:
             self._store.write(changes)

@@ -40,6 +40,11 @@ class Connection:
         """Whether it has ended, as far as this side has noticed."""
         return self._connection.is_closed()
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open, as the database has said last."""
+        return self._connection.is_in_transaction()
+
     async def execute(self, sql: str) -> str:
         """Run statements without parameters; return the tag of the last one."""
         try:

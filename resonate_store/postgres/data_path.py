@@ -46,7 +46,8 @@ class DataPath:
         assert self._transaction is None or self._transaction.is_over, "one transaction at a time"
         connection = await self._open()
         try:
-            await connection.execute("begin")
+            if not connection.is_in_transaction:  # begun with the commit before
+                await connection.execute("begin")
             left = await inbox.load(connection, load.inbox)
             limited = await groups.load(connection, load.groups)
             scheduled = await schedules.load(connection, load.schedules)

@@ -76,6 +76,18 @@ async def test_without_changes_nothing_changes(store):
     assert await store.snapshot() == Snapshot(promises=(make_promise(),))
 
 
+async def test_a_transaction_that_follows_another_is_one_of_its_own(store):
+    first = await store.begin(LoadSet(ids=("a",)))
+    await first.commit(Changes(created=(make_promise("a"),)), is_followed=True)
+    second = await store.begin(LoadSet(ids=("a", "b")))
+    await second.rollback()
+    third = await store.begin(LoadSet(ids=("a", "b")))
+    await third.commit(Changes(created=(make_promise("b"),)), is_followed=True)
+
+    assert ids_of(second.loaded.promises) == ["a"]
+    assert ids_of((await store.snapshot()).promises) == ["a", "b"]
+
+
 async def test_of_two_that_create_the_same_the_second_begins_again(store, other):
     first = await store.begin(LoadSet(ids=("a", "b")))
     second = await other.begin(LoadSet(ids=("b", "c")))

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -45,6 +45,35 @@ async def waiting_behind(holder, waiter, load, observer):
 
 
 # C1: lock first, read afterwards
+
+
+async def test_what_was_begun_with_the_commit_before_reads_what_is_there_now(
+    store, other, observer
+):
+    first = await store.begin(LoadSet(ids=("x",)))
+    await first.commit(Changes(created=(PENDING,)), is_followed=True)
+    others = await other.begin(LoadSet(ids=("x",)))  # nothing is held in between
+    await others.commit(Changes(updated=(ACQUIRED,)))
+
+    second = await store.begin(LoadSet(ids=("x",)))
+
+    assert second.loaded.promises == (ACQUIRED,)
+    assert second.loaded.now_ms >= others.loaded.now_ms
+    await second.rollback()
+    assert await observer.fetchval("select count(*) from promises") == 1
+
+
+async def test_a_session_that_breaks_behind_a_commit_is_replaced(store, observer):
+    first = await store.begin(LoadSet(ids=("x",)))
+    await first.commit(Changes(created=(PENDING,)), is_followed=True)
+    await observer.end_sessions()
+
+    with suppress(UnavailableError):  # the store may know it already
+        await (await store.begin(LoadSet())).rollback()
+    second = await store.begin(LoadSet(ids=("x",)))
+    await second.commit(Changes(updated=(ACQUIRED,)), is_followed=True)
+
+    assert await read(store, "x") == ACQUIRED
 
 
 async def test_who_waited_for_a_task_sees_that_it_was_granted(store, other, observer):
