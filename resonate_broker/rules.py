@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from resonate_broker.kernel.submissions import Outgoing
+from resonate_broker.kernel.submissions import Load, Outgoing
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import addresses, limits, responses, tags
 from resonate_sdk.protocol.messages import MessageHead, Notify, NotifyData
@@ -354,7 +354,7 @@ def preload(state: WorkingState, root: Promise) -> tuple[tuple[PromiseRecord, ..
     """What a replay of the root needs, and whether it was cut at the limit of a message.
 
     A deadline that has passed is stored with this answer, so a promise whose deadline has passed
-    must be under our lock: see `unlocked_relatives`.
+    must be under our lock: see `lacking`.
     """
     return fitting(state, state.family(root))
 
@@ -394,11 +394,12 @@ def _record_bytes(promise: Promise) -> int:
     return promise.param.size_bytes() + promise.value.size_bytes() + tags_bytes + 512
 
 
-def unlocked_relatives(state: WorkingState, root: Promise) -> tuple[str, ...]:
-    """Promises of a preload that the batch must name, and does not yet.
+def lacking(state: WorkingState, root: Promise) -> Load | None:
+    """What a batch must load before it can show a preload, and has not yet.
 
     Whoever serves the verdict of a deadline stores it: so those whose deadline has passed. In
-    strict mode also the first of the branch, by which nobody else finds it.
+    strict mode also the first of the branch, by which nobody else finds it. And the branch itself,
+    if an earlier request of the batch has put the promise into another one than it is called.
     """
     due = tuple(
         promise.id
@@ -406,7 +407,10 @@ def unlocked_relatives(state: WorkingState, root: Promise) -> tuple[str, ...]:
         if is_due(promise, state.now_ms) and not state.is_named(promise.id)
     )
     first = state.first_to_name(root)
-    return due if first is None else (first, *due)
+    ids = due if first is None else (first, *due)
+    branch = root.branch
+    unread = () if branch is None or state.has_read(branch) else (branch,)
+    return Load(ids=ids, preload=unread) if ids or unread else None
 
 
 def granted(state: WorkingState, promise: Promise, *, preloaded: bool) -> Answer:

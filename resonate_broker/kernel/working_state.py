@@ -46,9 +46,8 @@ class WorkingState:
         self.now_ms = now_ms
         self.is_strict = is_strict
         self.hints: Counter[str] = Counter()  # hints of this batch for the queues of groups
-        self.tally: defaultdict[str, int] = defaultdict(
-            int
-        )  # transitions; they count when it is durable
+        # Transitions: they count when the batch is durable.
+        self.tally: defaultdict[str, int] = defaultdict(int)
         self._outgoing: list[Outgoing] = []
         self._named = frozenset(load.ids)
         self._stored = {promise.id: promise for promise in loaded.promises}
@@ -90,11 +89,17 @@ class WorkingState:
         self._inbox_taken: set[int] = set()
         self._inbox_refused: set[InboxRefusal] = set()
 
+        roots = (self._promises.get(id) for id in load.preload)
+        self._read = {*load.preload, *(root.branch for root in roots if root is not None)}
         self._related = {promise.id: promise for promise in loaded.related}
         self._branches: dict[str, dict[str, None]] = {}
         self._remote_children: dict[str, dict[str, None]] = {}
         for promise in loaded.related:
             self._file(promise)
+
+    def has_read(self, branch: str) -> bool:
+        """Whether all that is stored of a branch has been read, as far as it is ever found."""
+        return branch in self._read
 
     def is_named(self, id: str) -> bool:
         """Whether a request of this batch names the promise, so that its absence is known."""

@@ -39,9 +39,9 @@ def task_acquire(
     refused = yield from places.refusal(state, promise, is_limited)
     if refused is not None:
         return (yield Commit(refused))
-    more = rules.unlocked_relatives(state, promise) if request.preload else ()
-    if more:
-        yield Load(ids=(request.id, *more), preload=preload)
+    more = rules.lacking(state, promise) if request.preload else None
+    if more is not None:
+        yield more
     task = rules.acquired(task, request.pid, request.lease_ms, state.now_ms)
     promise = replace(promise, task=task)
     state.put(promise)

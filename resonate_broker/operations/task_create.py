@@ -41,9 +41,9 @@ def task_create(
     refused = yield from places.refusal(state, promise, is_limited)
     if refused is not None:
         return (yield Commit(refused))
-    more = rules.unlocked_relatives(state, promise) if request.preload else ()
-    if more:
-        yield Load(ids=(create.id, *more), preload=preload)
+    more = rules.lacking(state, promise) if request.preload else None
+    if more is not None:
+        yield more
     return (yield Commit(_take(state, promise, request)))
 
 

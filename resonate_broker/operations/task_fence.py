@@ -29,9 +29,9 @@ def task_fence(request: TaskFence) -> Operation:
     if isinstance(held, Answer):
         return (yield Commit(held))
     promise, task = held
-    more = rules.unlocked_relatives(state, promise) if request.preload else ()
-    if more:
-        yield Load(ids=(*ids, *more), settling=settling, preload=preload)
+    more = rules.lacking(state, promise) if request.preload else None
+    if more is not None:
+        yield more
 
     inner = _act(state, action)
     used = state.promise(inner_id)

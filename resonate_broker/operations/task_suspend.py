@@ -38,9 +38,9 @@ def task_suspend(request: TaskSuspend) -> Operation:
             settled.append(awaited)
 
     if settled:
-        more = rules.unlocked_relatives(state, promise) if request.preload else ()
-        if more:
-            yield Load(ids=(*ids, *more), preload=preload)
+        more = rules.lacking(state, promise) if request.preload else None
+        if more is not None:
+            yield more
         if task.resumes:
             state.put(replace(promise, task=replace(task, resumes=())))
         return (yield Commit(_redirected(state, promise, settled, request)))

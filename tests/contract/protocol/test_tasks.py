@@ -29,6 +29,24 @@ async def test_a_task_is_created_and_held_at_once(server: Server, id: str):
     assert (await server.ask("task.create", start(id, "w")))[0] == 409
 
 
+@pytest.mark.parametrize("kind", ["task.create", "task.acquire"])
+async def test_a_preload_is_of_the_branch_that_the_same_message_has_given_the_promise(
+    server: Server, id: str, kind: str
+):
+    await server.do("promise.create", create(f"{id}.1", target="g", branch=id, parent=id))
+    new = create(f"{id}.2", target="g", branch=id, parent=id)
+    wanted = {
+        "task.create": start(f"{id}.2", "w"),  # another branch, as far as it knows
+        "task.acquire": acquire(f"{id}.2", 0),
+    }[kind]
+
+    _, (_, granted) = await server.ask_all(
+        ("promise.create", new), (kind, wanted | {"preload": True})
+    )
+
+    assert [promise["id"] for promise in granted["preload"]] == [f"{id}.1"]
+
+
 async def test_a_task_whose_promise_is_settled_is_given_as_fulfilled(server: Server, id: str):
     await server.do("promise.create", create(id, target="g"))
     await server.do("promise.settle", settle(id))
