@@ -37,7 +37,7 @@ def callback_awaiter_is_targeted(promise: Promise, stored: Stored, now_ms: int) 
 
 # 39
 def listener_addresses_deliverable(promise: Promise, stored: Stored, now_ms: int) -> bool:
-    return all(addresses.normalize(text) == text for text in stored.addresses(promise.id))
+    return all(str(addresses.parse_listener(text)) == text for text in stored.addresses(promise.id))
 
 
 # 45

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from resonate_broker import rules
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_sdk.protocol import addresses, tags
+from resonate_sdk.protocol.addresses import Address, ReplyAddress
 from resonate_sdk.protocol.messages import Hint, Invoke, Notify, Resume
 from tests.invariants.stored import Step
 
@@ -48,5 +49,11 @@ def _news_faults(step: Step, outgoing: Outgoing, news: Notify) -> Iterator[str]:
         yield f"unblock_carries_the_stored_record: {record.id}"  # 78
     if outgoing.listener is None or outgoing.listener.awaited != record.id:
         yield f"unblock_has_its_listener: {record.id} to {outgoing.listener}"  # 79
-    elif addresses.parse(outgoing.listener.address).group != outgoing.group:
+    elif not _is_for(outgoing, addresses.parse_listener(outgoing.listener.address)):
         yield f"outbox_unblock_address_deliverable: {record.id}"  # 44
+
+
+def _is_for(outgoing: Outgoing, address: Address | ReplyAddress) -> bool:
+    if isinstance(address, ReplyAddress):  # of somebody who knows no protocol
+        return (outgoing.group, outgoing.pid, outgoing.is_exclusive) == ("", None, True)
+    return address.group == outgoing.group

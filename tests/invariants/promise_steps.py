@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from resonate_sdk.protocol import tags
+from resonate_sdk.protocol import addresses, tags
+from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_store.state import Promise
 from tests.invariants.promises import has_value
 from tests.invariants.stored import Step
@@ -80,7 +81,11 @@ def new_promise_born_clean(promise: Promise, step: Step) -> bool:
         and promise.settled_at_ms == promise.timeout_at_ms <= step.now_ms
         and (at_ms <= promise.timeout_at_ms if is_late else at_ms == promise.timeout_at_ms)
     )
-    is_free = not (step.after.awaiters(promise.id) or step.after.addresses(promise.id))
+    # A plain message is a creation and a registration in one.
+    is_free = not step.after.awaiters(promise.id) and all(
+        isinstance(addresses.parse_listener(text), ReplyAddress)
+        for text in step.after.addresses(promise.id)
+    )
     return (is_pending or is_settled) and not has_value(promise) and is_free
 
 

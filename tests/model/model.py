@@ -98,6 +98,30 @@ def promise_create(draft: Draft, data: Json) -> Result:
     return _promise(draft.look(data["id"]) or _create(draft, data))
 
 
+def invoke(draft: Draft, data: Json) -> Result:
+    """Ours: a plain message starts an execution, and names a queue for its result."""
+    id, target, promise = data["id"], data["target"], draft.look(data["id"])
+    starts = max(draft.now + data["delay_ms"], data["start_at_ms"] or 0)
+    tags = dict.fromkeys(
+        (f"resonate:{name}" for name in ("origin", "branch", "parent", "prefix")), id
+    )
+    tags |= {"resonate:target": target, "resonate:scope": "global"}
+    tags |= {"resonate:fn": f"{data['func']}@{data['version']}"}
+    if starts > draft.now:
+        tags["resonate:delay"] = str(starts)
+    if promise is None:
+        deadline = data["deadline_at_ms"] or starts + data["timeout_ms"]
+        create = {"id": id, "timeoutAt": deadline, "param": data["call"], "tags": tags}
+        promise = _create(draft, create)
+    called = promise.tags.get("resonate:fn", "").rpartition("@")[0]
+    if promise.tags.get("resonate:target") != target or called not in ("", data["func"]):
+        return CONFLICT, None
+    if data["reply_to"] is not None and promise.state == "pending":
+        queue, number = data["reply_to"]["queue"], data["reply_to"]["correlation_id"]
+        draft.listen(id, f"amqp-reply://{queue}/{number}")
+    return _promise(promise)
+
+
 def promise_settle(draft: Draft, data: Json) -> Result:
     promise = draft.look(data["id"])
     if promise is None:
@@ -331,6 +355,7 @@ KINDS: dict[str, Callable[[Draft, Json], Result]] = {
     "promise.get": promise_get,
     "promise.create": promise_create,
     "promise.settle": promise_settle,
+    "invoke": invoke,
     "promise.register_callback": promise_register_callback,
     "promise.register_listener": promise_register_listener,
     "task.get": task_get,

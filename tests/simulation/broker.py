@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from resonate_broker.integration.invocation import Invoke
 from resonate_broker.kernel.submissions import Outgoing, Probed
 from resonate_sdk.protocol.messages import Message
 from tests.simulation.faults import Faults
@@ -17,6 +19,7 @@ class Delivery(Struct, frozen=True):
 
     Attributes:
         answered: takes the answers; nobody hears a second time that the message is done with.
+        invocation: what the message says if it is a plain one, whose result goes elsewhere.
         is_redelivered: whether a server has had it before.
     """
 
@@ -24,6 +27,7 @@ class Delivery(Struct, frozen=True):
     body: bytes
     answered: Callable[[bytes], None]
     is_redelivered: bool = False
+    invocation: Invoke | None = None
 
 
 class Consumer(Protocol):
@@ -56,9 +60,20 @@ class Broker:
     def submit(self, body: bytes, answered: Callable[[bytes], None]) -> None:
         """A client sends requests."""
         for _ in range(self._copies(self._faults().request_lost, self._faults().request_repeated)):
-            self._number += 1
-            delivery = Delivery(self._number, body, answered)
-            self._travel(lambda delivery=delivery: self._enqueue(delivery))
+            self._send(Delivery(self._next_number(), body, answered))
+
+    def invoke(self, invocation: Invoke) -> None:
+        """A service that knows no protocol publishes an invocation."""
+        for _ in range(self._copies(self._faults().request_lost, self._faults().request_repeated)):
+            number = self._next_number()
+            self._send(Delivery(number, b"", lambda answers: None, invocation=invocation))
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _send(self, delivery: Delivery) -> None:
+        self._travel(lambda: self._enqueue(delivery))
 
     def connect(self, number: int, consumer: Consumer) -> None:
         """A server has come."""
@@ -70,8 +85,7 @@ class Broker:
         """A server has gone; what it had not acknowledged comes again, marked."""
         del self._consumers[number]
         for delivery in unacknowledged:
-            again = Delivery(delivery.number, delivery.body, delivery.answered, is_redelivered=True)
-            self._travel(lambda again=again: self._enqueue(again))
+            self._send(replace(delivery, is_redelivered=True))
 
     def answer(self, delivery: Delivery, body: bytes) -> None:
         """A server answers."""
@@ -94,8 +108,7 @@ class Broker:
         if self._world.happens(self._faults().message_refused):
             return False
         if outgoing.is_exclusive:
-            assert outgoing.pid is not None, "an exclusive message names a process"
-            subscriber = self._subscribers.get(outgoing.pid)
+            subscriber = self._subscribers.get(outgoing.pid or "")
             if subscriber is not None:
                 self._travel(lambda: self._receive(outgoing.pid, outgoing.message))
             return True  # it has been delivered, or the process is gone and so is its queue

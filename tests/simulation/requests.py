@@ -10,6 +10,9 @@ from typing import Any
 
 import msgspec
 
+from resonate_broker.integration import invocation
+from resonate_broker.integration.invocation import Invoke
+from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.records import PromiseRecord, TaskRecord, Value
 from resonate_store.state import InboxRow
 
@@ -101,6 +104,20 @@ class Requests:
             tags=tags | self._lineage(id, is_targeted=True),
             param=msgspec.convert(self._value(), Value),
         )
+
+    def invocation(self) -> Invoke:
+        """What a service publishes that knows no protocol."""
+        random = self._random
+        headers: dict[str, Any] = {
+            "resonate-func": random.choice(("f", "f", "f", "g")),
+            "resonate-target": random.choice(GROUPS),
+            "resonate-timeout": random.choice((300, 3_000, 200_000)),
+        }
+        if random.random() < 0.2:
+            headers["resonate-delay"] = random.choice((1, 900))
+        queue, number = self._known.pid, str(random.randrange(3))
+        reply_to = random.choice((None, ReplyAddress(queue, number), ReplyAddress(queue, number)))
+        return invocation.read(b"[1]", self._new_id(), headers, reply_to)
 
     def replace_schedule(self) -> list[tuple[str, Data]]:
         """Another schedule in the place of one, in the same batch."""

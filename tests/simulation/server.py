@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from resonate_broker.background import GROUPS, INBOX, RETENTION, TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.groups import GroupWatch, Limited
@@ -12,6 +14,8 @@ from resonate_broker.background.retention import Retention
 from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
+from resonate_broker.integration import register_integration
+from resonate_broker.integration.invocation import Invoke
 from resonate_broker.kernel.batch import NOT_ATTEMPTED, Chain
 from resonate_broker.kernel.entries import SQE
 from resonate_broker.kernel.system import Completed, Limits, Submitted
@@ -95,6 +99,7 @@ class SimulatedServer:
             is_limited=limited.has,
             on_limits=self._limits_changed,
         )
+        register_integration(self._system)
         watch = GroupWatch(limited, self._look_at_all)
         age_ms = RETENTION_AGE_MS
         retention = Retention(age_ms, lambda: self._system.store_now_ms if retires() else 0)
@@ -114,11 +119,29 @@ class SimulatedServer:
     def deliver(self, delivery: Delivery) -> None:
         """A message of requests has come."""
         self._next += 1
+        if delivery.invocation is not None:
+            self._invoke(self._next, delivery, delivery.invocation)
+            return
         items = decode_body(delivery.body).items
         open_ = self._open[self._next] = _Open(delivery, len(items))
         chains: dict[str, Chain] = {}
         for item in items:
             self._take(self._next, open_, item, chains)
+        self._wake()
+
+    def _invoke(self, number: int, delivery: Delivery, invocation: Invoke) -> None:
+        self._open[number] = _Open(delivery, 1)
+        request = replace(invocation)  # each delivery is a request of its own
+        solitary = number if delivery.is_redelivered else None
+
+        def completed(completed: Completed) -> None:
+            self._world.note(f"server {self.number} has invoked {invocation.id} {completed.answer}")
+            if completed.answer.status not in UNDECIDED:
+                self._observer.check_durable(request, completed.answer)
+            del self._open[number]
+
+        if not self._system.submit(SQE(Submitted(request, None, solitary), completed)):
+            del self._open[number]
         self._wake()
 
     def die(self) -> None:

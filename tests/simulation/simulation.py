@@ -143,8 +143,9 @@ class Simulation:
             )
             for n, group in enumerate(groups)
         ]
-        requests = Requests(world.random, Knowledge("", world.store_now_ms), self._generation)
-        self._application = Application(world, inbox, requests, self._notify)
+        knows_nothing = Knowledge("stranger", world.store_now_ms)
+        self._strangers = Requests(world.random, knows_nothing, self._generation)
+        self._application = Application(world, inbox, self._strangers, self._notify)
 
     def run(self) -> None:
         """Let clients and faults do their work, then let the servers finish theirs."""
@@ -198,6 +199,8 @@ class Simulation:
         def act() -> None:
             if self._faults is not weather.NONE:
                 self._application.act()
+                for _ in range(self._world.random.choice((0, 1, 1, 2))):
+                    self._broker.invoke(self._strangers.invocation())
                 self._let_submit()
 
         self._world.after(1 + int(self._world.random.expovariate(1 / SUBMIT_MS)), act)
