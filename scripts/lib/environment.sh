@@ -79,6 +79,7 @@ recipe() {
 
 ensure_environment() {
     local venv=$root/.venv wanted made="" lock
+    [[ ! -L $venv ]] || fail "$venv is a link, and what it points to would be emptied: remove the link"
     wanted=$(recipe)
     exec {lock}<"$root"
     flock "$lock" # two scripts started at once would install over each other
