@@ -237,6 +237,8 @@ class MemoryStore:
             return 0
         part = members[:rows_max]  # the root comes last
         for promise in part:
+            if promise.timer_at_ms is not None:
+                self._timers.discard((promise.timer_at_ms, promise.id))
             self._callbacks.discard_second(promise.id)
             self._promises.delete(promise.id)
         for trouble in [t for t in self._troubles.values() if t.origin == tree]:

@@ -82,6 +82,11 @@ def run_here(*arguments: str, env: Mapping[str, str]) -> Finished:
     return Finished(ended.exit_code, ended.stdout, ended.stderr, seconds)
 
 
+def _hear_all() -> None:
+    """Also what the tests were told to ignore, if they are run by nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Running:
     """A command that goes on running; its lines arrive while it does."""
 
@@ -96,6 +101,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a terminal signals the whole group
+            preexec_fn=_hear_all,
         )
         self.out: list[str] = []
         self.err: list[str] = []

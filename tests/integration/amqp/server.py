@@ -108,10 +108,10 @@ class Gate:
         self._is_open = asyncio.Event()
         function = getattr(owner, name)
 
-        async def gated(*arguments: object) -> object:
+        async def gated(*arguments: object, **keywords: object) -> object:
             self.is_reached.set()
             await self._is_open.wait()
-            result = await function(*arguments)
+            result = await function(*arguments, **keywords)
             self.is_passed.set()
             return result
 
