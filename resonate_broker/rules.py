@@ -475,6 +475,17 @@ def _is_recent(trouble: TaskTrouble, task: Task) -> bool:
     return task.version - trouble.version <= (1 if task.state == "acquired" else 0)
 
 
+def listen(state: WorkingState, promise: Promise, address: str) -> None:
+    """Tell an address when a promise settles; of a settled one the answer itself is the news."""
+    if promise.state == "pending":
+        state.add_listener(promise.id, address)
+
+
+def not_listened_to(id: str) -> Answer:
+    """The answer to who wants to listen to a promise that is not external."""
+    return refused(responses.UNPROCESSABLE, f"{id!r} is internal, nobody may listen to it")
+
+
 def refused(status: int, reason: str) -> Answer:
     """An answer that says no, in one sentence."""
     return Answer(status, reason)

@@ -23,7 +23,12 @@ from resonate_sdk.protocol.requests import TaskHeartbeat
 
 NEVER_NS = 2**63 - 1
 LEFT_OUT = ("hello", "schedule.", "debug.")  # and what strict mode does not serve
-_OURS = ("preload", "settledSince", "details")  # in requests, where the protocol has none of these
+_OURS = (
+    "preload",
+    "settledSince",
+    "details",
+    "listener",
+)  # in requests, where the protocol has none of these
 _encode = msgspec.json.Encoder().encode
 
 Json = Any

@@ -35,8 +35,8 @@ def _invoke(state: WorkingState, request: Invoke) -> Answer:
     answer = create(state, creation)
     promise = state.promise(request.id)
     assert promise is not None, "it was created or existed"
-    if request.reply_to is not None and promise.state == "pending":
-        state.add_listener(request.id, str(request.reply_to))
+    if request.reply_to is not None:
+        rules.listen(state, promise, str(request.reply_to))
     return answer
 
 

@@ -159,8 +159,8 @@ class WorkingState:
             self._callbacks_consumed.add(callback)
 
     def listeners(self, awaited: str) -> tuple[str, ...]:
-        """Addresses that wait for a promise, as far as they are known here."""
-        return tuple(self._listeners.get(awaited, ()))
+        """Addresses that wait for a promise, as far as they are known here, sorted."""
+        return tuple(sorted(self._listeners.get(awaited, ())))
 
     def add_listener(self, awaited: str, address: str) -> None:
         """Tell `address` when `awaited` settles."""

@@ -1,5 +1,7 @@
 """`promise.create`: create a promise, and its task if it has a target."""
 
+from msgspec import UNSET
+
 from resonate_broker import rules
 from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Load
@@ -20,8 +22,12 @@ def promise_create(request: PromiseCreate) -> Operation:
 
 def create(state: WorkingState, request: PromiseCreate) -> Answer:
     """Create in a working state; also the inner action of a fence."""
-    promise = rules.observe(state, request.id)
-    if promise is None:
-        promise = rules.born(request, state.now_ms)
+    existing = rules.observe(state, request.id)
+    promise = rules.born(request, state.now_ms) if existing is None else existing
+    if request.listener is not UNSET and not rules.is_external(promise):
+        return rules.not_listened_to(promise.id)
+    if existing is None:
         state.put(promise)
+    if request.listener is not UNSET:
+        rules.listen(state, promise, request.listener)
     return Answer(responses.OK, PromiseData(promise=rules.record(promise)))

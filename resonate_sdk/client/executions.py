@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from resonate_sdk.client.handle import Handle
 from resonate_sdk.client.result import Result
@@ -97,6 +97,7 @@ class Executions:
         call = self._call(asked)
         if self._tracer is not None:
             call = with_headers(call, self._tracer.call(id, asked.name))
+        runtime = self._runtime()
         request = root_request(
             id,
             call,
@@ -104,8 +105,8 @@ class Executions:
             asked.given,
             default_target=self._default_target,
             now_ms=self._now_ms(),
+            listener=UNSET if here else runtime.address,
         )
-        runtime = self._runtime()
         result, created = runtime.promised(self._decoding(asked))
         runtime.create(request, here=here, result=result, created=created)
         return self._handle(id, result, created)

@@ -2,6 +2,8 @@
 
 import logging
 
+from msgspec import UNSET, UnsetType
+
 from resonate_sdk.errors import UsageError
 from resonate_sdk.options import Options
 from resonate_sdk.protocol import limits, tags, traces
@@ -19,6 +21,7 @@ def root_request(
     *,
     default_target: str,
     now_ms: int,
+    listener: str | UnsetType = UNSET,
 ) -> PromiseCreate:
     """The root of a tree.
 
@@ -29,6 +32,7 @@ def root_request(
         given: options of the call and of the function.
         default_target: which group goes on if this process dies.
         now_ms: the instant from which its timeout counts, epoch ms.
+        listener: who is told of its result, if not who runs it.
     """
     timeout_ms = limits.PROMISE_TIMEOUT_MS_DEFAULT
     if given.timeout_s is not None:
@@ -49,6 +53,7 @@ def root_request(
         timeout_at_ms=now_ms + timeout_ms,
         param=call,
         tags={**(given.tags or {}), **own},
+        listener=listener,
     )
 
 

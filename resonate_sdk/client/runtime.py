@@ -352,23 +352,19 @@ class Runtime:
     async def _create_there(
         self, request: PromiseCreate, result: Result, created: "Future[None]"
     ) -> None:
-        # Handed in without a pause, both travel in one message and are decided in this order.
-        creating = self._transport.request(request, timeout_s=self._answer_timeout_s)
-        listening = self._transport.request(self._watches.listener(request.id))
         try:
-            answer = await creating
-            if answer.status in responses.RETRYABLE:
-                answer = await ask(self._transport, request)
-            if not isinstance(answer.data, PromiseData):
+            answer = await ask(self._transport, request, timeout_s=self._answer_timeout_s)
+            if answer.status not in (responses.OK, responses.UNPROCESSABLE):
                 raise refusal(answer)
         except ResonateError as error:
-            listening.cancel()
             self._could_not_create(request.id, created, error)
+            return
+        if not isinstance(answer.data, PromiseData):  # it is internal: all may look
+            await self._attach(request, result, created)
             return
         self._compare(request, answer.data.promise, result, created)
         _set(created)
         self._watches.settle(answer.data.promise)
-        await self._watches.listened(request.id, listening)
 
     def _compare(
         self, request: PromiseCreate, record: PromiseRecord, result: Result, created: "Future[None]"

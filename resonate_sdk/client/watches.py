@@ -14,7 +14,7 @@ from resonate_sdk.errors import NotFoundError, ResonateError
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.records import PromiseRecord
 from resonate_sdk.protocol.requests import PromiseGet, PromiseRegisterListener
-from resonate_sdk.protocol.responses import Answer, PromiseData
+from resonate_sdk.protocol.responses import PromiseData
 from resonate_sdk.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -123,24 +123,9 @@ class Watches:
             self._watches[watch.id] = self._watches.pop(watch.id)  # the others come first
             yield watch.id
 
-    def listener(self, id: str) -> PromiseRegisterListener:
-        """The request to be told of a promise."""
-        return PromiseRegisterListener(awaited=id, address=self._address)
-
-    async def listened(self, id: str, answering: "asyncio.Future[Answer]") -> None:
-        """Take the answer to such a request; ask again if it was not carried out."""
-        try:
-            answer = await answering
-            if answer.status in responses.RETRYABLE:
-                answer = await ask(self._transport, self.listener(id), origin=id)
-            await self._listened(id, answer)
-        except ResonateError as error:
-            logger.debug("could not listen to promise promise_id=%s reason=%s", id, error)
-
     async def _look(self, id: str) -> None:
-        await self._listened(id, await ask(self._transport, self.listener(id), origin=id))
-
-    async def _listened(self, id: str, answer: Answer) -> None:
+        listen = PromiseRegisterListener(awaited=id, address=self._address)
+        answer = await ask(self._transport, listen, origin=id)
         if answer.status == responses.UNPROCESSABLE:  # internal: nobody may listen, all may look
             answer = await ask(self._transport, PromiseGet(id=id), origin=id)
         if isinstance(answer.data, PromiseData):

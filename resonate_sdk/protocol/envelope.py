@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import UNSET, Raw, Struct, field
 
 from resonate_sdk.protocol import addresses, faults, limits, responses, tags
 from resonate_sdk.protocol.faults import UNREADABLE
@@ -309,6 +309,10 @@ def _with_stored_target(given: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _normalize_create(request: PromiseCreate) -> PromiseCreate:
+    if request.listener is not UNSET:
+        address = addresses.normalize(request.listener)
+        if address != request.listener:
+            request = msgspec.structs.replace(request, listener=address)
     target = request.tags.get(tags.TARGET)
     if target is not None:
         stored = _with_stored_target(request.tags)

@@ -133,7 +133,8 @@ def reading(draw: st.DrawFn) -> Wish:
 
 @st.composite
 def creating(draw: st.DrawFn) -> Wish:
-    data = draw(anything)
+    listener = draw(st.sampled_from([{}, {}, {"listener": "poll://uni@h/w9"}]))
+    data = draw(anything) | listener
     return lambda world: ("promise.create", descend(data, world))
 
 

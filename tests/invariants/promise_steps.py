@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from resonate_sdk.protocol import addresses, tags
-from resonate_sdk.protocol.addresses import ReplyAddress
+from resonate_sdk.protocol import tags
 from resonate_store.state import Promise
 from tests.invariants.promises import has_value
 from tests.invariants.stored import Step
@@ -81,10 +80,11 @@ def new_promise_born_clean(promise: Promise, step: Step) -> bool:
         and promise.settled_at_ms == promise.timeout_at_ms <= step.now_ms
         and (at_ms <= promise.timeout_at_ms if is_late else at_ms == promise.timeout_at_ms)
     )
-    # A plain message is a creation and a registration in one.
-    is_free = not step.after.awaiters(promise.id) and all(
-        isinstance(addresses.parse_listener(text), ReplyAddress)
-        for text in step.after.addresses(promise.id)
+    # Who creates may register a listener in the same step: by a field, or a plain message.
+    listeners_max = 1 if promise.state == "pending" else 0
+    is_free = (
+        not step.after.awaiters(promise.id)
+        and len(step.after.addresses(promise.id)) <= listeners_max
     )
     return (is_pending or is_settled) and not has_value(promise) and is_free
 

@@ -17,13 +17,20 @@ class Inbox:
     """Rows that are committed, until they are taken.
 
     Attributes:
+        left: every row there has been, by number.
         waiting: rows that no server has taken, by number.
         refused: rows that stay, and why.
     """
 
     def __init__(self) -> None:
+        self.left: dict[int, InboxRow] = {}
         self.waiting: dict[int, InboxRow] = {}
         self.refused: dict[int, str] = {}
+
+    def leave(self, rows: Sequence[InboxRow]) -> None:
+        """An application has committed."""
+        for row in rows:
+            self.left[row.number] = self.waiting[row.number] = row
 
     def entries(self, limit: int) -> tuple[InboxEntry, ...]:
         """The oldest rows that wait."""
@@ -86,5 +93,5 @@ class Application:
         return self._requests.call(self._number)
 
     def _commit(self, rows: Sequence[InboxRow]) -> None:
-        self._inbox.waiting |= {row.number: row for row in rows}
+        self._inbox.leave(rows)
         self._notify()

@@ -73,7 +73,8 @@ class Observer:
         """
         self.steps += 1
         invariants.check_state(step.after, step.now_ms)
-        calls = [self.inbox.waiting[number] for number in sorted(taken | refused)]
+        # Who decides late, without the locks that he had, may decide about what others have taken.
+        calls = [self.inbox.left[number] for number in sorted(taken | refused)]
         created = [call.id for call in calls]
         invariants.check_step(step, is_internal=decision is None, created=created)
         for call in calls:

@@ -34,6 +34,7 @@ class Knowledge:
         hinted: tasks that may be acquired, at these versions.
         held: tasks it believes to hold, at these versions.
         schedules: those it has seen.
+        reported: the task, and its version, of which it has told something last.
     """
 
     def __init__(self, pid: str, now_ms: Callable[[], int]) -> None:
@@ -44,6 +45,7 @@ class Knowledge:
         self.hinted: dict[str, int] = {}
         self.held: dict[str, int] = {}
         self.schedules: dict[str, None] = {}
+        self.reported: tuple[str, int] = ("", 0)
 
     def forget(self) -> None:
         """The process starts anew."""
@@ -229,6 +231,9 @@ class Requests:
     def _head(self) -> Data:
         return {"corrId": "inner"} if self._random.random() < 0.5 else {}
 
+    def _address(self) -> str:
+        return self._random.choice((f"poll://uni@g/{self._known.pid}", "poll://uni@g/gone", "h"))
+
     def _lease(self) -> int:
         return self._random.choice((1, 2_000, 15_000, 15_000, 60_000))
 
@@ -238,7 +243,10 @@ class Requests:
         return "promise.get", {"id": self._id()}
 
     def promise_create(self) -> tuple[str, Data]:
-        return "promise.create", self._create(is_targeted=self._random.random() < 0.6)
+        id = self._id() if self._random.random() < 0.2 else None
+        create = self._create(is_targeted=self._random.random() < 0.6, id=id)
+        listener = {"listener": self._address()} if self._random.random() < 0.4 else {}
+        return "promise.create", create | listener
 
     def promise_settle(self) -> tuple[str, Data]:
         return "promise.settle", self._settle(self._open_id())
@@ -249,8 +257,9 @@ class Requests:
         }  # fmt: skip
 
     def promise_register_listener(self) -> tuple[str, Data]:
-        address = self._random.choice((f"poll://uni@g/{self._known.pid}", "poll://uni@g/gone", "h"))
-        return "promise.register_listener", {"awaited": self._awaitable_id(), "address": address}
+        return "promise.register_listener", {
+            "awaited": self._awaitable_id(), "address": self._address(),
+        }  # fmt: skip
 
     def promise_search(self) -> tuple[str, Data]:
         tags = {"resonate:origin": self._id().partition(".")[0]}
@@ -320,6 +329,9 @@ class Requests:
 
     def task_report(self) -> tuple[str, Data]:
         id, version = self._held()
+        if self._known.reported in self._known.held.items() and self._random.random() < 0.7:
+            id, version = self._known.reported  # who has told something tells more
+        self._known.reported = id, version
         reason = f"{self._known.pid} is out of {self._random.choice(('luck', 'time', 'paper'))}"
         report: Data = {"id": id, "version": version, "promise": id, "reason": reason}
         return "task.report", report | self._random.choice(({}, {"again": 100}, {"attempts": 2}))
@@ -417,7 +429,7 @@ _WEIGHTED = {
     Requests.task_suspend: 12,
     Requests.task_fence: 12,
     Requests.task_heartbeat: 5,
-    Requests.task_report: 4,
+    Requests.task_report: 8,
     Requests.task_halt: 3,
     Requests.task_continue: 4,
     Requests.task_search: 2,

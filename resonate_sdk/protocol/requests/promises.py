@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import EMPTY, PromiseState, SettleState, Value
@@ -31,18 +31,26 @@ class PromiseGet(Request, frozen=True, kw_only=True):
 
 
 class PromiseCreate(Request, frozen=True, kw_only=True):
-    """Create a promise, and with `resonate:target` its task; an existing id is left as it is."""
+    """Create a promise, and with `resonate:target` its task; an existing id is left as it is.
+
+    Attributes:
+        listener: an address to notify when the promise settles, as `promise.register_listener`
+            would in the same step. Ours, beyond the protocol, and not inside of other requests.
+    """
 
     kind: ClassVar[str] = "promise.create"
     id: Id
     timeout_at_ms: Instant = field(name="timeoutAt")
     param: Value = EMPTY
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    listener: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         check_id("id", self.id)
         check_value("param", self.param)
         check_tags(self.tags)
+        if self.listener is not UNSET:
+            check_address("listener", self.listener)
 
     def origin(self) -> str:
         return self.id

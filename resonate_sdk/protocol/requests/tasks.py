@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, field
 
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import TaskRef, TaskState
@@ -34,6 +34,10 @@ class CreateAction(
 
     data: PromiseCreate
     head: ActionHead = ActionHead()
+
+    def __post_init__(self) -> None:
+        if self.data.listener is not UNSET:
+            raise ValueError("data.listener: only a promise.create of its own may have one")
 
 
 class SettleAction(

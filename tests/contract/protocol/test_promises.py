@@ -101,6 +101,8 @@ async def test_only_external_promises_are_awaited_and_listened_to(server: Server
 
     assert (await server.ask("promise.register_callback", await_))[0] == 422
     assert (await server.ask("promise.register_listener", listen))[0] == 422
+    create_ = create(internal, scope="local") | {"listener": "poll://uni@g/w"}
+    assert (await server.ask("promise.create", create_))[0] == 422
 
 
 async def test_who_awaits_needs_a_task(server: Server, id: str):
@@ -129,6 +131,21 @@ async def test_a_listener_is_told_when_the_promise_settles(server: Server, id: s
 
     assert news["kind"] == "notify"
     assert news["data"] == settled
+
+
+async def test_who_creates_a_promise_may_be_told_when_it_settles(
+    server: Server, id: str, group: str
+):
+    await server.transport.attach(group)
+    listener = {"listener": f"poll://uni@{group}/{server.pid}"}
+    await server.do("promise.create", create(id) | listener)
+    await server.do("promise.create", create(id) | listener)
+
+    settled = await server.do("promise.settle", settle(id))
+    news = await server.transport.next_message()
+
+    assert (news["kind"], news["data"]) == ("notify", settled)
+    assert await server.do("promise.create", create(id) | listener) == settled
 
 
 async def test_promises_are_found_by_their_tags(server: Server, id: str):

@@ -1,6 +1,7 @@
 """Random requests, records, answers and messages of the wire."""
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from resonate_sdk.protocol.messages import HintData, Invoke, MessageHead, Notify, NotifyData, Resume
 from resonate_sdk.protocol.records import (
@@ -96,10 +97,12 @@ values = st.builds(
     data=st.none() | texts,
 )
 states = st.sampled_from(["pending", "resolved", "rejected", "rejected_canceled"])
+addresses = st.builds("amqp://uni@{}/{}".format, names, names)
 heads = st.builds(ActionHead, correlation_id=st.none() | texts)
 
 promise_gets = st.builds(PromiseGet, id=ids)
-promise_creates = st.builds(PromiseCreate, id=ids, timeout_at_ms=integers, param=values, tags=tags)
+creations = {"id": ids, "timeout_at_ms": integers, "param": values, "tags": tags}
+promise_creates = st.builds(PromiseCreate, **creations, listener=st.just(UNSET) | addresses)
 promise_settles = st.builds(
     PromiseSettle,
     id=ids,
@@ -110,7 +113,7 @@ callbacks = st.lists(ids, min_size=2, max_size=2, unique=True).map(
     lambda pair: PromiseRegisterCallback(awaited=pair[0], awaiter=pair[1])
 )
 task_states = st.sampled_from(["pending", "acquired", "suspended", "halted", "fulfilled"])
-create_actions = st.builds(CreateAction, data=promise_creates, head=heads)
+create_actions = st.builds(CreateAction, data=st.builds(PromiseCreate, **creations), head=heads)
 settle_actions = st.builds(SettleAction, data=promise_settles, head=heads)
 
 
@@ -138,7 +141,7 @@ requests = st.one_of(
     st.builds(
         PromiseRegisterListener,
         awaited=ids,
-        address=st.builds("amqp://uni@{}/{}".format, names, names),
+        address=addresses,
     ),
     st.builds(
         PromiseSearch,

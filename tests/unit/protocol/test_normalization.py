@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
 
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.envelope import Decoded, normalize
@@ -110,6 +111,13 @@ def test_a_listener_gets_its_one_stored_form():
     assert normalize(request) == PromiseRegisterListener(awaited="p", address="amqp://uni@g/w1")
 
 
+def test_so_does_the_listener_of_a_creation():
+    request = replace(make_create(target="g"), listener="poll://uni@g/w1")
+
+    stored = replace(make_create(target="amqp://any@g"), listener="amqp://uni@g/w1")
+    assert normalize(request) == stored
+
+
 def test_a_target_that_is_no_address_is_left_for_the_rule_that_refuses_it():
     request = make_create(target="http://x")
 
@@ -120,6 +128,7 @@ def test_a_target_that_is_no_address_is_left_for_the_rule_that_refuses_it():
     "request_",
     [
         make_create(target="amqp://any@g"),
+        replace(make_create(target="amqp://any@g"), listener="amqp://uni@g/w1"),
         make_create(scope="local"),
         make_create(external="true"),
         PromiseSettle(id="p", state="resolved"),

@@ -299,13 +299,28 @@ def test_a_promise_cannot_await_itself():
     assert "'p'" in reason_of("promise.register_callback", data)
 
 
-@pytest.mark.parametrize(
-    "address", ["", "http://example.org", "amqp://uni@g", "a b", "bash://any", 5, None]
-)
+UNREACHABLE = ["", "http://example.org", "amqp://uni@g", "a b", "bash://any", 5]
+
+
+@pytest.mark.parametrize("address", [*UNREACHABLE, None])
 def test_a_listener_has_an_address_that_can_be_reached(address: object):
     data = patched("promise.register_listener", "address", address)
 
     assert "address" in reason_of("promise.register_listener", data)
+
+
+@pytest.mark.parametrize("address", [*UNREACHABLE, None])
+def test_so_has_the_listener_of_a_creation(address: object):
+    data = {**VALID["promise.create"], "listener": address}
+
+    assert "listener" in reason_of("promise.create", data)
+
+
+@pytest.mark.parametrize("kind", ["task.create", "task.fence"])
+def test_a_creation_inside_another_request_has_no_listener(kind: str):
+    creation = {**VALID["promise.create"], "listener": "amqp://uni@g/w1"}
+
+    assert "data.listener" in reason_of(kind, patched(kind, "action/data", creation))
 
 
 @pytest.mark.parametrize("limit", [0, 1_001])

@@ -2,6 +2,8 @@ import pytest
 
 from resonate_broker.operations.promise_create import promise_create
 from resonate_sdk.protocol import tags
+from resonate_sdk.protocol.requests import PromiseCreate
+from resonate_store.state import Listener, Promise
 from tests.unit.broker.builders import (
     BIRTH,
     DEADLINE,
@@ -10,11 +12,13 @@ from tests.unit.broker.builders import (
     VALUE,
     decide,
     make_create,
+    make_internal,
     make_promise,
     make_task,
 )
 
 TIMER = {tags.TIMER: "true"}
+ADDRESS = "amqp://uni@c/1"
 INT64_MAX = 2**63 - 1
 
 
@@ -192,3 +196,39 @@ def test_an_existing_task_is_not_touched():
     decision = decide(promise_create, make_create("t", target=TARGET), stored)
 
     assert (decision.status, decision.is_write) == (200, False)
+
+
+# Listeners
+
+
+def test_who_creates_may_name_a_listener():
+    decision = decide(promise_create, make_create(listener=ADDRESS))
+
+    assert decision.status == 200
+    assert decision.changes.listeners_added == (Listener("p", ADDRESS),)
+
+
+def test_the_listener_of_an_existing_promise_is_told_too():
+    decision = decide(promise_create, make_create(listener=ADDRESS), make_promise())
+
+    assert decision.changes.listeners_added == (Listener("p", ADDRESS),)
+
+
+@pytest.mark.parametrize(
+    ("stored", "now_ms"), [((make_promise(state="resolved"),), NOW), ((), DEADLINE)]
+)
+def test_of_a_settled_promise_the_answer_is_the_news(stored: tuple[Promise, ...], now_ms: int):
+    decision = decide(promise_create, make_create(listener=ADDRESS), *stored, now_ms=now_ms)
+
+    assert (decision.status, decision.data.promise.state == "pending") == (200, False)
+    assert decision.is_write == (not stored)
+    assert not decision.is_write or decision.changes.listeners_added == ()
+
+
+@pytest.mark.parametrize("stored", [(make_internal("p"),), ()], ids=["existing", "new"])
+def test_nobody_may_listen_to_an_internal_promise(stored: tuple[Promise, ...]):
+    internal = PromiseCreate(id="p", timeout_at_ms=DEADLINE, listener=ADDRESS)
+
+    decision = decide(promise_create, internal, *stored)
+
+    assert (decision.status, decision.is_write) == (422, False)
