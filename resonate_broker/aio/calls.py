@@ -67,8 +67,10 @@ class CallSubsystem:
         assert isinstance(target, ExchangeAddress), "a call goes to an exchange"
         if self._is_ours(target.exchange or target.routing_key):
             raise NotPlainError(f"{target} belongs to the server itself: nobody serves calls there")
-        if isinstance(target, CeleryAddress):
-            message = celery.call(promise, _calendar(promise.timeout_at_ms))
+        by_celery = isinstance(target, CeleryAddress)
+        token = self._tokens.make(promise.id, by_celery=by_celery)
+        if by_celery:
+            message = celery.call(promise, token, _calendar(promise.timeout_at_ms))
         else:
             message = calls.message(promise)
         return Publication(
@@ -76,7 +78,7 @@ class CallSubsystem:
             routing_key=target.routing_key,
             body=message.body,
             kind=message.kind,
-            correlation_id=self._tokens.make(promise.id),
+            correlation_id=token,
             reply_to=self._names.replies,
             headers=message.headers,
         )

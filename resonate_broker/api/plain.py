@@ -4,11 +4,11 @@ import re
 from datetime import UTC, datetime
 
 from resonate_broker.api.deliveries import Asker, Incoming
-from resonate_broker.integration import calls, celery, events, invocation, results
+from resonate_broker.integration import bodies, calls, celery, events, invocation, results
 from resonate_broker.integration.invocation import wants_acknowledgement
 from resonate_broker.integration.plain import NotPlainError, PlainMessage
 from resonate_broker.integration.signature import signed
-from resonate_broker.integration.tokens import Tokens
+from resonate_broker.integration.tokens import Called, Tokens
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol import responses
@@ -54,7 +54,7 @@ class PlainDoor:
         )
         try:
             request = invocation.read(
-                delivery.body, delivery.message_id, delivery.headers, reply_to
+                _body(delivery), delivery.message_id, delivery.headers, reply_to
             )
         except NotPlainError as error:
             return _incoming(consumer, delivery, _malformed(delivery, str(error)), asker)
@@ -63,22 +63,14 @@ class PlainDoor:
 
     def reply(self, consumer: Consumer, delivery: Delivery) -> Incoming:
         """Take in the reply to a call; one that comes late or twice changes nothing."""
-        promise_id = self._tokens.read(delivery.correlation_id or "")
-        if promise_id is None:
+        called = self._tokens.read(delivery.correlation_id or "")
+        if called is None:
             reason = f"correlation_id {delivery.correlation_id!r} belongs to no call of ours"
             item = Malformed(
                 "reply", UNKNOWN_CORRELATION_ID, None, reason, delivery.body, responses.MALFORMED
             )
             return _incoming(consumer, delivery, item, Asker())
-        request: Request | None
-        if celery.is_reply(promise_id, delivery.body):
-            request = celery.settlement(delivery.body)
-        else:
-            request = calls.settlement(
-                promise_id, delivery.body, delivery.content_type, delivery.headers
-            )
-        if request is None:
-            request = PromiseGet(id=promise_id)  # it only begins: a look changes nothing
+        request = _settlement(called, delivery)
         decoded = _decoded(request, delivery)
         return Incoming(delivery, consumer, None, Body(False, (decoded,)))
 
@@ -87,7 +79,7 @@ class PlainDoor:
         try:
             request = events.read(
                 trigger,
-                delivery.body,
+                _body(delivery),
                 message_id=delivery.message_id,
                 correlation_id=delivery.correlation_id,
                 content_type=delivery.content_type,
@@ -106,7 +98,7 @@ class PlainDoor:
             reply_to = CeleryReplyAddress(queue, delivery.correlation_id or "")
         asker = Asker(reply_to=reply_to)
         try:
-            request = celery.read(delivery.body, delivery.headers, reply_to, _instant_ms)
+            request = celery.read(_body(delivery), delivery.headers, reply_to, _instant_ms)
         except NotPlainError as error:
             return _incoming(consumer, delivery, _malformed(delivery, str(error)), asker)
         decoded = _decoded(request, delivery)
@@ -142,6 +134,31 @@ def answer_to(asker: Asker, answer: Answer) -> PlainMessage | None:
             return refusal
         case _:
             raise AssertionError(f"an invocation is not answered with {answer.data!r}")
+
+
+def _body(delivery: Delivery) -> bytes:
+    """The body, unpacked.
+
+    Raises:
+        NotPlainError: it cannot be.
+    """
+    return bodies.read(
+        delivery.body, delivery.content_type, delivery.content_encoding, delivery.headers
+    )
+
+
+def _settlement(called: Called, delivery: Delivery) -> Request:
+    """What the reply to a call asks for."""
+    id = called.promise_id
+    try:
+        body = _body(delivery)
+    except NotPlainError as unfit:
+        return calls.unfit_settlement(id, unfit)
+    if not called.by_celery:
+        return calls.settlement(id, body, delivery.content_type, delivery.headers)
+    settlement = celery.settlement(id, body)
+    # The task only begins, or is tried again: a look changes nothing.
+    return settlement if settlement is not None else PromiseGet(id=id)
 
 
 def _decoded(request: Request, delivery: Delivery) -> Decoded:

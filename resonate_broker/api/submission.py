@@ -300,6 +300,8 @@ class SubmissionApi:
                 correlation_id=delivery.correlation_id,
                 reply_to=delivery.reply_to,
                 headers=headers,
+                content_type=delivery.content_type or "",
+                content_encoding=delivery.content_encoding,
             )
         )
         confirmed.add_done_callback(partial(self._buried, self._session, incoming, reason))

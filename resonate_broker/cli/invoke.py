@@ -16,6 +16,7 @@ from resonate_broker.cli.arguments import (
     read_duration_ms,
     read_json,
     read_json_or_text,
+    read_tag,
     read_target,
 )
 from resonate_broker.cli.client import Client, talk
@@ -164,6 +165,16 @@ def invoke(
             show_default=False,
         ),
     ] = None,
+    tags: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--tags",
+            metavar="KEY=VALUE",
+            help="A tag to find it by, or resonate:key and resonate:priority; may be repeated.",
+            parser=read_tag,
+            show_default=False,
+        ),
+    ] = None,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -194,6 +205,7 @@ def invoke(
         timeout_ms=limits.PROMISE_TIMEOUT_MS_DEFAULT if timeout is None else timeout,
         target=target,
         delay_ms=delay,
+        tags=dict(tags or ()),
         now_ms=now_ms(),
     )
     settings = client_settings(config, url, namespace)
@@ -244,6 +256,7 @@ def call_request(
     timeout_ms: int,
     target: str,
     delay_ms: int | None,
+    tags: Mapping[str, str],
     now_ms: int,
 ) -> PromiseCreate:
     """The promise of a call, as `Resonate.rpc` makes it.
@@ -253,7 +266,7 @@ def call_request(
     """
     start_at_ms = now_ms + (delay_ms or 0)
     delay = {} if delay_ms is None else {tag.DELAY: str(start_at_ms)}
-    given = Options(timeout_s=timeout_ms / 1000, tags=delay)
+    given = Options(timeout_s=timeout_ms / 1000, tags={**tags, **delay})
     try:
         call = encode_call(Codec(), func, version, args, kwargs)
         function = tag.function(func, version)

@@ -90,14 +90,20 @@ def settlement(
         value = plain.stored(as_json(body, content_type or ""))
         return PromiseSettle(id=promise_id, state="resolved", value=value)
     except ValueError as unfit:
-        value = rejection(f"the reply cannot be stored: {unfit}")
-        return PromiseSettle(id=promise_id, state="rejected", value=value)
+        return unfit_settlement(promise_id, unfit)
+
+
+def unfit_settlement(promise_id: str, unfit: ValueError) -> PromiseSettle:
+    """What a reply does that cannot be stored: it rejects the promise."""
+    value = rejection(f"the reply cannot be stored: {unfit}")
+    return PromiseSettle(id=promise_id, state="rejected", value=value)
 
 
 def as_json(body: bytes, content_type: str) -> bytes:
     """The body as JSON: it is, or it is text, or its base64."""
     if not body:
         return b"null"
+    content_type = content_type.lower()
     if not content_type.startswith(TEXT_CONTENT):
         try:
             msgspec.json.decode(body)

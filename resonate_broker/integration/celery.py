@@ -31,16 +31,17 @@ _EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
 class _Reply(Struct, frozen=True):
     """What a worker tells about a task."""
 
-    task_id: str
     status: str
     result: Raw = Raw(b"null")
 
 
-def call(promise: PromiseRecord, expires: str) -> PlainMessage:
+def call(promise: PromiseRecord, task_id: str, expires: str) -> PlainMessage:
     """A message that makes a worker of Celery run a task.
 
     Args:
-        promise: what is asked; its id becomes that of the task.
+        promise: what is asked; its id becomes that of the root of the task.
+        task_id: of the task. Celery sends a task that it tries again, and then its result, with
+            this id as its correlation id, whatever that was before.
         expires: the deadline, behind which no worker should begin.
 
     Raises:
@@ -51,7 +52,7 @@ def call(promise: PromiseRecord, expires: str) -> PlainMessage:
     headers: Mapping[str, str | int] = {
         "lang": LANGUAGE,
         TASK_HEADER: asked.func,
-        ID_HEADER: promise.id,
+        ID_HEADER: task_id,
         "root_id": promise.id,
         "expires": expires,
         "origin": "resonate",
@@ -61,26 +62,25 @@ def call(promise: PromiseRecord, expires: str) -> PlainMessage:
     return PlainMessage(kind=calls.CALL, body=body, headers=headers)
 
 
-def is_reply(promise_id: str, body: bytes) -> bool:
-    """Whether a worker of Celery tells about the task of this promise."""
+def settlement(promise_id: str, body: bytes) -> PromiseSettle | None:
+    """What a reply says about a promise; None if the task has not ended."""
     try:
-        return msgspec.json.decode(body, type=_Reply).task_id == promise_id
-    except plain.UNREADABLE:
-        return False
-
-
-def settlement(body: bytes) -> PromiseSettle | None:
-    """What a reply says about its promise; None if the task has not ended."""
-    reply = msgspec.json.decode(body, type=_Reply)
+        reply = msgspec.json.decode(body, type=_Reply)
+    except plain.UNREADABLE as error:
+        value = calls.rejection(
+            "the result of the task cannot be read: the worker needs result_serializer = 'json' "
+            f"({error})"
+        )
+        return PromiseSettle(id=promise_id, state="rejected", value=value)
     try:
         if reply.status == SUCCEEDED:
             value = plain.stored(bytes(reply.result))
-            return PromiseSettle(id=reply.task_id, state="resolved", value=value)
+            return PromiseSettle(id=promise_id, state="resolved", value=value)
         if reply.status in FAILED:
-            return PromiseSettle(id=reply.task_id, state="rejected", value=_failure(reply))
+            return PromiseSettle(id=promise_id, state="rejected", value=_failure(reply))
     except ValueError as unfit:
         value = calls.rejection(f"the result cannot be stored: {unfit}")
-        return PromiseSettle(id=reply.task_id, state="rejected", value=value)
+        return PromiseSettle(id=promise_id, state="rejected", value=value)
     return None
 
 
@@ -147,6 +147,7 @@ def read(
         delay_ms=0,
         start_at_ms=start_at_ms,
         deadline_at_ms=deadline_at_ms,
+        wishes=invocation.read_wishes(headers),
         reply_to=reply_to,
     )
 

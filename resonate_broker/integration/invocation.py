@@ -15,7 +15,7 @@ from resonate_sdk.protocol import addresses, limits, tags, traces
 from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import Request, check_id, check_value
-from resonate_sdk.protocol.requests.checks import check_text
+from resonate_sdk.protocol.requests.checks import check_tags, check_text
 
 KIND = "invoke"
 TARGET_DEFAULT = "default"
@@ -27,11 +27,14 @@ HEADERS = frozenset(
         plain.TIMEOUT_HEADER,
         plain.DELAY_HEADER,
         plain.VERSION_HEADER,
+        plain.KEY_HEADER,
+        plain.PRIORITY_HEADER,
         plain.ACKNOWLEDGE_HEADER,
         plain.FIRST_DIED_AT_HEADER,
     }
 )
 _ROUTING_KEY = re.compile(rf"(?:p[0-9]{{2}}\.)?{KIND}")
+_PRIORITY = re.compile(rf"[0-{limits.PRIORITY_MAX}]")
 _COUNT = re.compile(r"[0-9]{1,15}")
 
 
@@ -44,6 +47,7 @@ class Invoke(Request, frozen=True, kw_only=True):
         delay_ms: from now to its start.
         start_at_ms: its start, if that is an instant.
         deadline_at_ms: its deadline, if that is an instant.
+        wishes: tags that the limits of its group look at.
         reply_to: who is told, if somebody is.
     """
 
@@ -57,6 +61,7 @@ class Invoke(Request, frozen=True, kw_only=True):
     delay_ms: int
     start_at_ms: int | None = None
     deadline_at_ms: int | None = None
+    wishes: Mapping[str, str] = {}
     reply_to: ReplyAddress | None = None
 
     def origin(self) -> str:
@@ -76,7 +81,9 @@ class Invoke(Request, frozen=True, kw_only=True):
         """The tags of the promise: those of the root of a tree."""
         start_at_ms = self.begins_at_ms(now_ms)
         delay = {tags.DELAY: str(start_at_ms)} if start_at_ms > now_ms else {}
-        return delay | {
+        return {
+            **delay,
+            **self.wishes,
             tags.TARGET: self.target,
             tags.SCOPE: tags.SCOPE_GLOBAL,
             tags.ORIGIN: self.id,
@@ -136,6 +143,7 @@ def read(
         target=read_target(headers),
         timeout_ms=read_timeout_ms(headers),
         delay_ms=_duration_ms(headers, plain.DELAY_HEADER),
+        wishes=read_wishes(headers),
         reply_to=reply_to,
     )
 
@@ -201,6 +209,33 @@ def read_target(headers: Mapping[str, Any]) -> str:
         return addresses.normalize(found)
     except addresses.AddressError as error:
         raise NotPlainError(f"the header {plain.TARGET_HEADER}: {error}") from error
+
+
+def read_wishes(headers: Mapping[str, Any]) -> Mapping[str, str]:
+    """The tags that say which limit counts, and whose turn it is.
+
+    Raises:
+        NotPlainError: what the headers say is no key, or no priority.
+    """
+    wishes: dict[str, str] = {}
+    key = headers.get(plain.KEY_HEADER)
+    if key is not None:
+        if not isinstance(key, str):
+            raise NotPlainError(f"the header {plain.KEY_HEADER} must be text, found {key!r}")
+        wishes[tags.KEY] = key
+    priority = headers.get(plain.PRIORITY_HEADER)
+    if priority is not None:
+        if isinstance(priority, bool) or _PRIORITY.fullmatch(str(priority)) is None:
+            raise NotPlainError(
+                f"the header {plain.PRIORITY_HEADER} is a number from 0 to {limits.PRIORITY_MAX}, "
+                f"{limits.PRIORITY_MAX} goes first: {priority!r}"
+            )
+        wishes[tags.PRIORITY] = str(priority)
+    try:
+        check_tags(wishes)
+    except ValueError as error:
+        raise NotPlainError(f"the header {plain.KEY_HEADER}: {error}") from error
+    return wishes
 
 
 def _duration_ms(headers: Mapping[str, Any], name: str) -> int:

@@ -62,13 +62,15 @@ class Properties(Struct, frozen=True, kw_only=True):
     """What travels beside the body of a message.
 
     Attributes:
-        content_type: of the body; what we write is always JSON.
+        content_type: of the body; what we write is JSON unless this says otherwise.
+        content_encoding: how the body is packed, or its characters are.
         kind: what the message is, in the property `type`.
         sent_at_s: when it was published, by the clock of who did that; epoch seconds.
         user_id: who published it, verified by the broker.
     """
 
     content_type: str | None = None
+    content_encoding: str | None = None
     kind: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None
@@ -142,12 +144,14 @@ def read_properties(header: bytes) -> Properties:
     flags = _HEADER_HEAD.unpack_from(header)[3]
     at = _HEADER_HEAD.size
     headers: Mapping[str, Any] = {}
-    content_type = kind = correlation_id = reply_to = message_id = user_id = app_id = None
+    content_type = content_encoding = kind = correlation_id = reply_to = message_id = user_id = (
+        app_id
+    ) = None
     sent_at_s = None
     if flags & _HAS_CONTENT_TYPE:
         content_type, at = _read_text(header, at)
     if flags & _HAS_CONTENT_ENCODING:
-        at += 1 + header[at]
+        content_encoding, at = _read_text(header, at)
     if flags & _HAS_HEADERS:
         headers, at = read_table(header, at)
     if flags & _HAS_DELIVERY_MODE:
@@ -173,6 +177,7 @@ def read_properties(header: bytes) -> Properties:
         app_id, at = _read_text(header, at)
     return Properties(
         content_type=content_type,
+        content_encoding=content_encoding,
         kind=kind,
         correlation_id=correlation_id,
         reply_to=reply_to,
@@ -207,7 +212,11 @@ def _publish_frame(channel: int, exchange: str, routing_key: str, is_mandatory: 
 
 def _header(properties: Properties, is_persistent: bool, size: int) -> bytes:
     flags = _HAS_CONTENT_TYPE | _HAS_DELIVERY_MODE
-    parts = [b"", CONTENT_TYPE]
+    content_type = properties.content_type
+    parts = [b"", CONTENT_TYPE if content_type is None else _text(content_type)]
+    if properties.content_encoding:
+        flags |= _HAS_CONTENT_ENCODING
+        parts.append(_text(properties.content_encoding))
     if properties.headers:
         flags |= _HAS_HEADERS
         parts.append(write_table(properties.headers))

@@ -20,6 +20,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, Any]
     kind: str | None
     content_type: str | None
+    content_encoding: str | None
     correlation_id: str | None
     reply_to: str | None
     message_id: str | None
@@ -48,6 +49,7 @@ class Letters:
             headers=message.headers,
             kind=message.type,
             content_type=message.content_type,
+            content_encoding=message.content_encoding,
             correlation_id=message.correlation_id,
             reply_to=message.reply_to,
             message_id=message.message_id,
@@ -74,6 +76,7 @@ class Letters:
             headers=dict(headers),
             type=letter.kind,
             content_type=letter.content_type,
+            content_encoding=letter.content_encoding,
             correlation_id=letter.correlation_id,
             reply_to=letter.reply_to,
             message_id=message_id,

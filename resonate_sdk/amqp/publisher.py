@@ -35,6 +35,8 @@ class Publication(Struct, frozen=True, kw_only=True):
         is_persistent: whether it survives a restart of the broker.
         user_id: who publishes it; the broker refuses any but the user of the connection.
         sent_at_s: now, if who gets it should know how old it is; epoch seconds.
+        content_type: of a body that is not JSON.
+        content_encoding: how such a body is packed, or its characters are.
     """
 
     exchange: str
@@ -49,6 +51,8 @@ class Publication(Struct, frozen=True, kw_only=True):
     is_mandatory: bool = True
     is_persistent: bool = True
     sent_at_s: int | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
 
 
 class _Unconfirmed(Struct, frozen=True):
@@ -146,6 +150,8 @@ class Publisher:
 
     def _frames(self, publication: Publication, message_id: str) -> bytes:
         properties = Properties(
+            content_type=publication.content_type,
+            content_encoding=publication.content_encoding,
             kind=publication.kind or None,
             correlation_id=publication.correlation_id,
             reply_to=publication.reply_to,

@@ -64,6 +64,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     user_id: str | None
     headers: Mapping[str, Any]
     content_type: str | None = None
+    content_encoding: str | None = None
     sent_at_s: int | None = None
 
 
@@ -218,6 +219,7 @@ def _event(
                 exchange=opening.exchange,
                 routing_key=opening.routing_key,
                 content_type=properties.content_type,
+                content_encoding=properties.content_encoding,
                 kind=properties.kind,
                 correlation_id=properties.correlation_id,
                 reply_to=properties.reply_to,

@@ -105,6 +105,17 @@ def test_a_task_of_celery_is_a_step(orders: Resonate):
     assert orders.run("order-1", "order", "pot") == {"price": 6}
 
 
+def test_a_task_that_is_tried_again_settles_its_step_in_the_end(
+    orders: Resonate, celery_queue: str
+):
+    """Celery sends it again, and then its result, with an id of its own making."""
+    call = orders.options(target=f"celery://{celery_queue}").begin_rpc(
+        "reserve-1", "shop.reserve", "pot"
+    )
+
+    assert call.result() == "pot at attempt 2 of reserve-1"
+
+
 def test_a_task_that_fails_rejects_its_step_even_if_it_ignores_results(orders: Resonate):
     with pytest.raises(LookupError, match="no pot here"):
         orders.run("order-1", "refused", "pot")
@@ -164,6 +175,12 @@ def test_what_cannot_be_done_is_told_to_the_producer(worker: Resonate, producer:
 
     with pytest.raises(Exception, match="the task has chain"):
         chained.get(timeout=SECONDS_MAX)
+
+
+def test_a_producer_may_compress_its_messages(worker: Resonate, producer: Celery):
+    sent = producer.send_task("price", args=["pot"], compression="gzip")
+
+    assert sent.get(timeout=SECONDS_MAX) == 3
 
 
 def test_a_producer_without_a_result_backend_starts_executions_too(

@@ -102,7 +102,8 @@ def test_a_replayed_letter_is_the_message_that_it_was(
     shell: Shell, channel: BlockingChannel, names: Names
 ):
     """It dies again of the same cause, which shows what was published."""
-    publish(channel, names, "order-1")
+    packed = {"content_type": "application/json; charset=utf-8", "content_encoding": "identity"}
+    publish(channel, names, "order-1", **packed)
     until_dead(channel, names, 1)
     (before,) = shell.letters()
 
@@ -114,6 +115,7 @@ def test_a_replayed_letter_is_the_message_that_it_was(
     assert (code, outcome) == (0, {"letters": {before["id"]: "sent again"}})
     assert after["died_at_ms"] >= before["died_at_ms"] == after["first_died_at_ms"]
     assert (letter.reply_to, letter.correlation_id) == ("payments", "c1")
+    assert (letter.content_type, letter.content_encoding) == tuple(packed.values())
     changed = {"id", "died_at_ms"}
     assert {k: v for k, v in after.items() if k not in changed} == {
         k: v for k, v in before.items() if k not in changed

@@ -1,6 +1,7 @@
 """Services start durable work by publishing plain messages: pika, kombu and FastStream do."""
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import Callable, Generator
@@ -54,6 +55,12 @@ def existing(name: str) -> Any:
 )
 def test_an_rpc_client_as_of_the_tutorials_gets_the_result(rpc: RpcClient, arguments, result):
     assert rpc.call("order-1", arguments, func="price", target=GROUP) == result
+
+
+def test_a_body_may_be_compressed(rpc: RpcClient):
+    sent = rpc.send(gzip.compress(b'["pot", 2]'), "order-1", HEADERS, content_encoding="gzip")
+
+    assert rpc.reply(sent)[1] == b"6"
 
 
 def test_who_publishes_the_same_id_twice_runs_once_and_is_answered_twice(

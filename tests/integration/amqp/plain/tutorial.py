@@ -29,7 +29,9 @@ class RpcClient:
     def _on_response(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self.replies.setdefault(properties.correlation_id, []).append((properties, body))
 
-    def send(self, body: bytes, message_id: str | None, headers: dict[str, Any]) -> str:
+    def send(
+        self, body: bytes, message_id: str | None, headers: dict[str, Any], **properties: Any
+    ) -> str:
         """Publish, and return the correlation id."""
         correlation_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{self.queue}{len(self.replies)}").hex
         self.replies[correlation_id] = []
@@ -42,6 +44,7 @@ class RpcClient:
                 message_id=message_id,
                 headers=headers,
                 delivery_mode=2,
+                **properties,
             ),
             body=body,
         )

@@ -27,9 +27,17 @@ def request(**given):
         "timeout_ms": 60_000,
         "target": "amqp://any@default",
         "delay_ms": None,
+        "tags": {},
         "now_ms": NOW,
     }
     return call_request("a", "foo", **{**defaults, **given})
+
+
+def test_tags_go_along_and_those_of_the_system_stay():
+    own = request(tags={"team": "sales", tag.PRIORITY: "7"}, delay_ms=1_000).tags
+
+    assert (own["team"], own[tag.PRIORITY]) == ("sales", "7")
+    assert own[tag.DELAY] == str(NOW + 1_000)
 
 
 @pytest.mark.parametrize(

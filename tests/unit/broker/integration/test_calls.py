@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from resonate_broker import rules
 from resonate_broker.integration import calls
 from resonate_broker.integration.plain import NotPlainError
-from resonate_broker.integration.tokens import Tokens
+from resonate_broker.integration.tokens import Called, Tokens
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.failures import decode_failure
 from resonate_sdk.functions.call_envelope import encode_call
@@ -119,7 +119,15 @@ def test_an_error_rejects_and_so_does_what_cannot_be_stored(body, content_type, 
 def test_a_token_names_its_promise(promise_id: str):
     token = TOKENS.make(promise_id) if len(promise_id.encode()) < 70 else TOKENS.make("a")
 
-    assert TOKENS.read(token) == (promise_id if len(promise_id.encode()) < 70 else "a")
+    named = promise_id if len(promise_id.encode()) < 70 else "a"
+    assert TOKENS.read(token) == Called(promise_id=named, by_celery=False)
+
+
+def test_a_token_says_how_the_reply_is_worded():
+    token = TOKENS.make("p", by_celery=True)
+
+    assert TOKENS.read(token) == Called(promise_id="p", by_celery=True)
+    assert token != TOKENS.make("p")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import base64
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -32,15 +33,16 @@ def read(body: Any = (["pot"], {"count": 2}, {}), **headers: Any):
 
 
 def reply(status: str, result: Any) -> bytes:
-    return json.dumps({"task_id": "p", "status": status, "result": result}).encode()
+    return json.dumps({"task_id": "seal.p", "status": status, "result": result}).encode()
 
 
-def test_a_call_is_a_task_with_the_id_of_its_promise():
-    message = celery.call(asked("pot", count=2), EXPIRES)
+def test_a_call_is_a_task_that_keeps_its_id_when_it_is_tried_again():
+    message = celery.call(asked("pot", count=2), "seal.p", EXPIRES)
 
     embedded = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     assert json.loads(message.body) == [["pot"], {"count": 2}, embedded]
-    assert (message.headers["task"], message.headers["id"]) == ("shop.price", "p")
+    assert (message.headers["task"], message.headers["id"]) == ("shop.price", "seal.p")
+    assert message.headers["root_id"] == "p"
     assert (message.headers["expires"], message.headers["ignore_result"]) == (EXPIRES, False)
 
 
@@ -59,24 +61,28 @@ def test_a_call_is_a_task_with_the_id_of_its_promise():
             "rejected",
             {"__type": "error", "message": "the task has ended as REVOKED", "lang": "amqp"},
         ),
+        (
+            pickle.dumps({"status": "SUCCESS", "result": 3}),
+            "rejected",
+            {
+                "__type": "error",
+                "message": "the result of the task cannot be read: the worker needs "
+                "result_serializer = 'json' (JSON is malformed: invalid character (byte 0))",
+                "lang": "amqp",
+            },
+        ),
     ],
 )
 def test_the_end_of_a_task_settles_its_promise(body: bytes, state: str, value: Any):
-    settlement = celery.settlement(body)
+    settlement = celery.settlement("p", body)
 
-    assert celery.is_reply("p", body)
     assert settlement is not None
     assert (settlement.id, settlement.state, stored(settlement.value)) == ("p", state, value)
 
 
 @pytest.mark.parametrize("status", ["STARTED", "RETRY", "PENDING", "PROGRESS"])
 def test_a_task_that_goes_on_settles_nothing(status: str):
-    assert celery.settlement(reply(status, {"pid": 1})) is None
-
-
-@pytest.mark.parametrize("body", [b"17", b'{"price": 3}', b"\xff", reply("SUCCESS", 3)])
-def test_a_plain_reply_is_none_of_celery(body: bytes):
-    assert not celery.is_reply("another", body)
+    assert celery.settlement("p", reply(status, {"pid": 1})) is None
 
 
 def test_a_task_of_a_producer_is_an_invocation():

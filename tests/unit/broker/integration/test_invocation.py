@@ -124,6 +124,10 @@ def test_the_promise_is_the_root_of_a_tree():
         ({"delay": 2**62}, "resonate-delay is"),
         ({"version": 0}, "resonate-version is a number from 1 on"),
         ({"version": "new"}, "resonate-version is a number from 1 on"),
+        ({"key": 17}, "resonate-key must be text"),
+        ({"key": "x" * 1_025}, "resonate-key: tag 'resonate:key' has 1025 bytes"),
+        ({"priority": 10}, "resonate-priority is a number from 0 to 9, 9 goes first: 10"),
+        ({"priority": True}, "resonate-priority is a number"),
         ({"acknowledge": "perhaps"}, "resonate-acknowledge is true or false"),
         ({"timeuot": "1h"}, "'resonate-timeuot' is not known"),
     ],
@@ -133,6 +137,14 @@ def test_what_is_wrong_is_refused_in_a_sentence(change: dict[str, Any], reason: 
         invocation(**change)
 
     assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize("priority", [7, "7"])
+def test_key_and_priority_are_tags_that_limits_look_at(priority: int | str):
+    tagged = invocation(key="north", priority=priority).tags(0)
+
+    assert (tagged[tags.KEY], tagged[tags.PRIORITY]) == ("north", "7")
+    assert not {tags.KEY, tags.PRIORITY} & invocation().tags(0).keys()
 
 
 def test_headers_of_others_are_left_alone():

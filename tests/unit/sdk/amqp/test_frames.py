@@ -50,6 +50,8 @@ def header_payload(properties: commands.Basic.Properties) -> bytes:
 @given(
     properties=st.builds(
         Properties,
+        content_type=st.none() | texts,
+        content_encoding=st.none() | texts,
         kind=st.none() | texts,
         correlation_id=st.none() | texts,
         reply_to=st.none() | texts,
@@ -67,7 +69,9 @@ def test_a_library_reads_what_we_write(properties: Properties) -> None:
     assert header.body_size == 3
     found = header.properties
     assert found.delivery_mode == 2
-    assert found.content_type == "application/json"
+    expected = properties.content_type
+    assert found.content_type == ("application/json" if expected is None else expected)
+    assert (found.content_encoding or None) == (properties.content_encoding or None)
     assert found.message_type == properties.kind
     assert found.correlation_id == properties.correlation_id
     assert found.reply_to == properties.reply_to
@@ -115,6 +119,7 @@ def test_we_read_what_a_library_writes(has: set[str]) -> None:
 
     assert found == Properties(
         content_type=values.get("content_type"),
+        content_encoding=values.get("content_encoding"),
         kind=values.get("message_type"),
         correlation_id=values.get("correlation_id"),
         reply_to=values.get("reply_to"),
