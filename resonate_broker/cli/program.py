@@ -1,6 +1,7 @@
 """The program as a whole: its commands, and how all of them end."""
 
 import io
+import signal
 import sys
 from importlib import metadata
 from typing import Annotated, Any
@@ -127,4 +128,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A sign of a value that the terminal cannot show is written as an escape.
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="resonate")
+    try:
+        app(prog_name="resonate")
+    finally:
+        # All is said and done. Who presses Ctrl-C once more while Python cleans up would get its
+        # traceback, and another exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,6 +11,8 @@ from resonate_broker.integration.plain import (
     ACKNOWLEDGE_HEADER,
     DELAY_HEADER,
     FUNC_HEADER,
+    KEY_HEADER,
+    PRIORITY_HEADER,
     TARGET_HEADER,
     TIMEOUT_HEADER,
     VERSION_HEADER,
@@ -19,7 +21,7 @@ from resonate_broker.integration.results import ACCEPTED, REFUSED, RESULT
 from resonate_broker.integration.tap_messages import ATTRIBUTES, PREFIX, TYPE_PREFIX
 from resonate_broker.transitions import KINDS as TRANSITIONS
 from resonate_sdk.protocol.envelope import RequestHead, ResponseHead
-from resonate_sdk.protocol.limits import VERSION
+from resonate_sdk.protocol.limits import PRIORITY_MAX, VERSION
 from resonate_sdk.protocol.messages import Invoke, Notify, Resume
 from resonate_sdk.protocol.permissions import Permissions
 from resonate_sdk.protocol.requests import KINDS
@@ -282,6 +284,8 @@ def _messages(schemas: dict[str, Any]) -> dict[str, Any]:
                 TIMEOUT_HEADER: {"type": ["string", "integer"]},
                 DELAY_HEADER: {"type": ["string", "integer"]},
                 VERSION_HEADER: {"type": "integer"},
+                KEY_HEADER: {"type": "string"},
+                PRIORITY_HEADER: {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX},
                 ACKNOWLEDGE_HEADER: {"type": "boolean"},
             },
             "required": [FUNC_HEADER],

@@ -80,7 +80,14 @@ def _watch_changes(output: Output, look: Callable[[], View], pause: Callable[[],
 def _watch_lively(look: Callable[[], View], pause: Callable[[], object]) -> None:
     shown = _look(look, None)
     assert isinstance(shown, View), "a first look that fails is raised"
-    with Live(_frame(shown.lines, shown.notes), console=console(), auto_refresh=False) as live:
+    live = Live(
+        _frame(shown.lines, shown.notes),
+        console=console(),
+        auto_refresh=False,
+        redirect_stdout=False,  # what would stand in its place does not know what it can show
+        redirect_stderr=False,
+    )
+    with live:
         while not shown.is_final:
             pause()
             view = _look(look, shown)

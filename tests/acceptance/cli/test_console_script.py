@@ -20,13 +20,45 @@ def test_it_is_installed_under_its_name():
 
 def test_help_does_not_wait_for_the_libraries_of_the_servers():
     program = (
-        "import sys; from resonate_broker.cli import main; "
+        "import sys; from resonate_broker.cli.program import main; "
         "print(*({'aio_pika', 'aiormq', 'asyncpg', 'uvloop'} & set(sys.modules)))"
     )
 
     loaded = run(env=environment(), program=(sys.executable, "-c", program))
 
     assert loaded.out == "\n"
+
+
+def test_who_interrupts_it_while_it_is_loaded_sees_no_traceback():
+    program = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "resonate_broker.cli.program":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from resonate_broker.cli import main
+main()
+"""
+
+    ended = run("--version", env=environment(), program=(sys.executable, "-c", program))
+
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
+
+
+def test_who_interrupts_it_once_more_at_its_end_does_not_disturb_that():
+    program = """
+import atexit, os, signal
+from resonate_broker.cli import main
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+main()
+"""
+
+    ended = run("--version", env=environment(), program=(sys.executable, "-c", program))
+
+    assert (ended.code, ended.err) == (0, "")
 
 
 def test_a_reader_that_goes_away_is_no_reason_for_a_traceback():

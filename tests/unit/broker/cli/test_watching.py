@@ -1,6 +1,7 @@
 """Looking again and again."""
 
 import json
+import sys
 
 import pytest
 from rich.text import Text
@@ -68,6 +69,19 @@ def test_on_a_terminal_a_view_takes_the_place_of_the_one_before(capsys, monkeypa
     out = capsys.readouterr().out
     assert out.index("number 1") < out.index("RabbitMQ is away") < out.index("number 2")
     assert "\x1b[1A" in out  # up to where the last one began
+
+
+def test_a_view_may_show_later_what_it_could_show_at_first(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    places = []
+
+    def look():
+        places.append(sys.stdout)
+        return view(len(places), is_final=len(places) == 2)
+
+    watch(Output(as_json=False), look, lambda: None)
+
+    assert places == [sys.stdout, sys.stdout]
 
 
 def test_an_outage_in_between_is_waited_for(capsys):
