@@ -287,6 +287,8 @@ def _limits_text(node: Node, limited: GroupRecord | None, now_ms: int) -> str:
         return ""
     parts: list[str] = []
     key = node.record.tags.get(tag.KEY, "")
+    if limited.concurrency == 0:
+        return f"is stopped, its limit is 0: `resonate groups set {limited.name}` lets it go on"
     if limited.concurrency is not None and limited.running >= limited.concurrency:
         parts.append(f"has {limited.running} of {limited.concurrency} running")
     key_max, key_running = limited.key_concurrency, limited.key_running

@@ -39,7 +39,7 @@ app = typer.Typer(
 
 LetterIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Letters, as `list` names them.", show_default=False),
+    typer.Argument(metavar="ID", help="Letters, as `list` names them.", show_default=False),
 ]
 All = Annotated[bool, typer.Option("--all", help="All letters that are there now.")]
 

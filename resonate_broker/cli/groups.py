@@ -57,6 +57,7 @@ Concurrency = Annotated[
     int | None,
     typer.Option(
         "--concurrency",
+        metavar="COUNT",
         help="Executions at a time; 0 stops the group.",
         min=0,
         max=limits.PLACES_MAX,
@@ -67,6 +68,7 @@ KeyConcurrency = Annotated[
     int | None,
     typer.Option(
         "--key-concurrency",
+        metavar="COUNT",
         help="Executions at a time with the same tag resonate:key.",
         min=0,
         max=limits.PLACES_MAX,

@@ -18,9 +18,20 @@ app = typer.Typer(no_args_is_help=True, help="What a server has recorded with re
 
 @app.command(epilog=EXAMPLES)
 def export(
-    recorded: Annotated[Path, typer.Argument(help="The file that record_history names.")],
+    recorded: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="What a server has written to record_history.", show_default=False
+        ),
+    ],
     output: Annotated[
-        Path | None, typer.Option(help="A file for it; without, it is printed.")
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="A file for it; without, it is printed.",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

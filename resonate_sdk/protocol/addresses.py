@@ -126,7 +126,7 @@ def parse_target(text: str) -> Address | ExchangeAddress:
         exchange, slash, routing_key = text.removeprefix(_EXCHANGE_SCHEME).partition("/")
         address = ExchangeAddress(unquote(exchange), routing_key)
     else:
-        return parse(text)
+        return _parse_group(text)
     parts = (address.exchange, address.routing_key)
     if not slash or not any(parts):
         raise AddressError(
@@ -138,6 +138,16 @@ def parse_target(text: str) -> Address | ExchangeAddress:
             f"{text[:100]!r}… has a part of more than {limits.AMQP_TEXT_BYTES_MAX} bytes"
         )
     return address
+
+
+def _parse_group(text: str) -> Address:
+    try:
+        return parse(text)
+    except AddressError as error:
+        raise AddressError(
+            f"{error}; for services without the SDK 'amqp-exchange://exchange/routing.key' or "
+            "'celery://queue'"
+        ) from error
 
 
 @lru_cache(maxsize=4096)

@@ -310,6 +310,10 @@ LIMITED = GroupRecord(name="workers", concurrency=10, running=4)
     [
         (replace(LIMITED, running=10), "group workers has 10 of 10 running."),
         (
+            replace(LIMITED, concurrency=0),
+            "group workers is stopped, its limit is 0: `resonate groups set workers` lets it go on.",
+        ),
+        (
             replace(LIMITED, key_concurrency=1, key_running=1),
             "group workers has 1 of 1 with the key tenant running.",
         ),
