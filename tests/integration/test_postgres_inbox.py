@@ -8,7 +8,13 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+from hypothesis import (
+    HealthCheck,
+    example,
+    given,
+    settings as hypothesis_settings,
+    strategies as st,
+)
 
 from resonate_broker.background.inbox import drain_inbox, take
 from resonate_sdk.client.roots import root_request
@@ -354,7 +360,7 @@ TARGETS = st.one_of(
     st.builds(
         "".join,
         st.tuples(
-            st.sampled_from(["amqp://", "poll://", "amqp-exchange://", "http://", ""]),
+            st.sampled_from(["amqp://", "poll://", "amqp-exchange://", "celery://", "http://", ""]),
             st.sampled_from(["any@", "uni@", "@", ""]),
             st.text(ALPHABET, max_size=66),
             st.sampled_from(["", "/", "/p", "/" + "p" * 65, "\n"]),
@@ -370,6 +376,11 @@ TARGETS = st.one_of(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(target=TARGETS)
+@example("celery://")
+@example("celery:///")
+@example("celery://queue")
+@example("celery://a/b%2F/key")
+@example("celery://exchange/" + "k" * 256)
 def test_targets_are_those_of_the_servers(shared_session, target: str):
     loop, session = shared_session
     create = PromiseCreate(id="i", timeout_at_ms=1 << 50, tags={tags.TARGET: target})

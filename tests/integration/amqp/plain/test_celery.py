@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pika
+import psycopg
 import pytest
 from celery import Celery
 from celery.result import AsyncResult
 from kombu import pools
 from msgspec.structs import replace
 from pika.adapters.blocking_connection import BlockingChannel
+from psycopg.types.json import Jsonb
 
 from resonate_broker.config import Config, IntegrationConfig
 from resonate_sdk import Context, Resonate, Workflow
@@ -114,6 +116,18 @@ def test_a_task_that_is_tried_again_settles_its_step_in_the_end(
     )
 
     assert call.result() == "pot at attempt 2 of reserve-1"
+
+
+def test_a_task_may_be_left_in_a_transaction_of_an_application(
+    orders: Resonate, celery_queue: str, config: Config
+):
+    statement = f'select "{config.namespace}".submit(%s, %s, %s, %s)'.encode()
+    with psycopg.connect(config.database_url) as connection:
+        connection.execute(
+            statement, ("price-1", "shop.price", f"celery://{celery_queue}", Jsonb(["pot", 2]))
+        )
+
+    assert result(orders, "price-1") == 6
 
 
 def test_a_task_that_fails_rejects_its_step_even_if_it_ignores_results(orders: Resonate):
