@@ -29,6 +29,8 @@ from resonate_sdk.protocol.topology import Names
 LOOKED_AT_MAX = 10_000
 LIMIT_DEFAULT = 100
 SHOWN_CHARS_MAX = 160  # of a reason; `show` has all of it
+LEFT = "left:"
+WOULD_BE_SENT = "would be sent again"
 HEADS = ("LETTER", "FIRST", "LAST", "FROM", "PUBLISHER", "PROMISE", "REASON")
 
 app = typer.Typer(
@@ -56,7 +58,8 @@ class Found(msgspec.Struct, frozen=True):
 @app.command("list", epilog="Example: resonate dlq list --limit 20")
 def list_letters(
     limit: Annotated[
-        int, typer.Option("--limit", metavar="COUNT", min=1, max=LOOKED_AT_MAX, help="At most.")
+        int,
+        typer.Option("--limit", metavar="COUNT", min=1, max=LOOKED_AT_MAX, help="Look at so many."),
     ] = LIMIT_DEFAULT,
     url: Url = None,
     namespace: Namespace = None,
@@ -71,6 +74,7 @@ def list_letters(
         return len(letters) < limit
 
     _look_through(client_settings(config, url, namespace), look)
+    letters.sort(key=lambda letter: letter.died_at_ms or 0)  # the broker puts back in any order
     document = {"letters": [letter_document(letter) for letter in letters]}
     lines = list(table_lines(HEADS, [_row(letter, now_ms()) for letter in letters]))
     Output(as_json=as_json).show(document, lines or [Text("no dead letters")])
@@ -122,19 +126,22 @@ def replay(
     _expect_all(ids or (), chosen)
     settled = {} if force else _settled(settings, chosen)
     again = {letter.id for letter in chosen if letter.promise_id not in settled}
-    if not dry_run:
-        _act(settings, again, _send_again, "sending again")
-    done = "would be sent again" if dry_run else "sent again"
+    done = {} if dry_run else _act(settings, again, _send_again, "sending again")
     outcomes = {
-        letter.id: done
+        letter.id: done.get(letter.id, WOULD_BE_SENT)
         if letter.id in again
-        else f"left: promise {letter.promise_id!r} is {settled[letter.promise_id or '']}"
+        else f"{LEFT} promise {letter.promise_id!r} is {settled[letter.promise_id or '']}"
         for letter in chosen
     }
     _report(outcomes, as_json=as_json)
     if len(again) < len(chosen):
         raise CommandError(
             "letters of settled promises were left: discard them, or use --force",
+            ExitCode.OTHER_STATE,
+        )
+    if any(outcome.startswith(LEFT) for outcome in outcomes.values()):
+        raise CommandError(
+            "letters were left that nobody takes: make again what they went to, or discard them",
             ExitCode.OTHER_STATE,
         )
 
@@ -154,10 +161,10 @@ def discard(
     settings = client_settings(config, url, namespace)
     chosen = _choose(settings, wanted)
     _expect_all(ids or (), chosen)
-    if not dry_run:
-        _act(settings, {letter.id for letter in chosen}, _remove, "discarding")
-    done = "would be discarded" if dry_run else "discarded"
-    _report({letter.id: done for letter in chosen}, as_json=as_json)
+    ids_chosen = {letter.id for letter in chosen}
+    done = {} if dry_run else _act(settings, ids_chosen, _remove, "discarding")
+    outcomes = {letter.id: done.get(letter.id, "would be discarded") for letter in chosen}
+    _report(outcomes, as_json=as_json)
 
 
 def letter_document(letter: DeadLetter) -> Mapping[str, Any]:
@@ -187,31 +194,38 @@ def _choose(settings: Config, wanted: frozenset[str] | None) -> list[DeadLetter]
 
 
 def _act(
-    settings: Config, ids: set[str], do: Callable[[Found], Awaitable[None]], title: str
-) -> None:
-    """Do something with each of these letters; those that have come since are left alone."""
+    settings: Config, ids: set[str], do: Callable[[Found], Awaitable[str]], title: str
+) -> dict[str, str]:
+    """Do something with each of these letters, and say what; those that came since stay."""
     left = set(ids)
+    outcomes = dict.fromkeys(ids, f"{LEFT} somebody else has taken it")
 
     async def look(found: Found) -> bool:
         if found.letter.id in left:
             left.remove(found.letter.id)
-            await do(found)
-            done()
+            outcomes[found.letter.id] = await do(found)
         return bool(left)
 
     if left:
-        with progress(title, len(left)) as done:
-            _look_through(settings, look)
+        _look_through(settings, look, title)
+    return outcomes
 
 
-async def _send_again(found: Found) -> None:
+async def _send_again(found: Found) -> str:
+    from resonate_sdk.amqp.letters import UndeliverableError
+
     # In this order: if we die in between it is there twice, which the server can tell.
-    await found.publish_again()
+    try:
+        await found.publish_again()
+    except UndeliverableError as error:
+        return f"{LEFT} {error}"
     await found.remove()
+    return "sent again"
 
 
-async def _remove(found: Found) -> None:
+async def _remove(found: Found) -> str:
     await found.remove()
+    return "discarded"
 
 
 def _expect_all(ids: Sequence[str], found: Sequence[DeadLetter]) -> None:
@@ -240,18 +254,22 @@ def _settled(settings: Config, letters: Sequence[DeadLetter]) -> dict[str, str]:
         return talk(settings, states) if ids else {}
 
 
-def _look_through(settings: Config, look: Callable[[Found], Awaitable[bool]]) -> None:
+def _look_through(
+    settings: Config, look: Callable[[Found], Awaitable[bool]], title: str = "looking"
+) -> None:
     """Take letter after letter until `look` says that it has seen enough, and put them back."""
     from resonate_sdk.amqp.session import SessionLostError
 
     log_nothing()
     try:
-        run_impatiently(_pass_through(settings, look))
+        run_impatiently(_pass_through(settings, look, title))
     except SessionLostError as error:
         raise rabbitmq_failure(settings, str(error)) from error
 
 
-async def _pass_through(settings: Config, look: Callable[[Found], Awaitable[bool]]) -> None:
+async def _pass_through(
+    settings: Config, look: Callable[[Found], Awaitable[bool]], title: str
+) -> None:
     from resonate_sdk.amqp.letters import Letter, Letters, open_letters
 
     names = Names(settings.namespace)
@@ -284,10 +302,12 @@ async def _pass_through(settings: Config, look: Callable[[Found], Awaitable[bool
 
     name = f"resonate-cli/{settings.namespace}"
     async with open_letters(settings.url, names.dead_queue, name=name) as letters:
-        for _ in range(LOOKED_AT_MAX):
-            taken = await letters.take()
-            if taken is None or not await look(found(letters, taken)):
-                return
+        with progress(title, min(letters.count, LOOKED_AT_MAX)) as done:
+            for _ in range(LOOKED_AT_MAX):
+                taken = await letters.take()
+                if taken is None or not await look(found(letters, taken)):
+                    return
+                done()
 
 
 def _report(outcomes: Mapping[str, str], *, as_json: bool) -> None:

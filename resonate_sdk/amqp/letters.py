@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq.exceptions import ChannelClosed, DeliveryError, PublishError
 from msgspec import Struct
 
 from resonate_sdk.amqp.session import AMQP_ERRORS, CALL_TIMEOUT_S, SessionLostError, describe
@@ -28,13 +29,26 @@ class Letter(Struct, frozen=True, kw_only=True):
     taken: AbstractIncomingMessage
 
 
-class Letters:
-    """One pass through a queue."""
+class UndeliverableError(Exception):
+    """A letter cannot go where it came from; the message says why. Others may."""
 
-    def __init__(self, channel: AbstractChannel, queue: str) -> None:
+
+class Letters:
+    """One pass through a queue.
+
+    Attributes:
+        count: how many there were at its beginning.
+    """
+
+    def __init__(
+        self, connection: AbstractConnection, channel: AbstractChannel, queue: str, count: int
+    ) -> None:
         """Made by `open_letters`."""
+        self.count = count
+        self._connection = connection
         self._channel = channel
         self._queue = queue
+        self._publishing: AbstractChannel | None = None
 
     async def take(self) -> Letter | None:
         """Take the next letter; None when there is none."""
@@ -69,7 +83,8 @@ class Letters:
         """Publish a letter as what it was; returns when a queue has it.
 
         Raises:
-            SessionLostError: no queue has it.
+            UndeliverableError: no queue takes it.
+            SessionLostError: the broker does not answer.
         """
         message = aio_pika.Message(
             letter.body,
@@ -82,16 +97,39 @@ class Letters:
             message_id=message_id,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        async with _calling(f"publish to {exchange or routing_key}"):
-            target = self._channel.default_exchange
-            if exchange:
-                target = await self._channel.get_exchange(exchange, ensure=False)
-            await target.publish(message, routing_key=routing_key, mandatory=True)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                channel = await self._channel_to_publish()
+                target = channel.default_exchange
+                if exchange:
+                    target = await channel.get_exchange(exchange, ensure=False)
+                await target.publish(message, routing_key=routing_key, mandatory=True)
+        except PublishError as error:
+            place = f"exchange {exchange!r} takes {routing_key!r}" if exchange else ""
+            raise UndeliverableError(
+                f"no queue of {place}" if place else f"there is no queue {routing_key!r}"
+            ) from error
+        except DeliveryError as error:
+            raise UndeliverableError("a queue is full and refuses it") from error
+        except ChannelClosed as error:
+            raise UndeliverableError(describe(error)) from error
+        except AMQP_ERRORS as error:
+            raise SessionLostError(
+                f"could not publish to {exchange or routing_key}: {describe(error)}"
+            ) from error
 
     async def remove(self, letter: Letter) -> None:
         """Remove a letter from the queue."""
         async with _calling("remove a dead letter"):
             await letter.taken.ack()
+
+    async def _channel_to_publish(self) -> AbstractChannel:
+        """A channel of its own: the broker closes it if the exchange is gone."""
+        if self._publishing is None or self._publishing.is_closed:
+            self._publishing = await self._connection.channel(
+                publisher_confirms=True, on_return_raises=True
+            )
+        return self._publishing
 
 
 @asynccontextmanager
@@ -105,9 +143,10 @@ async def open_letters(url: str, queue: str, *, name: str) -> AsyncGenerator[Let
         connection = await aio_pika.connect(url, client_properties={"connection_name": name})
     try:
         async with _calling(f"open the queue {queue}"):
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            await channel.declare_queue(queue, passive=True)
-        yield Letters(channel, queue)
+            channel = await connection.channel(publisher_confirms=False)
+            declared = await channel.declare_queue(queue, passive=True)
+        count = declared.declaration_result.message_count or 0
+        yield Letters(connection, channel, queue, count)
     finally:
         async with _calling("disconnect"):
             await connection.close()

@@ -145,6 +145,32 @@ def test_a_letter_runs_when_its_cause_is_gone_and_not_twice(
     assert prices.asked == ["order-1"]
 
 
+def test_a_letter_that_nobody_takes_any_more_holds_up_no_other(
+    shell: Shell, channel: BlockingChannel, names: Names
+):
+    came_from = (
+        "no-such-exchange",
+        names.submit,
+        "",
+    )  # the broker closes the channel for the first
+    for number, exchange in enumerate(came_from):
+        headers = {**HEADERS, "resonate-exchange": exchange, "resonate-reason": "was repaired"}
+        headers |= {"resonate-routing-key": f"nowhere-{number}" if number != 1 else "invoke"}
+        headers |= {"resonate-message-id": f"order-{number}", DIED_AT_HEADER: 1_000 + number}
+        letter = pika.BasicProperties(headers=headers, message_id=f"order-{number}")
+        channel.basic_publish(names.dead_exchange, "any", b'"pot"', letter)
+    until_dead(channel, names, 3)
+    gone, fine, missing = shell.letters()
+
+    code, outcome = shell.dlq("replay", "--all")
+
+    assert code == OTHER_STATE
+    assert outcome["letters"][fine["id"]] == "sent again"
+    assert "no exchange 'no-such-exchange'" in outcome["letters"][gone["id"]]
+    assert outcome["letters"][missing["id"]] == "left: there is no queue 'nowhere-2'"
+    assert shell.letters() == [gone, missing]
+
+
 def test_discarding_takes_away_what_is_named_and_a_dry_run_nothing(
     shell: Shell, channel: BlockingChannel, names: Names
 ):
