@@ -29,6 +29,7 @@ class Options(Struct, frozen=True, kw_only=True):
         version: of the function; 0 for the latest.
         retry_policy: when a failed attempt is repeated.
         non_retryable: exceptions after which no attempt is repeated.
+        non_retryable_names: the same, of who called this from elsewhere, by their full names.
         durable: False: nothing is recorded of it.
         type: what the result is decoded into.
         idempotency_key: informative; the id is what makes a call idempotent.
@@ -43,6 +44,7 @@ class Options(Struct, frozen=True, kw_only=True):
     version: int | None = None
     retry_policy: RetryPolicy | None = None
     non_retryable: tuple[type[Exception], ...] | None = None
+    non_retryable_names: tuple[str, ...] | None = None
     durable: bool | None = None
     type: Any = None
     idempotency_key: str | None = None
@@ -135,7 +137,7 @@ def make_options(
     address = target if target is not None else send_to
     if version is not None and version < 0:
         raise ValueError(f"a version is 0 (the latest) or more, found {version}")
-    if retry_policy is not None and not callable(getattr(retry_policy, "next", None)):
+    if retry_policy is not None and not _is_policy(retry_policy):
         raise UsageError(f"retry_policy= takes a policy like Constant(1), found {retry_policy!r}")
     if encoder is not None and not (hasattr(encoder, "encode") and hasattr(encoder, "decode")):
         raise UsageError(f"encoder= takes an object with encode and decode, found {encoder!r}")
@@ -157,7 +159,9 @@ def make_options(
         tags=copied,
         version=version,
         retry_policy=retry_policy,
-        non_retryable=non_retryable_exceptions,
+        non_retryable=(
+            None if non_retryable_exceptions is None else _classes(non_retryable_exceptions)
+        ),
         durable=durable,
         type=type,
         idempotency_key=idempotency_key,
@@ -179,6 +183,26 @@ def seconds(duration: Seconds) -> float:
     if not value >= 0:
         raise ValueError(f"a duration is 0 seconds or more, found {value}")
     return value
+
+
+def class_name(cls: type) -> str:
+    """The name of a class in other processes."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _is_policy(found: object) -> bool:
+    return callable(getattr(found, "next", None)) and not isinstance(found, type)
+
+
+def _classes(found: object) -> tuple[type[Exception], ...]:
+    classes: Any = (found,) if isinstance(found, type) else found
+    try:
+        known = tuple(cls for cls in classes if issubclass(cls, Exception))
+        if len(known) == len(classes):
+            return known
+    except TypeError:
+        pass
+    raise UsageError(f"non_retryable_exceptions= takes classes of exceptions, found {found!r}")
 
 
 def _expect_text(option: str, found: object) -> None:

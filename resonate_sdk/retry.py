@@ -19,7 +19,7 @@ class RetryPolicy(Protocol):
         ...
 
 
-class Never(Struct, frozen=True):
+class Never(Struct, frozen=True, tag_field="type", tag="never", rename="camel"):
     """Do not try again.
 
     Example:
@@ -32,7 +32,7 @@ class Never(Struct, frozen=True):
         return None
 
 
-class Constant(Struct, frozen=True):
+class Constant(Struct, frozen=True, tag_field="type", tag="constant", rename="camel"):
     """Wait equally long each time.
 
     Attributes:
@@ -54,7 +54,7 @@ class Constant(Struct, frozen=True):
         return self.delay if attempt else 0.0
 
 
-class Linear(Struct, frozen=True):
+class Linear(Struct, frozen=True, tag_field="type", tag="linear", rename="camel"):
     """Wait `delay` seconds longer each time.
 
     Attributes:
@@ -74,7 +74,7 @@ class Linear(Struct, frozen=True):
         return None if _is_used_up(attempt, self.max_retries) else self.delay * attempt
 
 
-class Exponential(Struct, frozen=True):
+class Exponential(Struct, frozen=True, tag_field="type", tag="exponential", rename="camel"):
     """Wait `factor` times longer each time, up to `max_delay`.
 
     Attributes:
@@ -106,6 +106,10 @@ class Exponential(Struct, frozen=True):
         except OverflowError:
             wait = self.max_delay
         return wait * (1 + random.SystemRandom().uniform(-self.jitter, self.jitter))
+
+
+Storable = Never | Constant | Linear | Exponential
+"""The policies that can be told to others, who run what they are called for."""
 
 
 def _is_used_up(attempt: int, max_retries: int | None) -> bool:

@@ -15,7 +15,7 @@ from resonate_sdk.client.schedules import scheduled_call
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.encoding.encoder import decoding_by, encode_by
 from resonate_sdk.errors import UsageError
-from resonate_sdk.functions.call_envelope import encode_call
+from resonate_sdk.functions.call_envelope import encode_call, retries_as_json
 from resonate_sdk.options import Options
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import Value
@@ -147,18 +147,16 @@ class Executions:
         return f"{self._prefix}:{id}"
 
     def _call(self, asked: Asked) -> Value:
-        if asked.given.encoder is None:
-            return encode_call(self._codec, asked.name, asked.version, asked.args, asked.kwargs)
-        return encode_by(
-            asked.given.encoder,
-            self._codec,
-            {
-                "func": asked.name,
-                "args": list(asked.args),
-                "kwargs": dict(asked.kwargs),
-                "version": asked.version,
-            },
-        )
+        name, given = asked.name, asked.given
+        if given.encoder is None:
+            return encode_call(self._codec, name, asked.version, asked.args, asked.kwargs, given)
+        call = {
+            "func": name,
+            "args": list(asked.args),
+            "kwargs": dict(asked.kwargs),
+            "version": asked.version,
+        }
+        return encode_by(given.encoder, self._codec, call | retries_as_json(name, given))
 
     def _decoding(self, asked: Asked) -> Callable[[Value], Any]:
         if asked.given.encoder is not None:

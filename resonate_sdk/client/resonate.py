@@ -546,7 +546,7 @@ class Resonate(Registration, Calls, Lifetime):
             version=registered.version,
             args=args,
             kwargs=kwargs,
-            given=registered.options.merged(self._given).merged(given),
+            given=registered.remote_options.merged(self._given).merged(given),
             result_type=registered.callee.result_type,
         )
 

@@ -1,8 +1,11 @@
 """Whether a function that has failed is run again, and when."""
 
+from collections.abc import Collection
+
 from resonate_sdk.errors import NonRetryable, RetryAfter, UsageError
 from resonate_sdk.execution.bodies import GeneratorBody
 from resonate_sdk.execution.nodes import Activation
+from resonate_sdk.options import class_name
 from resonate_sdk.retry import Exponential, Never, RetryPolicy
 
 
@@ -28,6 +31,8 @@ def retry_delay_s(
         return None
     if given.non_retryable and isinstance(error, given.non_retryable):
         return None
+    if given.non_retryable_names and _is_named(error, given.non_retryable_names):
+        return None
     policy = given.retry_policy or default_policy
     if policy is None:
         policy = Never() if _is_workflow(activation) else Exponential()
@@ -37,6 +42,10 @@ def retry_delay_s(
     if isinstance(error, RetryAfter):
         delay_s = error.delay
     return None if now_ms + delay_s * 1000 > deadline_ms else delay_s
+
+
+def _is_named(error: Exception, names: Collection[str]) -> bool:
+    return any(class_name(cls) in names for cls in type(error).__mro__)
 
 
 def _is_workflow(activation: Activation) -> bool:

@@ -105,7 +105,7 @@ def child_request(
     match command.kind:
         case "rpc" | "detached":
             version = command.version or registry.version_for(command.name, given.version)
-            param = encode_call(codec, command.name, version, command.args, command.kwargs)
+            param = encode_call(codec, command.name, version, command.args, command.kwargs, given)
             own[tags.FUNCTION] = tags.function(command.name, version)
         case "promise":
             param = codec.encode(command.data)

@@ -81,7 +81,7 @@ class Commands:
             args=args,
             kwargs=kwargs,
         )
-        return command, self._merged(registered.options, func)
+        return command, self._merged(registered.remote_options, func)
 
     def record(self, name: str, draw: Callable[[], Any], type: Any) -> Call[Any]:
         """A call that records a value which is there at once."""

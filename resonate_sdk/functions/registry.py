@@ -24,6 +24,13 @@ class Registered(Struct, frozen=True, kw_only=True):
     options: Options = NO_OPTIONS
     overlap: bool = True
 
+    @property
+    def remote_options(self) -> Options:
+        """What its calls begin with when others run it: they retry as their registration says."""
+        if self.options.retry_policy is None and self.options.non_retryable is None:
+            return self.options
+        return structs.replace(self.options, retry_policy=None, non_retryable=None)
+
 
 class Registry:
     """What a worker can run. Clients may share one."""

@@ -427,7 +427,7 @@ class Worker:
             registered.callee,
             args,
             kwargs,
-            registered.options,
+            call.given_over(registered.options),
             registered.version,
             is_preload_complete=granted.is_complete,
         )

@@ -7,7 +7,15 @@ import threading
 import pytest
 
 import resonate_sdk
-from resonate_sdk import CanceledError, NotFoundError, Registry, Resonate, UsageError, poll
+from resonate_sdk import (
+    CanceledError,
+    Constant,
+    NotFoundError,
+    Registry,
+    Resonate,
+    UsageError,
+    poll,
+)
 from resonate_sdk.stores.local import LocalStore
 from resonate_sdk.testing import Environment
 
@@ -369,3 +377,47 @@ def test_an_id_of_which_half_a_character_is_missing_is_refused_at_the_line(reson
     resonate.register(caller)
 
     assert "holds half of a character" in resonate.run("caller", caller)
+
+
+# Retries
+
+
+@pytest.mark.parametrize("way", ["run", "rpc", "named", "ctx.rpc", "ctx", "detached"])
+@pytest.mark.parametrize(
+    ("option", "attempts"),
+    [
+        ({"retry_policy": Constant(0, max_retries=1)}, 2),
+        ({"non_retryable_exceptions": (LookupError,)}, 1),
+    ],
+)
+def test_who_calls_a_function_says_how_often_it_is_tried(make_client, way, option, attempts):
+    seen = []
+
+    def fails(ctx):
+        seen.append(ctx.info.attempt)
+        raise KeyError("always")
+
+    def caller(ctx):
+        match way:
+            case "ctx.rpc":
+                return (yield ctx.rpc(function).options(**option))
+            case "ctx":
+                return (yield ctx.options(**option).rpc("fails"))
+            case _:
+                return (yield (yield ctx.detached(function).options(**option)))
+
+    resonate = make_client()
+    function = resonate.register(fails, retry_policy=Constant(0, max_retries=5))
+    resonate.register(caller)
+    with pytest.raises(KeyError):
+        match way:
+            case "run":
+                function.options(**option).run("x")
+            case "rpc":
+                resonate.options(**option).rpc("x", function)
+            case "named":
+                resonate.options(**option).rpc("x", "fails")
+            case _:
+                resonate.run("x", caller)
+
+    assert seen == [*range(1, attempts + 1)]

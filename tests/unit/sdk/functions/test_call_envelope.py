@@ -2,8 +2,18 @@
 
 import pytest
 
-from resonate_sdk import Codec, EncodeError, Promise
+from resonate_sdk import (
+    Codec,
+    Constant,
+    EncodeError,
+    Exponential,
+    Linear,
+    Never,
+    NotFoundError,
+    Promise,
+)
 from resonate_sdk.functions.call_envelope import decode_call, encode_call
+from resonate_sdk.options import Options
 
 CODEC = Codec()
 
@@ -63,3 +73,61 @@ def test_data_that_looks_like_a_promise_stays_data():
 def test_an_argument_that_cannot_be_stored_is_named_beside_a_promise():
     with pytest.raises(EncodeError, match=r"^argument 2 of bar: .*object"):
         stored(Promise("a"), object())
+
+
+# Retries
+
+
+@pytest.mark.parametrize(
+    ("policy", "stored"),
+    [
+        (Never(), {"type": "never"}),
+        (Constant(2, 3), {"type": "constant", "delay": 2, "maxRetries": 3}),
+        (Linear(2), {"type": "linear", "delay": 2, "maxRetries": None}),
+        (Exponential(max_delay=float("inf")), {"type": "exponential", "maxDelay": float("inf")}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_policy_of_a_call_counts_before_that_of_the_registration(policy, stored):
+    param = encode_call(CODEC, "bar", 1, (Promise("a"),), {}, Options(retry_policy=policy))
+
+    written = CODEC.decode(param)["retry"]
+    assert written | stored == written
+    given = decode_call(CODEC, param).given_over(Options(retry_policy=Constant(9), timeout_s=1))
+    assert given == Options(retry_policy=policy, timeout_s=1)
+
+
+def test_exceptions_after_which_a_call_is_not_repeated_are_told_by_their_names():
+    given = Options(non_retryable=(ValueError, NotFoundError))
+
+    call = decode_call(CODEC, encode_call(CODEC, "bar", 1, (), {}, given))
+
+    names = ("builtins.ValueError", "resonate_sdk.errors.NotFoundError")
+    assert call.given_over(Options(non_retryable=(KeyError,))) == Options(non_retryable_names=names)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"retry": {"type": "exponential", "delay": "soon"}},
+        {"retry": {"type": "fibonacci"}},
+        {"retry": 3},
+        {"nonRetryable": "ValueError"},
+    ],
+)
+def test_retries_in_a_form_that_is_not_known_are_those_of_the_registration(foreign, caplog):
+    registered = Options(retry_policy=Constant(9), non_retryable=(KeyError,))
+
+    call = decode_call(CODEC, CODEC.encode({"func": "bar", **foreign}))
+
+    assert call.given_over(registered) == registered
+    assert "retries are not as the caller wants them" in caplog.text
+
+
+def test_a_policy_that_others_cannot_know_is_refused():
+    class Fibonacci:
+        def next(self, attempt):
+            return None
+
+    with pytest.raises(EncodeError, match=r"the retry policy of bar: .* give it to register"):
+        encode_call(CODEC, "bar", 1, (), {}, Options(retry_policy=Fibonacci()))
