@@ -143,6 +143,12 @@ class DecodeError(ResonateError, ValueError):
         self.function = function
         self.path = path
 
+    def of(self, what: str, function: str | None = None) -> "DecodeError":
+        """The same error, of something that has a name."""
+        error = DecodeError(f"{what}: {self}", function=function or self.function, path=self.path)
+        error.__cause__ = self.__cause__
+        return error
+
 
 class ApplicationError(ResonateError):
     """A durable function failed with an error whose class is unknown here.

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from resonate_sdk import targets
 from resonate_sdk.encoding.encoder import Encoder
 from resonate_sdk.errors import UsageError
-from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.retry import RetryPolicy
 
 Seconds = float | int | timedelta
@@ -183,6 +183,11 @@ def seconds(duration: Seconds) -> float:
     if not value >= 0:
         raise ValueError(f"a duration is 0 seconds or more, found {value}")
     return value
+
+
+def deadline_ms(now_ms: int, timeout_s: float) -> int:
+    """The instant after so many seconds, epoch ms; an infinite while ends with time itself."""
+    return now_ms + round(min(timeout_s * 1000, limits.INSTANT_MS_MAX - now_ms))
 
 
 def class_name(cls: type) -> str:

@@ -114,8 +114,14 @@ class Handle(Generic[T]):
         return f"<Handle {self.id!r} {'done' if self.done() else 'waiting'}>"
 
 
-def refuse_blocking(id: str) -> None:
+def refuse_blocking(
+    what: str, instead: str = "`await function.begin_run(...)`, or `await handle` instead"
+) -> None:
     """Refuse a blocking wait where it would stop everything else that runs on this thread.
+
+    Args:
+        what: is waited for: the id of a promise, or a kind of request.
+        instead: what to write on the thread of an event loop.
 
     Raises:
         UsageError: it is the thread of an event loop, or the body of a durable function.
@@ -123,14 +129,11 @@ def refuse_blocking(id: str) -> None:
     if is_in_workflow():
         keyword = "await" if is_in_coroutine() else "yield"
         raise UsageError(
-            f"waiting for {id!r} would block a durable function: write `{keyword} ctx.run(...)`, "
+            f"waiting for {what!r} would block a durable function: write `{keyword} ctx.run(...)`, "
             f"`{keyword} ctx.rpc(...)` or `{keyword} ctx.promise(...)`"
         )
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise UsageError(
-        f"waiting for {id!r} would block the running event loop: write `await "
-        "function.begin_run(...)`, or `await handle` instead"
-    )
+    raise UsageError(f"waiting for {what!r} would block the running event loop: write {instead}")

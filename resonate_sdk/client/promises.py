@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.encoding.failures import decode_failure, encode_failure
+from resonate_sdk.encoding.failures import decode_failure, decode_value, encode_failure
 from resonate_sdk.errors import AlreadySettledError, UsageError
-from resonate_sdk.options import Seconds, make_options, seconds
+from resonate_sdk.options import Seconds, deadline_ms, make_options, seconds
 from resonate_sdk.protocol import limits, records, tags as tag
 from resonate_sdk.protocol.records import EMPTY, PromiseState, SettleState, TaskRecord, Value
 from resonate_sdk.protocol.requests import (
@@ -107,7 +108,7 @@ class PromiseRecord(Generic[T]):
             raise UsageError(f"promise {self.id!r} is pending: it has no result yet")
         if not self.resolved:
             raise decode_failure(self._codec, self._record)
-        return self._codec.decode(self._record.value, self._type)
+        return decode_value(partial(self._codec.decode, type=self._type), self._record)
 
     @property
     def stored(self) -> records.PromiseRecord:
@@ -368,7 +369,7 @@ def _deadline_ms(
     if timeout is not None and expires_in is not None:
         raise UsageError("timeout= and expires_in= mean the same: give one of them")
     if expires_in is not None:
-        return now_ms + round(seconds(expires_in) * 1000)
+        return deadline_ms(now_ms, seconds(expires_in))
     if timeout is None:
         return now_ms + limits.PROMISE_TIMEOUT_MS_DEFAULT
     if isinstance(timeout, datetime):

@@ -363,8 +363,9 @@ class Resonate(Registration, Calls, Lifetime):
     def cancel(self, id: str, *, tree: bool = True) -> None:
         """Cancel an execution or another promise: whoever waits for it gets `CanceledError`.
 
-        The worker that runs it notices at its next step, and drops it: coroutines are cancelled,
-        plain functions see `ctx.canceled`.
+        This process drops it at once if it runs it, another one at its next step or heartbeat,
+        after a third of `ttl` at the latest: coroutines are cancelled, plain functions see
+        `ctx.canceled`.
 
         Args:
             id: its name; what is settled stays as it is.
@@ -398,7 +399,8 @@ class Resonate(Registration, Calls, Lifetime):
                 timeout: seconds until the deadline;
                 tags: further tags of the promise;
                 version: of functions that are called by name, 0 for the latest known here;
-                retry_policy: when a failed attempt is repeated;
+                retry_policy: when a failed attempt is repeated, by whoever runs the function: one
+                of those of this package;
                 non_retryable_exceptions: exceptions after which none is;
                 idempotency_key: informative, the id makes a call idempotent;
                 encoder: makes JSON text of calls and values of that of results.
@@ -570,7 +572,9 @@ class Resonate(Registration, Calls, Lifetime):
         return Function[Any, Any](self, registered)
 
     def _call(self, request: Request) -> Answer:
-        refuse_blocking(request.kind)
+        refuse_blocking(
+            request.kind, "`await resonate.aio.get(...)`, `await resonate.aio.promises.get(...)` …"
+        )
         try:
             return self._runtime.call(request)
         except FutureTimeoutError as error:

@@ -5,7 +5,7 @@ import logging
 from msgspec import UNSET, UnsetType
 
 from resonate_sdk.errors import UsageError
-from resonate_sdk.options import Options
+from resonate_sdk.options import Options, deadline_ms
 from resonate_sdk.protocol import limits, tags, traces
 from resonate_sdk.protocol.records import PromiseRecord, Value
 from resonate_sdk.protocol.requests import PromiseCreate
@@ -34,9 +34,9 @@ def root_request(
         now_ms: the instant from which its timeout counts, epoch ms.
         listener: who is told of its result, if not who runs it.
     """
-    timeout_ms = limits.PROMISE_TIMEOUT_MS_DEFAULT
+    timeout_at_ms = now_ms + limits.PROMISE_TIMEOUT_MS_DEFAULT
     if given.timeout_s is not None:
-        timeout_ms = round(given.timeout_s * 1000)
+        timeout_at_ms = deadline_ms(now_ms, given.timeout_s)
     own = {
         tags.TARGET: given.target or default_target,
         tags.SCOPE: tags.SCOPE_GLOBAL,
@@ -50,7 +50,7 @@ def root_request(
         own[tags.IDEMPOTENCY_KEY] = given.idempotency_key
     return PromiseCreate(
         id=id,
-        timeout_at_ms=now_ms + timeout_ms,
+        timeout_at_ms=timeout_at_ms,
         param=call,
         tags={**(given.tags or {}), **own},
         listener=listener,

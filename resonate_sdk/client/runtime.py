@@ -22,6 +22,7 @@ from resonate_sdk.protocol.requests import (
     CreateAction,
     PromiseCreate,
     PromiseGet,
+    PromiseSettle,
     Request,
     TaskCreate,
 )
@@ -164,7 +165,10 @@ class Runtime:
         self.start()
         timeout_s = self._answer_timeout_s
         asking = self._run_on_loop(ask(self._transport, request, timeout_s=timeout_s))
-        return result_of(self.host, asking, timeout_s + ANSWER_TIMEOUT_S)  # it may be repeated
+        answer = result_of(self.host, asking, timeout_s + ANSWER_TIMEOUT_S)  # it may be repeated
+        if isinstance(request, PromiseSettle) and isinstance(answer.data, PromiseData):
+            self.loop.call_soon_threadsafe(self._settled, answer.data.promise)
+        return answer
 
     def promised(self, decode: Callable[[Value], Any]) -> tuple[Result, HostFuture]:
         """What a handle waits for: the result of a promise, and that it exists.
@@ -379,6 +383,11 @@ class Runtime:
         if not created.done():
             created.set_exception(error)
         self._watches.fail(id, error)
+
+    def _settled(self, record: PromiseRecord) -> None:
+        """The program has settled a promise: who waits for it or runs it here hears so at once."""
+        self._watches.settle(record)
+        self._leases.settled(record.id)
 
     def _keep_watching(self, id: str) -> None:
         """A pass has ended without a result: the result will come as news."""

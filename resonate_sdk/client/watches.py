@@ -9,7 +9,7 @@ from functools import partial
 from resonate_sdk.ask import ask, refusal
 from resonate_sdk.client.result import Result
 from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.encoding.failures import decode_failure
+from resonate_sdk.encoding.failures import decode_failure, decode_value
 from resonate_sdk.errors import NotFoundError, ResonateError
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.records import PromiseRecord
@@ -139,6 +139,6 @@ class Watches:
         if result.done():
             return
         if record.state == "resolved":
-            result.set_result(partial(result.decode, record.value))
+            result.set_result(partial(decode_value, result.decode, record))
         else:
             result.set_exception(decode_failure(self._codec, record))

@@ -89,7 +89,7 @@ def _one_failure(codec: Codec, error: BaseException, causes: int, *, is_brief: b
     cls, text, cause = type(error), _text(error)[:MESSAGE_CHARS_MAX], error.__cause__
     args, data = [text], dict[str, Any]()
     if not is_brief:
-        args = [*error.args] if _is_storable(codec, error.args) else [text]
+        args = [*_args(error)] if _is_storable(codec, _args(error)) else [text]
         data = {
             key: item
             for key, item in _data(codec, error).items()
@@ -111,6 +111,14 @@ def _one_failure(codec: Codec, error: BaseException, causes: int, *, is_brief: b
     )
 
 
+def _args(error: BaseException) -> tuple[Any, ...]:
+    """What an exception was made with."""
+    if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2:
+        named = (*error.args, error.filename)  # which are kept apart from the arguments
+        return named if error.filename2 is None else (*named, None, error.filename2)
+    return error.args
+
+
 def _data(codec: Codec, error: BaseException) -> Mapping[str, Any]:
     adapter = codec.exceptions.of(type(error))
     if adapter is None or adapter.encode is None:
@@ -127,6 +135,28 @@ def decode_failure(codec: Codec, record: PromiseRecord) -> Exception:
             return TimedOutError(record.id, record.timeout_at_ms / 1000)
         case _:
             return _rejection(codec, record)
+
+
+def decode_value(
+    decode: Callable[[Value], Any], record: PromiseRecord, function: str | None = None
+) -> Any:
+    """Read what a promise was resolved with.
+
+    Args:
+        decode: reads it.
+        record: the promise, for messages.
+        function: whose result it is, for messages.
+
+    Raises:
+        DecodeError: the value is not what the program expects.
+    """
+    try:
+        return decode(record.value)
+    except DecodeError as error:
+        what = f"promise {record.id!r}"
+        raise error.of(f"the result of {function}, {what}" if function else what, function) from (
+            error.__cause__
+        )
 
 
 def _rejection(codec: Codec, record: PromiseRecord) -> Exception:
@@ -158,11 +188,16 @@ def _rebuild(codec: Codec, failure: Failure, promise_id: str) -> Exception:
             remote_traceback=failure.stack,
         )
     if failure.stack:
-        note = f"raised by promise {promise_id!r}:\n{failure.stack.rstrip()}"
-        Exception.add_note(error, note)
+        _note(error, f"raised by promise {promise_id!r}:\n{failure.stack.rstrip()}")
     if failure.cause is not None:
-        error.__cause__ = _rebuild(codec, failure.cause, promise_id)
+        cause = _rebuild(codec, failure.cause, promise_id)
+        BaseException.__setattr__(error, "__cause__", cause)  # as of notes
     return error
+
+
+def _note(error: Exception, note: str) -> None:
+    """Add a note without running code of the exception's class, which may let nothing be set."""
+    vars(error).setdefault("__notes__", list[str]()).append(note)
 
 
 def _decoded(decode: Callable[[dict[str, Any]], Exception], failure: Failure) -> Exception | None:

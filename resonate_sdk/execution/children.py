@@ -9,7 +9,7 @@ from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.functions.ops import Command
 from resonate_sdk.functions.registry import Registry
-from resonate_sdk.options import Options
+from resonate_sdk.options import Options, deadline_ms
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
@@ -163,9 +163,7 @@ def _deadline_ms(command: Command, given: Options, lineage: Lineage, now_ms: int
 
 
 def _after_ms(now_ms: int, seconds: float | None) -> int | None:
-    if seconds is None:
-        return None
-    return now_ms + round(min(seconds * 1000, limits.INSTANT_MS_MAX - now_ms))
+    return None if seconds is None else deadline_ms(now_ms, seconds)
 
 
 def settles_here(record: PromiseRecord) -> bool:

@@ -27,7 +27,7 @@ from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.execution.warnings import warn_of_another_place
 from resonate_sdk.functions.ops import Blocked, Pending, Promise
 from resonate_sdk.functions.scope import Info
-from resonate_sdk.protocol import tags
+from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import EMPTY, PromiseRecord
 from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.tracing import with_headers
@@ -180,6 +180,8 @@ class Family:
             return node
         record = self._cache.get(id)
         if is_durable and record is None:
+            if given.id is None and len(id.encode()) > limits.ID_BYTES_MAX:
+                return Raised(mistakes.too_deep(id))
             try:
                 request = self._request(op, self._lineages[owner.node.id])
             except (EncodeError, ValueError) as error:

@@ -1,8 +1,11 @@
 """What a body is told that does something a durable function cannot do."""
 
+from inspect import isasyncgen
+
 from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.callee import Callee
 from resonate_sdk.functions.ops import Command, Op
+from resonate_sdk.protocol import limits
 
 
 def cannot_wait_for(found: object) -> UsageError:
@@ -21,8 +24,21 @@ def waits_for_itself(id: str, awaited: str) -> UsageError:
     return UsageError(f"{id!r} waits for {awaited!r}, which cannot end before {id!r} does")
 
 
+def too_deep(id: str) -> UsageError:
+    """It is a call in so many others that it cannot be named after them."""
+    return UsageError(
+        f"the call {id[:40]!r}… is too deep in others: its id has {len(id.encode())} bytes, the "
+        f"limit is {limits.ID_BYTES_MAX}: give some of them ids of their own, .options(id=...)"
+    )
+
+
 def returned_op(callee: Callee, value: object) -> UsageError | None:
     """It has returned a call instead of yielding it; None if it has not."""
+    if isasyncgen(value):
+        return UsageError(
+            f"{callee.name} is an async function that yields: write `await ctx.run(...)` in it, or "
+            "`def` instead of `async def`"
+        )
     if not isinstance(value, Op):
         return None
     keyword = "await" if callee.kind == "coroutine" else "yield"

@@ -1,7 +1,9 @@
 """How functions end, as promises keep it and as those see it who wait."""
 
+from functools import partial
+
 from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.encoding.failures import decode_failure, encode_failure
+from resonate_sdk.encoding.failures import decode_failure, decode_value, encode_failure
 from resonate_sdk.errors import EncodeError
 from resonate_sdk.execution.bodies import Raised, Returned
 from resonate_sdk.execution.effects import Done
@@ -32,7 +34,10 @@ def decoded(codec: Codec, node: Node) -> Returned | Raised:
         return node.live
     if record.state != "resolved":
         return Raised(decode_failure(codec, record))
+    function = None if node.command is None else node.command.name
     try:
-        return Returned(codec.decode(record.value, node.result_type))
+        return Returned(
+            decode_value(partial(codec.decode, type=node.result_type), record, function)
+        )
     except Exception as error:  # noqa: BLE001  # data that does not fit is the body's to see
         return Raised(error)

@@ -59,6 +59,17 @@ class Leases:
         """Whether this process holds the task at this version."""
         return (id, version) in self._held
 
+    def settled(self, id: str) -> None:
+        """Somebody in this process has settled a promise: its task is nobody's any more."""
+        for held_id, version in tuple(self._held):
+            if held_id == id:
+                self._lost(id, version)
+
+    def _lost(self, id: str, version: int) -> None:
+        on_lost = self._held.pop((id, version), None)
+        if on_lost is not None:
+            on_lost()
+
     async def keep_beating(self) -> None:
         """Prolong all leases, for ever."""
         loop = asyncio.get_running_loop()
@@ -82,6 +93,4 @@ class Leases:
             return
         if isinstance(answer.data, Beaten):
             for ref in answer.data.lost:
-                on_lost = self._held.pop((ref.id, ref.version), None)
-                if on_lost is not None:
-                    on_lost()
+                self._lost(ref.id, ref.version)

@@ -1,5 +1,6 @@
 """Mistakes of a first hour: each ends in one sentence that says what to write instead."""
 
+import asyncio
 import logging
 import re
 
@@ -68,6 +69,33 @@ def test_a_plain_generator_that_is_yielded(resonate):
         "a durable function cannot wait for <generator object generator at ...>: did you mean "
         "ctx.run(generator, ...)?"
     )
+
+
+def test_an_async_function_that_yields(resonate):
+    async def calls(ctx):
+        yield ctx.run(leaf, 5)
+
+    assert told(resonate, calls) == (
+        "calls is an async function that yields: write `await ctx.run(...)` in it, or `def` "
+        "instead of `async def`"
+    )
+
+
+def test_a_recursion_that_is_too_deep_to_be_named(resonate):
+    def calls(ctx):
+        return (yield ctx.run(calls))
+
+    sentence = told(resonate, calls)
+    assert "is too deep in others: its id has 1025 bytes, the limit is 1024: " in sentence
+    assert sentence.endswith("give some of them ids of their own, .options(id=...)")
+
+
+def test_a_request_that_would_block_a_running_loop(resonate):
+    async def asks():
+        resonate.promises.create("p")
+
+    with pytest.raises(UsageError, match=r"would block .* write `await resonate\.aio\.get"):
+        asyncio.run(asks())
 
 
 def test_the_call_of_a_function_instead_of_its_name(resonate):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from functools import partial
 
 import pytest
 
@@ -92,6 +93,33 @@ def test_a_function_that_runs_sees_that_it_is_canceled(make_client):
     handle.cancel()
 
     assert seen.wait(WAIT_S)
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_who_cancels_what_runs_in_its_own_process_waits_for_no_heartbeat(make_client, kind):
+    runs, ended = threading.Event(), threading.Event()
+
+    def plain(ctx):
+        runs.set()
+        while not ctx.canceled:
+            threading.Event().wait(0.01)
+        ended.set()
+
+    async def coroutine(ctx):
+        runs.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    resonate = make_client(ttl=3_600)
+    handle = resonate.register({"plain": plain, "coroutine": coroutine}[kind]).begin_run("x")
+    assert runs.wait(WAIT_S)
+    handle.cancel()
+
+    with pytest.raises(CanceledError):
+        handle.result(WAIT_S)
+    assert ended.wait(WAIT_S)
 
 
 def test_canceling_what_is_not_there_is_told(resonate):
@@ -409,15 +437,12 @@ def test_who_calls_a_function_says_how_often_it_is_tried(make_client, way, optio
     resonate = make_client()
     function = resonate.register(fails, retry_policy=Constant(0, max_retries=5))
     resonate.register(caller)
+    calls = {
+        "run": partial(function.options(**option).run, "x"),
+        "rpc": partial(resonate.options(**option).rpc, "x", function),
+        "named": partial(resonate.options(**option).rpc, "x", "fails"),
+    }
     with pytest.raises(KeyError):
-        match way:
-            case "run":
-                function.options(**option).run("x")
-            case "rpc":
-                resonate.options(**option).rpc("x", function)
-            case "named":
-                resonate.options(**option).rpc("x", "fails")
-            case _:
-                resonate.run("x", caller)
+        calls.get(way, partial(resonate.run, "x", caller))()
 
     assert seen == [*range(1, attempts + 1)]

@@ -101,7 +101,7 @@ async def test_each_handle_gets_the_type_it_asked_for(watches, wire):
     watches.settle(resolved([1]))
 
     assert (plain.result(0), typed.result(0)) == ([1], {1})
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match=r"^promise 'p': the stored data does not fit: Expected"):
         wrong.result(0)
 
 

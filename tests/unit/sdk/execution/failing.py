@@ -1,5 +1,7 @@
 """Exceptions as the users of the library write them, at module level, where others find them."""
 
+from dataclasses import dataclass
+
 
 class PaymentDeclinedError(Exception):
     """Made from more than its message."""
@@ -40,3 +42,10 @@ class ExpensiveError(Exception):
 
 class MixedError(KeyError, RuntimeError):
     """Two builtin bases."""
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    """Refuses to have anything set, its notes and its cause included."""
+
+    account: str

@@ -201,6 +201,20 @@ def test_a_value_that_does_not_fit_its_annotation_is_told_live_as_at_a_replay(
 
     assert len(errors) == 2
     assert errors[0] == errors[1]
+    assert errors[0].startswith("the result of child, promise 'x.1': the stored data does")
+
+
+def test_an_answer_that_does_not_fit_is_told_with_the_promise_that_has_it(world):
+    def asks(ctx):
+        question = yield ctx.promise(id="question", type=Order)
+        with pytest.raises(DecodeError, match=r"^promise 'question': .*missing required field"):
+            yield question
+        return "told"
+
+    world.run(asks)
+    world.server.resolve("question", {})
+
+    assert world.result(asks) == "told"
 
 
 def test_the_value_of_a_root_is_its_plain_json(world):
