@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, TimeoutError as FutureTimeoutError
+from shlex import quote
 from typing import Any, Generic, TypeVar
 
 from resonate_sdk.errors import HandleTimeout, UsageError
@@ -69,7 +70,9 @@ class Handle(Generic[T]):
             if self.future.done():
                 raise
             raise HandleTimeout(
-                f"promise {self.id!r} was not settled within {timeout} s of waiting; it goes on"
+                f"promise {self.id!r} was not settled within {timeout} s of waiting; it goes on, and "
+                f"`resonate why {quote(self.id)}` or resonate_sdk.debug.explain(resonate, {self.id!r}) tell "
+                "what it waits for"
             ) from None
 
     def done(self) -> bool:

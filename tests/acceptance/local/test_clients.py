@@ -312,7 +312,9 @@ def test_a_wait_that_is_over_can_be_repeated(resonate: Resonate):
         return (yield (yield ctx.promise(id="answer")))
 
     handle = foo.begin_run("id")
-    with pytest.raises(HandleTimeout):
+    with pytest.raises(
+        HandleTimeout, match=r"it goes on, and `resonate why id` or .* what it wait"
+    ):
         handle.result(0.1)
     assert not handle.done()
     resonate.promises.resolve("answer", 7)
