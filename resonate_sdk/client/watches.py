@@ -4,7 +4,9 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from math import inf
 
 from resonate_sdk.ask import ask, refusal
 from resonate_sdk.client.result import Result
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 5.0
 NEXT_LOOK_S = 30.0
+REST_S_MIN = 1.0  # between two times at which something is looked at
 LOOKS_AT_A_TIME = 200  # and per second: who waits for very many would flood the server with them
 
 
@@ -51,12 +54,16 @@ class Watches:
         self._codec = codec
         self._address = address
         self._watches: dict[str, Watch] = {}
+        self._rests_until_s = inf
+        self._is_earlier = asyncio.Event()
 
     def add(self, id: str, result: Result) -> None:
         """Complete a result when a promise settles."""
-        now_s = asyncio.get_running_loop().time()
-        watch = self._watches.setdefault(id, Watch(id, now_s + FIRST_LOOK_S))
+        look_at_s = asyncio.get_running_loop().time() + FIRST_LOOK_S
+        watch = self._watches.setdefault(id, Watch(id, look_at_s))
         watch.waiting.append(result)
+        if self._rests_until_s > look_at_s:
+            self._is_earlier.set()
 
     def __bool__(self) -> bool:
         """Whether anything is waited for."""
@@ -102,9 +109,20 @@ class Watches:
 
     async def keep_looking(self) -> None:
         """Look again, for ever, at what has been waited for long."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(FIRST_LOOK_S / 5)
-            await self._look_at(tuple(self._overdue(asyncio.get_running_loop().time())))
+            await self._rest(loop.time() + REST_S_MIN)
+            await self._look_at(tuple(self._overdue(loop.time())))
+
+    async def _rest(self, until_s: float) -> None:
+        """Do nothing until then, and while nothing is to be looked at."""
+        next_s = min((watch.look_at_s for watch in self._watches.values()), default=inf)
+        self._rests_until_s = max(next_s, until_s)
+        self._is_earlier.clear()
+        when = None if self._rests_until_s == inf else self._rests_until_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(when):
+                await self._is_earlier.wait()
 
     async def look_at_all(self) -> None:
         """Look at everything: news may have been lost."""

@@ -32,10 +32,12 @@ class Leases:
         self._pid = pid
         self._interval_s = lease_ms / 1000 / BEATS_PER_LEASE
         self._held: dict[tuple[str, int], Callable[[], None]] = {}
+        self._are_some = asyncio.Event()
 
     def add(self, id: str, version: int, on_lost: Callable[[], None]) -> None:
         """Keep a lease; `on_lost` is called if the server says that it is not ours any more."""
         self._held[id, version] = on_lost
+        self._are_some.set()
 
     def remove(self, id: str, version: int) -> None:
         """Keep it no longer."""
@@ -75,6 +77,10 @@ class Leases:
         loop = asyncio.get_running_loop()
         beat_at_s = loop.time()
         while True:
+            if not self._held:
+                self._are_some.clear()
+                await self._are_some.wait()
+                beat_at_s = loop.time()
             # A beat that waited for its answer in vain is not followed by a further pause.
             beat_at_s = max(beat_at_s + self._interval_s, loop.time())
             await asyncio.sleep(beat_at_s - loop.time())
