@@ -10,11 +10,11 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.client.aio import AsyncResonate
+from resonate_sdk.client.asking import Asking
 from resonate_sdk.client.broker_url import url_of
-from resonate_sdk.client.calls import Calls
 from resonate_sdk.client.configuration import configure, either, environment_for, in_child
 from resonate_sdk.client.connect import connect
-from resonate_sdk.client.executions import Asked, Executions
+from resonate_sdk.client.executions import Executions
 from resonate_sdk.client.forks import Own
 from resonate_sdk.client.handle import Handle, refuse_blocking
 from resonate_sdk.client.host import Host, ThreadHost
@@ -22,19 +22,18 @@ from resonate_sdk.client.lifetime import Lifetime
 from resonate_sdk.client.promises import Promises
 from resonate_sdk.client.registration import Registration
 from resonate_sdk.client.runtime import AUTOSTART_S, Runtime
-from resonate_sdk.client.schedules import Schedule, Schedules
+from resonate_sdk.client.schedules import Schedules
 from resonate_sdk.encoding.codec import Codec, Encryptor
 from resonate_sdk.encoding.exceptions import ExceptionAdapter
 from resonate_sdk.errors import TransportError, UsageError
 from resonate_sdk.execution.environment import Environment, OnNondeterminism
-from resonate_sdk.functions.function import Function, given_to, registered_as
-from resonate_sdk.functions.registry import Registered, Registry
+from resonate_sdk.functions.function import Function
+from resonate_sdk.functions.registry import Registry
 from resonate_sdk.hooks import Hook, Hooks, Occasion
 from resonate_sdk.local import LocalServer, LocalTransport
 from resonate_sdk.options import (
     NO_OPTIONS,
     ClientOptions,
-    Options,
     Seconds,
     check_known,
     make_options,
@@ -63,7 +62,7 @@ WORKERS_MAX = 32
 WORKERS_BESIDE_CPUS = 4
 
 
-class Resonate(Registration, Calls, Lifetime):
+class Resonate(Registration, Asking, Lifetime):
     """A process's door to durable execution.
 
     Example:
@@ -325,41 +324,6 @@ class Resonate(Registration, Calls, Lifetime):
             raise refusal(answer)
         return self._executions.wait_for(id, type)
 
-    def schedule(
-        self, id: str, cron: str, func: Callable[..., Any] | str, *args: Any, **kwargs: Any
-    ) -> Schedule:
-        """Call a function at the instants of a calendar; saying so again does nothing.
-
-        Args:
-            id: the name of the schedule.
-            cron: minute, hour, day of the month, month, day of the week, in UTC.
-            func: a function registered here, or the name of one that is registered at the target.
-            args: its arguments; storable as JSON.
-            kwargs: likewise.
-
-        Raises:
-            AlreadyExistsError: the id belongs to another definition: delete that one first.
-            InvalidError: the calendar is not valid.
-        """
-        if isinstance(func, str):
-            asked = self._asked_by_name(func, args, kwargs)
-        else:
-            asked = self._asked(self._registered(func), args, kwargs, given_to(func))
-        return self.schedules.put(self._executions.scheduled(id, cron, asked), replace=False)
-
-    def schedule_registered(
-        self,
-        id: str,
-        cron: str,
-        registered: Registered,
-        args: Any,
-        kwargs: Any,
-        given: Options,
-    ) -> Schedule:
-        """Call a registered function at the instants of a calendar."""
-        asked = self._asked(registered, args, kwargs, given)
-        return self.schedules.put(self._executions.scheduled(id, cron, asked), replace=False)
-
     def cancel(self, id: str, *, tree: bool = True) -> None:
         """Cancel an execution or another promise: whoever waits for it gets `CanceledError`.
 
@@ -385,6 +349,21 @@ class Resonate(Registration, Calls, Lifetime):
             name: under which it is registered.
         """
         return self.promises.count_versions(name, self._registry.versions(name))
+
+    @property
+    def registry(self) -> Registry:
+        """The functions of this client; another one may be given them."""
+        return self._registry
+
+    @property
+    def codec(self) -> Codec:
+        """What encodes and decodes values."""
+        return self._codec
+
+    @property
+    def dependencies(self) -> Mapping[str | type, Any]:
+        """What functions get from `ctx.get_dependency`."""
+        return self._dependencies
 
     @property
     def aio(self) -> AsyncResonate:
@@ -526,44 +505,6 @@ class Resonate(Registration, Calls, Lifetime):
     def check_may_block(self, id: str) -> None:
         """Refuse a blocking call where it must not block."""
         refuse_blocking(id)
-
-    def start_here(
-        self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
-    ) -> Handle[Any]:
-        """Run a registered function in this process."""
-        asked = self._asked(registered, args, kwargs, given)
-        return self._executions.start(id, asked, here=True)
-
-    def start_at_target(
-        self, id: str, registered: Registered, args: Any, kwargs: Any, given: Options
-    ) -> Handle[Any]:
-        """Run a registered function in any process of its target's group."""
-        asked = self._asked(registered, args, kwargs, given)
-        return self._executions.start(id, asked, here=False)
-
-    def _asked(self, registered: Registered, args: Any, kwargs: Any, given: Options) -> Asked:
-        registered.callee.check_arguments(args, kwargs)
-        return Asked(
-            name=registered.name,
-            version=registered.version,
-            args=args,
-            kwargs=kwargs,
-            given=registered.remote_options.merged(self._given).merged(given),
-            result_type=registered.callee.result_type,
-        )
-
-    def _asked_by_name(self, name: str, args: Any, kwargs: Any) -> Asked:
-        version = self._registry.version_for(name, self._given.version)
-        return Asked(name=name, version=version, args=args, kwargs=kwargs, given=self._given)
-
-    def _find(self, name: str) -> Registered:
-        return self._registry.by_name(name, self._given.version or 0)
-
-    def _find_func(self, func: Any) -> Registered | None:
-        return registered_as(self._registry, func, "resonate.run")
-
-    def _start_by_name(self, id: str, name: str, args: Any, kwargs: Any) -> Handle[Any]:
-        return self._executions.start(id, self._asked_by_name(name, args, kwargs), here=False)
 
     def _add(self, func: Callable[..., Any], **how: Any) -> Any:
         registered = self._registry.add(func, **how)

@@ -39,8 +39,10 @@ class History(Struct, frozen=True, kw_only=True):
         """
         try:
             return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"{path} is no history: {error}") from None
+        except (msgspec.DecodeError, TypeError) as error:
+            raise UsageError(
+                f"{path} is no history, as history(client, id).save(path) writes it: {error}"
+            ) from None
 
 
 def history(client: Resonate, id: str) -> History:

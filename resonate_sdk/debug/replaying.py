@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -60,7 +61,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def replay(
-    source: Resonate | History,
+    source: Resonate | History | Path | str,
     id: str | None = None,
     func: Callable[..., Any] | None = None,
     *,
@@ -76,17 +77,18 @@ def replay(
     stops in them.
 
     Args:
-        source: a client of the server that has the execution, or a history.
+        source: a client of the server that has the execution, a history, or the file of one.
         id: of the execution; a history knows it.
         func: the function to run, instead of the registered one of the recorded name and version.
-        registry: functions, by name.
-        dependencies: what `ctx.get_dependency` finds.
-        codec: reads what is stored; needed where values are encrypted.
+        registry: functions, by name; by default those of the client.
+        dependencies: what `ctx.get_dependency` finds; by default what it does in the client.
+        codec: reads what is stored; by default that of the client.
         break_at: the id of a call; pdb stops in the line that makes it.
 
     Raises:
         FunctionNotFoundError: nobody knows the function.
         DecodeError: the recorded arguments do not fit it.
+        UsageError: the file is no history.
 
     Example:
         >>> from resonate_sdk.testing import Environment
@@ -107,7 +109,11 @@ def replay(
     if isinstance(source, Resonate):
         if id is None:
             raise UsageError("replay(client, id, ...) needs the id of an execution")
+        registry, codec = registry or source.registry, codec or source.codec
+        dependencies = source.dependencies if dependencies is None else dependencies
         source = fetched(source, id)
+    elif not isinstance(source, History):
+        source = History.load(source)
     return _Replay(
         source,
         registry or Registry(),

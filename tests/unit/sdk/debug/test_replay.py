@@ -3,6 +3,7 @@
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -185,6 +186,38 @@ def test_a_client_gives_its_executions():
         assert replay(client, "id", original).verdict == "agrees"
         with pytest.raises(UsageError, match="needs the id"):
             replay(client)
+
+
+def test_a_client_knows_the_function_its_dependencies_and_how_to_decrypt():
+    def asks(ctx, n):
+        return (yield ctx.run(step, n + ctx.get_dependency("more")))
+
+    class Hidden:
+        name = "reversed"
+
+        def encrypt(self, plain, headers):
+            return plain[::-1]
+
+        def decrypt(self, cipher, headers):
+            return cipher[::-1]
+
+    with Environment() as env:
+        env.register(asks)
+        client = env.client(encryptor=Hidden(), dependencies={"more": 1})
+        assert client.begin_run("id", asks, 1).result() == 3
+
+        report = replay(client, "id")
+
+    assert (report.func, report.verdict, report.steps) == ("asks version 1", "agrees", 1)
+
+
+def test_a_file_is_replayed(ended: History, tmp_path: Path):
+    ended.save(tmp_path / "id.json")
+    nothing: Any = None
+
+    assert replay(str(tmp_path / "id.json"), func=original).verdict == "agrees"
+    with pytest.raises(UsageError, match=r"^None is no history, as history\(client, id\)"):
+        replay(nothing, func=original)
 
 
 @pytest.mark.parametrize("style", ["generator", "coroutine"])
