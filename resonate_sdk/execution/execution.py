@@ -125,6 +125,7 @@ class Execution:
         node = self.family.node(root.id)
         self._root = Activation(node, callee, args, kwargs, given, version, copy_context())
         node.activation = self._root
+        self._activations.append(self._root)
         self._story.begins(self._root.variables)
         self._begin(self._root)
 
@@ -261,8 +262,6 @@ class Execution:
     # Functions: begun, resumed, ended
 
     def _begin(self, activation: Activation) -> None:
-        if activation.attempt == 0:
-            self._activations.append(activation)
         call = activation.begin_attempt(self._scope(activation))
         if activation.callee.kind != "plain":
             self._called(activation, call_function(call))  # it runs none of the user's lines yet
@@ -325,6 +324,7 @@ class Execution:
         activation.end_waits()
         if isinstance(outcome, Raised):
             if isinstance(outcome.error, Blocked):
+                outcome.error.with_traceback(None)  # whose frames lead back to it, in a circle
                 self.family.send(activation.node)
                 self._block(activation, outcome.error.promise_id)
                 return
@@ -436,6 +436,7 @@ class Execution:
         )
         if command.is_for_caller:
             node.activation.owner = parent.owner
+        self._activations.append(node.activation)
         self._begin(node.activation)
 
     def _cancel(self, node: Node) -> None:

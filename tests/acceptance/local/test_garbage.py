@@ -60,6 +60,11 @@ def sleeps(ctx):
     return (yield ctx.rpc(leaf))
 
 
+def takes_a_result(ctx):
+    child = yield ctx.begin_rpc(leaf)
+    return child.result()
+
+
 async def awaits(ctx):
     await ctx.sleep(0.001)
     return await ctx.run(leaf) + await ctx.rpc(leaf)
@@ -71,7 +76,9 @@ async def waits_elsewhere(ctx):
 
 
 @pytest.mark.parametrize("cache_size", [0, 1000])
-@pytest.mark.parametrize("function", [leaf, steps, joins, sleeps, awaits, waits_elsewhere])
+@pytest.mark.parametrize(
+    "function", [leaf, steps, joins, sleeps, takes_a_result, awaits, waits_elsewhere]
+)
 def test_an_execution_leaves_nothing_to_the_collector(
     found_before: Counter[str], function: Callable[..., Any], cache_size: int
 ):
