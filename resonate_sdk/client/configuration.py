@@ -185,3 +185,13 @@ def environment_for(*, is_url_given: bool) -> Mapping[str, str]:
     if not is_url_given:
         return os.environ
     return {k: v for k, v in os.environ.items() if k not in ("RESONATE_URL", "RESONATE_URL_FILE")}
+
+
+def check_count(option: str, found: object, *, least: int) -> None:
+    """Refuse what is no number of things.
+
+    Raises:
+        UsageError: it is none, or too small.
+    """
+    if not isinstance(found, int) or found < least:
+        raise UsageError(f"{option}= is a whole number, {least} or more, found {found!r}")

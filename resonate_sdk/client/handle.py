@@ -109,12 +109,20 @@ class Handle(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait without blocking the event loop."""
+        waited = asyncio.wrap_future(self.future)
+        waited.add_done_callback(_seen)
         # Shielded, since a coroutine that gives up waiting must not cancel what others wait for.
-        return asyncio.shield(asyncio.wrap_future(self.future)).__await__()
+        return asyncio.shield(waited).__await__()
 
     def __repr__(self) -> str:
         """Show the id and whether it is done."""
         return f"<Handle {self.id!r} {'done' if self.done() else 'waiting'}>"
+
+
+def _seen(waited: "asyncio.Future[Any]") -> None:
+    """Take note of an error: whoever has given up waiting must not be told of it by asyncio."""
+    if not waited.cancelled():
+        waited.exception()
 
 
 def refuse_blocking(

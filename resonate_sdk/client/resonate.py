@@ -6,13 +6,19 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, get_args, overload
 
 from resonate_sdk.ask import refusal
 from resonate_sdk.client.aio import AsyncResonate
 from resonate_sdk.client.asking import Asking
 from resonate_sdk.client.broker_url import url_of
-from resonate_sdk.client.configuration import configure, either, environment_for, in_child
+from resonate_sdk.client.configuration import (
+    check_count,
+    configure,
+    either,
+    environment_for,
+    in_child,
+)
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.executions import Executions
 from resonate_sdk.client.forks import Own
@@ -57,6 +63,7 @@ T = TypeVar("T")
 Err = TypeVar("Err", bound=Exception)
 
 LEASE_S_MIN = 1.0
+LEASE_S_MAX = limits.LEASE_MS_MAX / 1000
 CACHE_SIZE = 1_000
 WORKERS_MAX = 32
 WORKERS_BESIDE_CPUS = 4
@@ -179,8 +186,16 @@ class Resonate(Registration, Asking, Lifetime):
             environment=environment_for(is_url_given=server is not None or network is not None),
         )
         lease_s = seconds(ttl)
-        if lease_s < LEASE_S_MIN:
-            raise UsageError(f"a lease (ttl) lasts {LEASE_S_MIN} s or more, found {lease_s}")
+        if not LEASE_S_MIN <= lease_s <= LEASE_S_MAX:
+            raise UsageError(
+                f"a lease (ttl) lasts {LEASE_S_MIN} s or more, at most {LEASE_S_MAX}, found {lease_s}"
+            )
+        check_count("workers", 1 if workers is None else workers, least=1)
+        check_count("max_concurrent_tasks", max_concurrent_tasks, least=1)
+        check_count("poison_attempts", poison_attempts, least=1)
+        check_count("cache_size", cache_size, least=0)
+        if on_nondeterminism not in (known := get_args(OnNondeterminism)):
+            raise UsageError(f"on_nondeterminism= is one of {known}, found {on_nondeterminism!r}")
         self.group = configuration.group
         self.anycast = str(Address("any", self.group))
         if codec is not None and encryptor is not None:

@@ -1,6 +1,7 @@
 """The client end to end: ids, handles, views, several clients, and functions beside each other."""
 
 import asyncio
+import gc
 import logging
 import threading
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from resonate_sdk import (
     RegistrationError,
     Resonate,
     ResonateError,
+    ShutdownError,
     TimedOutError,
     UsageError,
     Workflow,
@@ -351,6 +353,22 @@ def test_an_await_that_is_given_up_can_be_repeated(resonate: Resonate):
             return await handle
 
     assert asyncio.run(main()) == 7
+
+
+def test_who_has_given_up_to_await_is_not_told_of_the_error_that_comes_later(server, caplog):
+    async def main():
+        async with Resonate.local(server=server) as resonate:
+            handle = resonate.options(target="nobody").begin_rpc("id", "foo")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await handle
+        assert isinstance(handle.future.exception(), ShutdownError)
+        del handle
+        gc.collect()
+
+    asyncio.run(main())
+
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_blocking_call_on_a_running_loop_is_refused_before_anything_begins(resonate: Resonate):

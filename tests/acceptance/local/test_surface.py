@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 from functools import partial
 
@@ -339,6 +340,24 @@ def test_a_local_store_is_a_server_inside_the_process():
 def test_what_cannot_be_connected_to_is_refused_with_what_to_write(make, sentence):
     with pytest.raises(UsageError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"workers": 0}, "workers= is a whole number, 1 or more, found 0"),
+        ({"workers": "2"}, "workers= is a whole number, 1 or more, found '2'"),
+        ({"max_concurrent_tasks": 0}, "max_concurrent_tasks= is a whole number, 1 or more"),
+        ({"poison_attempts": 0}, "poison_attempts= is a whole number, 1 or more"),
+        ({"cache_size": -1}, "cache_size= is a whole number, 0 or more"),
+        ({"ttl": math.inf}, "a lease .ttl. lasts 1.0 s or more, at most 86400.0, found inf"),
+        ({"on_nondeterminism": "stop"}, "is one of .'halt', 'reject', 'warn'., found 'stop'"),
+    ],
+    ids=repr,
+)
+def test_a_client_that_could_do_nothing_is_refused(given, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        Resonate.local(**given)
 
 
 def test_the_first_sdks_names_of_errors_mean_the_same():
