@@ -248,6 +248,8 @@ class Execution:
         if isinstance(event.now, Returned | Raised):
             self._coroutines.forget(event.number)
             self._ended(activation, event.now)
+        elif activation.blocked_by is not None:
+            self._block(activation, activation.blocked_by)
         else:
             self._coroutines.moved(event.number, event.received, event.now)
 
@@ -306,7 +308,9 @@ class Execution:
         body = activation.body
         assert isinstance(body, GeneratorBody), "only a generator is resumed here"
         step = body.resume(outcome)
-        if isinstance(step, Yielded):
+        if isinstance(step, Yielded) and activation.blocked_by is not None:
+            self._block(activation, activation.blocked_by)
+        elif isinstance(step, Yielded):
             self.family.send(activation.node)
             self._operations.wait_for(activation, GENERATOR_TICKET, step.op)
         else:
@@ -322,12 +326,14 @@ class Execution:
     def _ended(self, activation: Activation, outcome: Returned | Raised) -> None:
         """A body has ended: try again, wait for its children, or settle its promise."""
         activation.end_waits()
+        blocked_by = activation.blocked_by
+        if isinstance(outcome, Raised) and isinstance(outcome.error, Blocked):
+            outcome.error.with_traceback(None)  # whose frames lead back to it, in a circle
+            blocked_by = outcome.error.promise_id
+        if blocked_by is not None:
+            self._block(activation, blocked_by)
+            return
         if isinstance(outcome, Raised):
-            if isinstance(outcome.error, Blocked):
-                outcome.error.with_traceback(None)  # whose frames lead back to it, in a circle
-                self.family.send(activation.node)
-                self._block(activation, outcome.error.promise_id)
-                return
             if not isinstance(outcome.error, Exception):
                 self._fail(outcome.error)
                 return
@@ -370,6 +376,7 @@ class Execution:
 
     def _block(self, activation: Activation, id: str) -> None:
         """An attempt cannot go on without a result: begin it again when that is there."""
+        self.family.send(activation.node)
         self._close(activation)
         activation.is_blocked = True
         self._waiting.wait(activation, JOIN_TICKET, [self.family.promise(id)], "result")

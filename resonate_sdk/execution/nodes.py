@@ -242,6 +242,11 @@ class Activation:
         self.scope = self.body = self.outcome = None
         del self.owner, self.variables
 
+    @property
+    def blocked_by(self) -> str | None:
+        """The promise without whose result the attempt cannot go on, whatever it does."""
+        return None if self.scope is None else self.scope.blocked_by
+
     def end_waits(self) -> None:
         """Wait for nothing any more."""
         for wait in self.waits.values():

@@ -5,7 +5,7 @@ first is recorded, since at a replay it cannot be seen any more.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, get_args, overload
 
 from msgspec import Struct
 
@@ -120,7 +120,7 @@ class Combinators:
         """
         found = tuple(ops)
         _check_ops("race", found)
-        _check_count("race", found)
+        _check_race("race", found, losers)
         call, choose = self._combined("race", lambda: _race(found, losers, choose))
         return call
 
@@ -136,7 +136,7 @@ class Combinators:
         """
         found = tuple(ops)
         _check_ops("any", found)
-        _check_count("any", found)
+        _check_race("any", found, losers)
         call, choose = self._combined("any", lambda: _any_of(found, losers, choose))
         return call
 
@@ -168,12 +168,14 @@ def _check_ops(method: str, ops: Sequence[Any]) -> None:
             )
 
 
-def _check_count(method: str, ops: Sequence[Any]) -> None:
+def _check_race(method: str, ops: Sequence[Any], losers: str) -> None:
     """Refuse to wait for the first of none, or of more than a task can wait for.
 
     Raises:
-        UsageError: there are too few or too many.
+        UsageError: there are too few or too many, or nobody knows what becomes of the others.
     """
+    if losers not in (known := get_args(Losers)):
+        raise UsageError(f"ctx.{method} takes losers= of {known}, found {losers!r}")
     if not ops:
         raise UsageError(f"ctx.{method} of nothing would never end: give it a call or a promise")
     if len(ops) > limits.AWAITED_PER_SUSPEND_MAX:

@@ -77,6 +77,11 @@ class Context(Calls, Combinators):
         """
         return self._scope.is_over
 
+    def block(self, promise_id: str) -> None:
+        """End this attempt, whatever it still does; for `Promise.result()` of what is pending."""
+        self._scope.blocked_by = promise_id
+        self._scope.is_closed = True
+
     @cached_property
     def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
         """A logger that names the execution, and is silent while its past is replayed."""

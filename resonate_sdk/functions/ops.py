@@ -132,7 +132,13 @@ class Promise(Op[T]):
             UsageError: the promise was made from an id: yield it.
             Exception: what it was rejected with.
         """
-        return self._seen.result()
+        try:
+            return self._seen.result()
+        except Blocked as blocked:
+            running = RUNNING.get()
+            if running is not None:  # it ends here, also if it catches everything
+                running.context.block(blocked.promise_id)
+            raise
 
     def done(self) -> bool:
         """Whether it is settled, as far as this execution has heard."""

@@ -53,6 +53,7 @@ class Scope:
     """The inside of a context, for one attempt at a function."""
 
     __slots__ = (
+        "blocked_by",
         "children",
         "dependencies",
         "info",
@@ -89,6 +90,7 @@ class Scope:
         self.of_pass = of_pass
         self.children = 0
         self.is_closed = False
+        self.blocked_by: str | None = None  # the promise without whose result it cannot go on
         self.on_made: Callable[[Op[Any]], None] | None = None  # where calls begin by themselves
 
     @property

@@ -264,6 +264,8 @@ def test_a_race_of_nothing_is_refused(world, method):
     def parent(ctx):
         with pytest.raises(UsageError, match="would never end"):
             getattr(ctx, method)([])
+        with pytest.raises(UsageError, match=r"losers= of .*'join'., found 'kill'"):
+            getattr(ctx, method)([ctx.sleep(1)], losers="kill")
         yield ctx.run(step)
         return "told"
 

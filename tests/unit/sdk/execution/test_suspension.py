@@ -1,6 +1,7 @@
 """Where a pass ends that cannot go on, and what its bodies notice of that: nothing."""
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -376,6 +377,67 @@ def test_result_of_a_pending_promise_ends_the_pass_and_gives_the_value_later(wor
     assert world.awaited(parent) == ("x.1",)
     world.server.resolve("x.1", 3)
     assert world.result(parent) == [3, True]
+
+
+def swallows_and_returns(ctx):
+    promise = yield ctx.begin_rpc("bar")
+    try:
+        return promise.result()
+    except:  # noqa: E722  # users do
+        return "swallowed"
+
+
+def swallows_and_raises(ctx):
+    promise = yield ctx.begin_rpc("bar")
+    try:
+        return promise.result()
+    except BaseException as error:
+        raise ValueError("swallowed") from error
+
+
+def swallows_and_goes_on(ctx):
+    promise = yield ctx.begin_rpc("bar")
+    try:
+        return promise.result()
+    except BaseException:  # noqa: BLE001
+        return (yield promise)
+
+
+async def swallows_and_awaits(ctx):
+    promise = await ctx.begin_rpc("bar")
+    try:
+        return promise.result()
+    except BaseException:  # noqa: BLE001
+        await asyncio.get_running_loop().run_in_executor(None, int)
+        return await promise + 1
+
+
+def swallows_and_calls(ctx):
+    promise = yield ctx.begin_rpc("bar")
+    try:
+        return promise.result()
+    finally:
+        with suppress(UsageError):
+            yield ctx.run(leaf, "cleanup")
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [
+        swallows_and_returns,
+        swallows_and_raises,
+        swallows_and_goes_on,
+        swallows_and_awaits,
+        swallows_and_calls,
+    ],
+)
+def test_who_catches_the_end_of_the_pass_ends_all_the_same(world, parent):
+    assert world.awaited(parent) == ("x.1",)
+    assert world.server.ids == ["x.1"]
+
+    world.server.resolve("x.1", 3)
+
+    assert world.result(parent) == 3
 
 
 def begun_at_once(execution):
