@@ -32,12 +32,15 @@ def find_culprit(value: Any, write: Callable[[Any], object]) -> Culprit:
         value: something that it fails for.
         write: stores a value, or raises.
     """
-    path, reason = "$", _reason(value, write) or ""
+    path, reason, around = "$", _reason(value, write) or "", [value]
     for _ in range(DEPTH_MAX):
         for step, part in _parts(value):
             found = _reason(part, write)
+            if any(part is outer for outer in around):
+                return Culprit(path, value, f"it contains itself, at {path}{step}")
             if found is not None:
                 path, value, reason = path + step, part, found
+                around.append(value)
                 break
         else:
             break
