@@ -163,7 +163,7 @@ def _rejection(codec: Codec, record: PromiseRecord) -> Exception:
     try:
         plain = codec.decode(record.value)
     except DecodeError as error:
-        return error
+        return error.of(f"promise {record.id!r}")
     if plain is None:
         return ApplicationError("rejected")
     try:

@@ -58,7 +58,8 @@ class Callee(Struct, frozen=True, kw_only=True):
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise UsageError(f"{self.name}(ctx, ...): {error}") from None
+            advice = _advice_on_methods(self.func, self.name)
+            raise UsageError(f"{self.name}(ctx, ...): {error}{advice}") from None
 
     def coerce(
         self, codec: Codec, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -195,6 +196,14 @@ def _evaluated(annotation: Any, names: dict[str, Any]) -> Sequence[Any]:
         return [typing.get_type_hints(alone, names)["it"]]
     except Exception:  # noqa: BLE001  # annotations are code of the user's
         return []
+
+
+def _advice_on_methods(func: Callable[..., Any], name: str) -> str:
+    """What to write if a method was registered in its class, where it belongs to no object."""
+    first = next(iter(inspect.signature(func).parameters), "")
+    if first not in ("self", "cls"):
+        return ""
+    return f": {first!r} is taken for the context, register the method of an object: thing.{name}"
 
 
 def _signature_behind_context(func: Callable[..., Any]) -> inspect.Signature | None:

@@ -180,6 +180,20 @@ def test_arguments_that_do_not_fit(resonate):
     assert str(caught.value) == "leaf(ctx, ...): too many positional arguments"
 
 
+def test_a_method_that_is_registered_in_its_class(resonate):
+    class Shop:
+        def price(self, ctx, item):
+            return 3
+
+    price = resonate.register(Shop.price)  # as a decorator in the class does
+    with pytest.raises(UsageError) as caught:
+        price.run("x", "tea")
+    assert str(caught.value) == (
+        "price(ctx, ...): missing a required argument: 'item': 'self' is taken for the context, "
+        "register the method of an object: thing.price"
+    )
+
+
 def test_one_id_for_two_functions_inside_a_function(resonate):
     def other(ctx):
         return 0
