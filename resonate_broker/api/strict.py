@@ -28,6 +28,7 @@ from resonate_sdk.protocol.responses import (
     Fenced,
     Nothing,
     Redirected,
+    ScheduleData,
     TaskData,
     TaskGranted,
 )
@@ -65,6 +66,9 @@ def answer(given: Answer) -> Answer:
             return Answer(given.status, Nothing())
         case TaskData(task=task) if task.details is not None:
             return Answer(given.status, TaskData(task=replace(task, details=None)))
+        case ScheduleData(schedule=schedule):
+            shown = replace(schedule, timezone=None, overlap=None, missed=None)
+            return Answer(given.status, ScheduleData(schedule=shown))
         case TaskGranted() | Fenced() | Redirected() as data:
             return Answer(given.status, replace(data, preload_cut=False))
         case _:

@@ -24,7 +24,7 @@ def schedule_document(record: ScheduleRecord) -> Mapping[str, Any]:
 def schedule_lines(record: ScheduleRecord, now_ms: int, remark: str = "") -> Iterator[Text]:
     """The schedule in a few lines."""
     yield Text(plain(record.id) + (f"  ({remark})" if remark else ""))
-    yield field("cron", f"{record.cron}  {record.timezone}")
+    yield field("cron", "  ".join(filter(None, (record.cron, record.timezone))))
     yield field("next", instant_text(record.next_run_at_ms, now_ms))
     if record.last_run_at_ms is not None:
         yield field("last", instant_text(record.last_run_at_ms, now_ms))
@@ -35,21 +35,25 @@ def schedule_lines(record: ScheduleRecord, now_ms: int, remark: str = "") -> Ite
     if record.promise_tags:
         pairs = sorted(record.promise_tags.items())
         yield field("tags", "  ".join(f"{key}={text}" for key, text in pairs))
-    yield field("overlap", record.overlap)
-    yield field("missed", record.missed)
+    if record.overlap is not None:
+        yield field("overlap", record.overlap)
+    if record.missed is not None:
+        yield field("missed", record.missed)
 
 
 def page_lines(page: SchedulePage, now_ms: int) -> Iterator[Text]:
     """Schedules, a line for each, and how to go on."""
     rows = [
-        (r.id, r.cron, r.timezone, instant_text(r.next_run_at_ms, now_ms)) for r in page.schedules
+        (r.id, r.cron, r.timezone or "", instant_text(r.next_run_at_ms, now_ms))
+        for r in page.schedules
     ]
     yield from table_lines(("ID", "CRON", "ZONE", "NEXT"), rows)
     yield from end_of_page(len(page.schedules), page.cursor)
 
 
 def is_same(request: ScheduleCreate, record: ScheduleRecord) -> bool:
-    """Whether a schedule is defined as it was asked for."""
+    """Whether a schedule is defined as it was asked for, as far as the server tells."""
     return all(
-        getattr(request, name) == getattr(record, name) for name in ScheduleCreate.__struct_fields__
+        getattr(record, name) in (None, getattr(request, name))
+        for name in ScheduleCreate.__struct_fields__
     )

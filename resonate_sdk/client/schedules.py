@@ -21,6 +21,7 @@ from resonate_sdk.protocol.responses import Answer, ScheduleData, SchedulePage
 
 PROMISE_ID = "{{.id}}.{{.timestamp}}"
 PROMISE_TIMEOUT_S = 86_400.0
+UTC = "UTC"
 
 
 class Schedule:
@@ -29,7 +30,7 @@ class Schedule:
     Attributes:
         id: its name.
         cron: minute, hour, day of the month, month, day of the week.
-        timezone: the zone that `cron` is meant in.
+        timezone: the zone that `cron` is meant in; UTC if the server does not tell.
         next_run: its next instant, epoch ms.
         last_run: the last instant that had a promise, epoch ms; None before the first.
         tags: of its promises.
@@ -40,7 +41,7 @@ class Schedule:
         """Wrap a record of the wire."""
         self.id = record.id
         self.cron = record.cron
-        self.timezone = record.timezone
+        self.timezone = record.timezone or UTC
         self.next_run = record.next_run_at_ms
         self.last_run = record.last_run_at_ms
         self.tags = {k: v for k, v in record.promise_tags.items() if k != tag.DESCRIPTION}
@@ -100,7 +101,7 @@ class Schedules:
         param: Any = None,
         tags: Mapping[str, str] | None = None,
         promise_tags: Mapping[str, str] | None = None,
-        timezone: str = "UTC",
+        timezone: str = UTC,
         overlap: OverlapPolicy = "allow",
         missed: MissedPolicy = "all",
         description: str = "",
@@ -240,6 +241,7 @@ def _is_as_wanted(found: ScheduleRecord, request: ScheduleCreate) -> bool:
         and found.promise_timeout_ms == request.promise_timeout_ms
         and found.promise_param.data == request.promise_param.data
         and found.promise_tags == request.promise_tags
-        and (found.timezone, found.overlap, found.missed)
-        == (request.timezone, request.overlap, request.missed)
+        and found.timezone in (None, request.timezone)
+        and found.overlap in (None, request.overlap)
+        and found.missed in (None, request.missed)
     )

@@ -128,6 +128,7 @@ class ScheduleRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         next_run_at_ms: its next occurrence, epoch ms; always after the one before.
         last_run_at_ms: the last occurrence that had a promise; absent before the first.
+        timezone: absent, as `overlap` and `missed`, if a server in strict mode shows it.
     """
 
     id: str
@@ -139,9 +140,9 @@ class ScheduleRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at_ms: int = field(name="createdAt")
     next_run_at_ms: int = field(name="nextRunAt")
     last_run_at_ms: int | None = field(name="lastRunAt", default=None)
-    timezone: str
-    overlap: OverlapPolicy
-    missed: MissedPolicy
+    timezone: str | None = None
+    overlap: OverlapPolicy | None = None
+    missed: MissedPolicy | None = None
 
 
 class TriggerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):

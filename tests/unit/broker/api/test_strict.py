@@ -1,8 +1,12 @@
+import json
+
 import pytest
 from msgspec.structs import replace
 
 from resonate_broker import rules
 from resonate_broker.api import strict
+from resonate_broker.occurrences import schedule_record
+from resonate_sdk.protocol.envelope import encode_answer
 from resonate_sdk.protocol.records import TaskRef
 from resonate_sdk.protocol.requests import (
     GroupList,
@@ -18,8 +22,15 @@ from resonate_sdk.protocol.requests import (
     TriggerGet,
     TriggerSearch,
 )
-from resonate_sdk.protocol.responses import OK, Answer, Beaten, Nothing, TaskGranted
-from tests.unit.broker.builders import make_targeted
+from resonate_sdk.protocol.responses import (
+    OK,
+    Answer,
+    Beaten,
+    Nothing,
+    ScheduleData,
+    TaskGranted,
+)
+from tests.unit.broker.builders import make_schedule, make_targeted
 
 
 @pytest.mark.parametrize(
@@ -65,3 +76,15 @@ def test_answers_have_only_what_the_protocol_names():
     assert strict.answer(Answer(OK, lost)) == Answer(OK, Nothing())
     assert strict.answer(Answer(OK, granted)) == Answer(OK, replace(granted, preload_cut=False))
     assert strict.answer(Answer(409, "no")) == Answer(409, "no")
+
+
+def test_a_schedule_has_the_fields_of_the_protocol_and_no_others():
+    schedule = make_schedule(overlap="skip", missed="none", last_run_at_ms=5)
+    given = Answer(OK, ScheduleData(schedule=schedule_record(schedule)))
+
+    answer = json.loads(encode_answer("schedule.get", "c", strict.answer(given)))
+
+    assert set(answer["data"]["schedule"]) == {
+        "id", "cron", "promiseId", "promiseTimeout", "promiseParam", "promiseTags", "createdAt",
+        "nextRunAt", "lastRunAt",
+    }  # fmt: skip
