@@ -410,7 +410,7 @@ def lacking(state: WorkingState, root: Promise) -> Load | None:
     ids = due if first is None else (first, *due)
     branch = root.branch
     unread = () if branch is None or state.has_read(branch) else (branch,)
-    return Load(ids=ids, preload=unread) if ids or unread else None
+    return Load(ids=ids, branches=unread) if ids or unread else None
 
 
 def granted(state: WorkingState, promise: Promise, *, preloaded: bool) -> Answer:

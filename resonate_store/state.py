@@ -298,7 +298,8 @@ class LoadSet(Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         ids: every promise that a request names; locked, if it exists.
         settling: those of `ids` that may settle, so that callbacks, listeners and awaiters matter.
-        preload: those whose branch and remote children are read as well, without locks.
+        preload: those of `ids` whose branch and remote children are read as well, without locks.
+        branches: branches that are read likewise, by their names.
         schedules: every schedule that a request names; locked, if it exists.
         inbox: calls that wait; locked, if nobody else has them.
         groups: worker groups whose limits matter; locked, if they have any.
@@ -308,6 +309,7 @@ class LoadSet(Struct, frozen=True, gc=False, kw_only=True):
     ids: tuple[str, ...] = ()
     settling: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     inbox: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()

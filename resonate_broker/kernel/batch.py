@@ -136,6 +136,7 @@ class Batch:
         ids: set[str] = set()
         settling: set[str] = set()
         preload: set[str] = set()
+        branches: set[str] = set()
         schedules: set[str] = set()
         groups: set[str] = set()
         inbox: set[int] = set()
@@ -145,6 +146,7 @@ class Batch:
                 ids.update(load.ids)
                 settling.update(load.settling)
                 preload.update(load.preload)
+                branches.update(load.branches)
                 schedules.update(load.schedules)
                 groups.update(load.groups)
                 inbox.update(load.inbox)
@@ -153,6 +155,7 @@ class Batch:
             ids=_ordered(ids),
             settling=_ordered(settling),
             preload=_ordered(preload),
+            branches=_ordered(branches),
             schedules=_ordered(schedules),
             groups=_ordered(groups),
             inbox=_ordered(inbox),

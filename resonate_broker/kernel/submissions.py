@@ -40,6 +40,7 @@ class Load(Struct, frozen=True, gc=False):
         ids: promises that the request names.
         settling: those of them that may settle.
         preload: those of them whose branch is wanted.
+        branches: branches that are wanted, by their names.
         schedules: schedules that the request names.
         inbox: calls of applications that are to be taken.
         groups: worker groups whose limits matter.
@@ -49,6 +50,7 @@ class Load(Struct, frozen=True, gc=False):
     ids: tuple[str, ...] = ()
     settling: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     inbox: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class Load(Struct, frozen=True, gc=False):
             ids=(*self.ids, *other.ids),
             settling=(*self.settling, *other.settling),
             preload=(*self.preload, *other.preload),
+            branches=(*self.branches, *other.branches),
             schedules=(*self.schedules, *other.schedules),
             inbox=(*self.inbox, *other.inbox),
             groups=(*self.groups, *other.groups),

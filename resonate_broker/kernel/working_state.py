@@ -89,8 +89,9 @@ class WorkingState:
         self._inbox_taken: set[int] = set()
         self._inbox_refused: set[InboxRefusal] = set()
 
-        roots = (self._promises.get(id) for id in load.preload)
-        self._read = {*load.preload, *(root.branch for root in roots if root is not None)}
+        roots = {id: self._promises.get(id) for id in load.preload}
+        self._read = {*load.branches}
+        self._read |= {id if root is None else root.branch for id, root in roots.items()}
         self._related = {promise.id: promise for promise in loaded.related}
         self._branches: dict[str, dict[str, None]] = {}
         self._remote_children: dict[str, dict[str, None]] = {}

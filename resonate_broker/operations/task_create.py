@@ -9,7 +9,7 @@ from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Commit, Load
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol import responses, tags
-from resonate_sdk.protocol.requests import PromiseCreate, TaskCreate, create_fault
+from resonate_sdk.protocol.requests import TaskCreate, create_fault
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import Promise
 
@@ -29,8 +29,11 @@ def task_create(
     fault = create_fault(create, acquire=True)
     if fault is not None:
         return rules.refused(responses.MALFORMED, fault)
-    preload = _roots(create) if request.preload else ()
-    state: WorkingState = yield Load(ids=(create.id,), preload=preload)
+    preload = (create.id,) if request.preload else ()
+    # If the promise is new, only the request says what its branch is called.
+    branch = create.tags.get(tags.BRANCH, create.id)
+    branches = (branch,) if request.preload and branch != create.id else ()
+    state: WorkingState = yield Load(ids=(create.id,), preload=preload, branches=branches)
     promise = rules.observe(state, create.id)
     if promise is None:
         promise = rules.born(create, state.now_ms)
@@ -45,12 +48,6 @@ def task_create(
     if more is not None:
         yield more
     return (yield Commit(_take(state, promise, request)))
-
-
-def _roots(create: PromiseCreate) -> tuple[str, ...]:
-    """Whose branch is wanted: if the promise is new, only the request says what that is called."""
-    branch = create.tags.get(tags.BRANCH, create.id)
-    return (create.id,) if branch == create.id else (create.id, branch)
 
 
 def _take(state: WorkingState, promise: Promise, request: TaskCreate) -> Answer:

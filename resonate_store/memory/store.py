@@ -1,6 +1,6 @@
 """Promises that live as long as the process: rows are kept as they are, nothing is encoded."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from msgspec.structs import replace
@@ -90,7 +90,7 @@ class MemoryStore:
             promises=tuple(promises.values()),
             callbacks=tuple(callbacks),
             listeners=tuple(listeners),
-            related=self._related(load.preload) if load.preload else (),
+            related=self._related(load) if load.preload or load.branches else (),
             schedules=tuple(self._schedules[id] for id in load.schedules if id in self._schedules),
             groups=tuple(self._groups_held(load.groups)),
             troubles=tuple(
@@ -322,15 +322,15 @@ class MemoryStore:
                 }
                 yield replace(group, held=held)
 
-    def _related(self, roots: Sequence[str]) -> tuple[Promise, ...]:
-        """Read the branches of the roots and the remote children of all that runs in them.
+    def _related(self, load: LoadSet) -> tuple[Promise, ...]:
+        """Read branches, those of roots and others, and the remote children of all in them.
 
         A root that is absent may be created by the batch: its branch is then called like itself.
         """
         promises, related = self._promises, dict[str, Promise]()
-        for root in roots:
-            stored = promises.rows.get(root)
-            branch = root if stored is None else stored.branch
+        stored = ((root, promises.rows.get(root)) for root in load.preload)
+        of_roots = (root if promise is None else promise.branch for root, promise in stored)
+        for branch in (*load.branches, *of_roots):
             if branch is None:
                 continue
             members = {row.id: row for row in promises.of_branch(branch, PRELOAD_ROWS_MAX)}

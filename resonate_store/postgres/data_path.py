@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
@@ -9,9 +10,10 @@ from resonate_sdk.protocol import limits
 from resonate_store.postgres import fate, groups, inbox, schedules, settings, troubles
 from resonate_store.postgres.connection import Connection, connect
 from resonate_store.postgres.errors import note_conflict
+from resonate_store.postgres.rows import to_promise
 from resonate_store.postgres.transaction import Beside, PostgresTransaction
 from resonate_store.queries import load_queries
-from resonate_store.state import LoadSet
+from resonate_store.state import LoadSet, Promise
 from resonate_store.store import StoreError, UnavailableError
 
 AWAITERS_MAX = 1_000  # locked per batch; the others keep their callbacks
@@ -20,6 +22,7 @@ CONNECT_ATTEMPTS_MAX = 3
 CONNECT_WAIT_SECONDS_MAX = 0.1
 
 _LOAD = load_queries("resonate_store.postgres")["load"]
+_BRANCHES = load_queries("resonate_store.postgres")["branches"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +64,11 @@ class DataPath:
                 limits.PRELOAD_BYTES_MAX,
             )
             told = await troubles.load(connection, load.troubles)
+            related, read_at_ms = await _members(connection, load.branches)
             self._transaction = PostgresTransaction(
                 connection,
                 rows,
-                Beside(scheduled, left, limited, told),
+                Beside(scheduled, left, limited, told, related, read_at_ms),
                 self.observe,
                 self._was_committed,
                 self.conflicts,
@@ -114,3 +118,14 @@ class DataPath:
     async def _was_committed(self, xid: int) -> bool:
         identity = fate.Identity(xid, self._home)
         return await fate.was_committed(self._url, settings.reads(self._namespace), identity)
+
+
+async def _members(
+    connection: Connection, branches: Sequence[str]
+) -> tuple[tuple[Promise, ...], int]:
+    """Read branches and the remote children of all in them, and the instant of that."""
+    if not branches:
+        return (), 0
+    rows = await connection.fetch(_BRANCHES, branches, PRELOAD_ROWS_MAX, limits.PRELOAD_BYTES_MAX)
+    related = tuple(to_promise(columns) for _, *columns in rows)
+    return related, max((read_at_ms for read_at_ms, *_ in rows), default=0)

@@ -4,6 +4,49 @@
 -- name: load
 select * from load_v1($1, $2, $3, $4, $5, $6);
 
+-- name: branches
+-- As the related rows of `load`, of branches that are named: a promise that is called like one may
+-- be in another.
+with members as (
+    select b.name as root, m.id
+    from unnest($1::text[]) as b(name) cross join lateral (
+        select p.id from promises p where p.branch = b.name and p.branch <> p.id
+        order by p.id limit $2
+    ) m
+), parents as (
+    select root, id from members
+    union all
+    select b.name, b.name from unnest($1::text[]) as b(name)
+), kin as (
+    select root, id from members
+    union
+    select f.root, c.id
+    from parents f cross join lateral (
+        select p.id from promises p
+        where p.parent = f.id and p.parent <> p.id and p.branch = p.id
+        order by p.id limit $2
+    ) c
+), measured as (
+    select
+        k.id,
+        sum(
+            coalesce(octet_length(p.param_data), 0) + coalesce(octet_length(p.value_data), 0)
+        ) over (
+            partition by k.root order by p.id
+            rows between unbounded preceding and 1 preceding
+        ) as bytes_before
+    from kin k join promises p on p.id = k.id
+)
+select
+    floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
+    p.id, p.timeout_at, p.created_at, p.tags, p.param_headers, p.param_data, p.group_name,
+    p.priority, p.concurrency_key, p.state, p.settled_at, p.timer_at, p.value_headers,
+    p.value_data, p.task_state, p.version, p.pid, p.last_pid, p.lease_ms, p.expires_at,
+    p.resumes, p.is_resumed, p.retry_at, p.queued_at, p.hint_at, p.is_hint_sticky,
+    p.attempts, p.lease_losses
+from promises p
+where p.id = any(array(select m.id from measured m where coalesce(m.bytes_before, 0) <= $3));
+
 -- name: store
 select store_v1(
     created_id => $1, created_origin => $2, created_branch => $3, created_parent => $4,

@@ -29,12 +29,19 @@ _PROMISE_STARTS_AT = 5  # what comes before it in a row of load_v1: kind, awaite
 
 
 class Beside(Struct, frozen=True):
-    """Rows that few batches deal with, under their locks."""
+    """What few batches deal with: rows under their locks, and the members of branches.
+
+    Attributes:
+        related: members of branches, not locked.
+        read_at_ms: when these were read, which was after `load_v1` had its instant.
+    """
 
     schedules: tuple[Schedule, ...]
     inbox: tuple[InboxRow, ...]
     groups: tuple[Group, ...]
     troubles: tuple[TaskTrouble, ...]
+    related: tuple[Promise, ...]
+    read_at_ms: int
 
 
 class PostgresTransaction:
@@ -59,7 +66,7 @@ class PostgresTransaction:
         Args:
             connection: the session that it is open in.
             rows: what `load_v1` has returned in it.
-            beside: what was locked before.
+            beside: what other statements have found.
             observe: makes its instant one that is not earlier than those before.
             was_committed: learns from its number what became of it.
             conflicts: counts what it loses against others.
@@ -71,7 +78,8 @@ class PostgresTransaction:
         end = rows[-1]
         assert end["kind"] == "end", "load_v1 returns its instant last"
         self._xid: int = end["xid"]
-        self.loaded = _loaded(rows, beside, observe(end["now_ms"]))
+        now_ms = max(end["now_ms"], beside.read_at_ms)
+        self.loaded = _loaded(rows, beside, observe(now_ms))
         self._stored = {promise.id: promise for promise in self.loaded.promises}
 
     async def commit(self, changes: Changes, *, is_followed: bool = False) -> None:
@@ -134,7 +142,7 @@ def _loaded(
     now_ms: int,
 ) -> Loaded:
     promises: dict[str, Promise] = {}
-    related: list[Promise] = []
+    related = list(beside.related)
     callbacks: list[Callback] = []
     listeners: list[Listener] = []
     for row in rows:

@@ -111,7 +111,7 @@ class SqliteStore:
             promises=tuple(promises.values()),
             callbacks=tuple(callbacks),
             listeners=tuple(listeners),
-            related=self._related(load.preload),
+            related=self._related(load),
             schedules=tuple(self._schedules(load.schedules)),
             groups=tuple(self._groups(load.groups)),
             troubles=tuple(
@@ -354,14 +354,14 @@ class SqliteStore:
                 held = {id: key for id, key in group.held.items() if id in holders}
                 yield msgspec.structs.replace(group, held=held)
 
-    def _related(self, roots: Sequence[str]) -> tuple[Promise, ...]:
-        """Read the branches of the roots and the remote children of all that runs in them.
+    def _related(self, load: LoadSet) -> tuple[Promise, ...]:
+        """Read branches, those of roots and others, and the remote children of all in them.
 
         A root that is absent may be created by the batch: its branch is then called like itself.
         """
-        stored = {root.id: root.branch for root in self._promises(roots)}
+        stored = {root.id: root.branch for root in self._promises(load.preload)}
         related: dict[str, Promise] = {}
-        for branch in (stored.get(root, root) for root in roots):
+        for branch in (*load.branches, *(stored.get(root, root) for root in load.preload)):
             if branch is None:
                 continue
             rows = self._rows("branch_members", branch, PRELOAD_ROWS_MAX)

@@ -327,6 +327,23 @@ async def test_several_roots_are_preloaded_together(store):
     assert await family(store, "a", "c") == ["a.1", "c.1"]
 
 
+async def test_a_branch_is_read_by_its_name_whatever_is_called_like_it(store):
+    await create(
+        store,
+        make_promise("b"),  # in no branch
+        make_child("b.1", branch="b"),
+        make_remote_child("b.2", parent="b"),
+        make_remote_child("b.1.1", parent="b.1"),
+        make_remote_child("b.2.1", parent="b.2"),
+        make_child("c.1", branch="c"),
+    )
+
+    loaded = await load(store, LoadSet(branches=("b", "c", "nobody's")))
+
+    assert sorted(ids_of(loaded.related)) == ["b.1", "b.1.1", "b.2", "c.1"]
+    assert loaded.promises == ()
+
+
 async def test_a_root_without_a_branch_has_no_family(store):
     await create(store, make_promise("root"), make_child("root.1", branch="root"))
 

@@ -44,6 +44,8 @@ NAMES = ["awaited", "root"]
 STATEMENTS = {
     "load": ((NAMES, NAMES, NAMES, 1_000, 20_000, 2**22), {"promises_pkey", "callbacks_pkey",
              "listeners_pkey", "promises_branch", "promises_remote_child"}),
+    "branches": ((["root"], 20_000, 2**22), {"promises_pkey", "promises_branch",
+                 "promises_remote_child"}),
     "store": (to_columns(CHANGES, {"awaited": AWAITED}), {"promises_pkey", "callbacks_pkey",
               "listeners_pkey", "timers_pkey"}),
     "due": ((10, None), {"timers_pkey"}),

@@ -47,6 +47,20 @@ async def test_a_preload_is_of_the_branch_that_the_same_message_has_given_the_pr
     assert [promise["id"] for promise in granted["preload"]] == [f"{id}.1"]
 
 
+@pytest.mark.parametrize("of", [None, "elsewhere"])
+async def test_a_preload_is_of_the_branch_whatever_is_called_like_it(
+    server: Server, id: str, of: str | None
+):
+    namesake = create(id) if of is None else create(id, branch=of)
+    await server.do("promise.create", namesake)
+    await server.do("promise.create", create(f"{id}.1", target="g", branch=id))
+    action = {"kind": "promise.create", "data": create(f"{id}.2", target="g", branch=id)}
+
+    granted = await server.do("task.create", start(f"{id}.2", "w") | {"action": action})
+
+    assert [promise["id"] for promise in granted["preload"]] == [f"{id}.1"]
+
+
 async def test_a_task_whose_promise_is_settled_is_given_as_fulfilled(server: Server, id: str):
     await server.do("promise.create", create(id, target="g"))
     await server.do("promise.settle", settle(id))

@@ -104,6 +104,7 @@ def make_state(
     named: Iterable[str] = (),
     settling: Iterable[str] = (),
     preload: Iterable[str] = (),
+    branches: Iterable[str] = (),
     callbacks: Iterable[Callback] = (),
     listeners: Iterable[Listener] = (),
     related: Iterable[Promise] = (),
@@ -121,6 +122,7 @@ def make_state(
         named: ids that were asked for as well and do not exist.
         settling: ids whose callbacks and listeners are known.
         preload: roots whose relatives were read.
+        branches: whose members were read.
         callbacks: of the settling ones.
         listeners: of the settling ones.
         related: rows read for preloads.
@@ -137,6 +139,7 @@ def make_state(
         ids=tuple(sorted(ids)),
         settling=tuple(sorted(settling)),
         preload=tuple(sorted(preload)),
+        branches=tuple(sorted(branches)),
         schedules=tuple(sorted({s.id for s in schedules} | set(named_schedules))),
         groups=tuple(sorted({g.name for g in groups} | set(named_groups))),
     )
@@ -270,6 +273,7 @@ def _load(
     named = {id for load in loads for id in load.ids}
     settling = {id for load in loads for id in load.settling}
     preload = {id for load in loads for id in load.preload}
+    branches = {name for load in loads for name in load.branches}
     wanted = {id for load in loads for id in load.schedules}
     limited = {name for load in loads for name in load.groups}
     found = [callback for callback in callbacks if callback.awaited in settling]
@@ -281,7 +285,8 @@ def _load(
         preload=preload,
         callbacks=found,
         listeners=[listener for listener in listeners if listener.awaited in settling],
-        related=related if preload else (),
+        branches=branches,
+        related=related if preload | branches else (),
         schedules=[schedules[id] for id in sorted(wanted) if id in schedules],
         named_schedules=wanted,
         groups=[groups[name] for name in sorted(limited) if name in groups],

@@ -201,7 +201,7 @@ def test_a_new_task_of_a_branch_that_is_called_otherwise_is_given_that_branch():
     decision = decide(task_create, request, related=[member])
 
     assert [promise.id for promise in decision.data.preload] == ["r.1"]
-    assert decision.loads[0].preload == ("t", "r")
+    assert (decision.loads[0].preload, decision.loads[0].branches) == (("t",), ("r",))
 
 
 def test_without_a_wish_for_it_nothing_is_preloaded():
