@@ -213,3 +213,18 @@ async def test_after_a_reset_nothing_is_left(server):
     await ok(server, "debug.reset", {})
 
     assert await server.store.snapshot() == type(await server.store.snapshot())()
+
+
+@pytest.mark.parametrize(
+    ("clock_ms", "at_ms", "found"),
+    [(NOW, NOW + 5, ["p"]), (NOW, NOW + 4, []), (NOW + 10, NOW + 4, [])],
+)
+async def test_a_search_sees_tasks_at_the_instant_that_it_chooses(
+    server, clock_ms: int, at_ms: int, found: list[str]
+):
+    await ok(server, "promise.create", create("p", NOW + 5, target="g"), at_ms=NOW)
+    server.clock.now_ms = clock_ms
+
+    page = await ok(server, "task.search", {"state": "fulfilled"}, at_ms)
+
+    assert [task.id for task in page.tasks] == found
