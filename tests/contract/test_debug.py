@@ -228,3 +228,19 @@ async def test_a_search_sees_tasks_at_the_instant_that_it_chooses(
     page = await ok(server, "task.search", {"state": "fulfilled"}, at_ms)
 
     assert [task.id for task in page.tasks] == found
+
+
+async def test_a_tick_is_over_when_nothing_is_due_any_more(server):
+    await ok(server, "debug.start", {})
+    await ok(server, "promise.create", create("t", NOW + 9 * LEASE_MS, target="g"))
+    await ok(server, "promise.create", create("p", NOW + 5))
+    await ok(server, "task.acquire", {"id": "t", "version": 0, "pid": "w", "ttl": LEASE_MS})
+    await ok(server, "promise.register_callback", {"awaited": "p", "awaiter": "t"})
+
+    server.clock.now_ms = NOW + LEASE_MS
+    server.checked.is_internal = True
+    await ok(server, "debug.tick", {"time": NOW + LEASE_MS})  # p wakes t, which is looked at later
+    server.checked.is_internal = False
+
+    task = (await ok(server, "task.get", {"id": "t"})).task
+    assert (task.state, task.resumes) == ("pending", 1)
