@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from resonate_sdk.protocol import tags
-from tests.invariants.stored import Step
+from tests.invariants.stored import Step, is_call
 
 EDGES = {
     "pending": ("pending", "fulfilled"),
@@ -25,7 +25,10 @@ def internal_faults(step: Step, created: Collection[str] = ()) -> Iterator[str]:
         if before.task is not None and after.task is not None:
             if after.task.state not in EDGES[before.task.state]:
                 yield f"{after.id} from {before.task.state} to {after.task.state}"
+        is_refused = is_call(after) and after.state == "rejected"
         if before.state != after.state and after.settled_at_ms != after.timeout_at_ms:
+            if is_refused and after.settled_at_ms == step.now_ms:
+                continue  # it can never be called
             yield f"{after.id} settled by nobody"
     yield from (
         f"{promise.id} created by nobody"

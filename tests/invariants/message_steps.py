@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from resonate_broker import rules
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_sdk.protocol import addresses, tags
-from resonate_sdk.protocol.addresses import Address, ReplyAddress
+from resonate_sdk.protocol.addresses import Address, ExchangeAddress, ReplyAddress
 from resonate_sdk.protocol.messages import Hint, Invoke, Notify, Resume
 from tests.invariants.stored import Step
 
@@ -33,10 +33,13 @@ def _hint_faults(step: Step, outgoing: Outgoing, hint: Hint) -> Iterator[str]:
         yield f"execute_only_for_live_task: {id}"  # 53
     if (promise.task.state, promise.task.version) != ("pending", version):
         yield f"outbox_never_ahead: {id} at version {version}"  # 41 and 77
-    target = addresses.parse(promise.tags[tags.TARGET])
-    if (outgoing.group, outgoing.is_exclusive) != (target.group, target.cast == "uni"):
+    target = addresses.parse_target(promise.tags[tags.TARGET])
+    if isinstance(target, ExchangeAddress):
+        if not outgoing.is_call:
+            yield f"a_call_is_sent_as_such: {id}"
+    elif (outgoing.group, outgoing.is_exclusive) != (target.group, target.cast == "uni"):
         yield f"outbox_execute_address_is_target_tag: {id} to {outgoing.group}"  # 42
-    if isinstance(hint, Resume) != promise.task.is_resumed:
+    if not outgoing.is_call and isinstance(hint, Resume) != promise.task.is_resumed:
         yield f"resume_after_a_wake: {id}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Self
 
 from resonate_broker.kernel.submissions import Outgoing
+from resonate_sdk.protocol import tags
 from resonate_store.state import (
     Callback,
     Changes,
@@ -244,6 +245,11 @@ class Step:
     def consumed_listeners(self, id: str) -> frozenset[str]:
         """Addresses that are told no more."""
         return self.before.addresses(id) - self.after.addresses(id)
+
+
+def is_call(promise: Promise) -> bool:
+    """Whether somebody who knows no protocol is to carry out its task."""
+    return promise.tags.get(tags.TARGET, "").startswith("amqp-exchange://")
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> Pairs:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from resonate_store.state import Promise, Task
-from tests.invariants.stored import Step
+from tests.invariants.stored import Step, is_call
 
 TaskTransition = Callable[[Promise, Task, Task, Step], bool]  # promise after, task before and after
 
@@ -101,6 +101,8 @@ def pending_entry_arms_retry(promise: Promise, before: Task, after: Task, step: 
 def retry_rearm_only_when_due(promise: Promise, before: Task, after: Task, step: Step) -> bool:
     if not before.state == after.state == "pending" or before.retry_at_ms == after.retry_at_ms:
         return True
+    if is_call(promise) and after.retry_at_ms == promise.timeout_at_ms:
+        return before.hint_at_ms is not None  # delivered: it is left alone until its deadline
     return before.retry_at_ms is None or before.retry_at_ms <= step.now_ms
 
 

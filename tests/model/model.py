@@ -18,6 +18,7 @@ Result = tuple[int, Json]
 OK, REDIRECT, MALFORMED, MISSING, CONFLICT, UNFIT = 200, 300, 400, 404, 409, 422
 _ADDRESS = re.compile(
     r"(amqp|poll)://(any@[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?|uni@[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64})"
+    r"|amqp-exchange://[^/]*/.+"
 )
 
 

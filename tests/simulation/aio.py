@@ -195,9 +195,10 @@ class SimulatedAIO:
     def _effect(self, submission: AioSubmission) -> AioCompletion:
         match submission:
             case Publish(messages=messages):
-                told = [outgoing for outgoing in messages if self._broker.publish(outgoing)]
+                taken = [self._broker.publish(outgoing) for outgoing in messages]
+                told = [outgoing for outgoing in taken if outgoing is not None]
                 self._observer.told(told)
-                return Published(tuple(outgoing for outgoing in told if outgoing.listener))
+                return Published(tuple(each for each in told if each.listener or each.is_call))
             case Declare():
                 return None
             case _ if self._world.happens(self._faults().read_failed):

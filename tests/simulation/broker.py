@@ -11,6 +11,7 @@ from resonate_broker.integration.invocation import Invoke
 from resonate_broker.kernel.submissions import Outgoing, Probed
 from resonate_sdk.protocol.messages import Message
 from tests.simulation.faults import Faults
+from tests.simulation.services import Services
 from tests.simulation.world import World
 
 
@@ -56,6 +57,7 @@ class Broker:
         self._subscribers: dict[str, Subscriber] = {}
         self._hints: dict[str, deque[Message]] = {}
         self._number = 0
+        self._services = Services(world, lambda body: self.submit(body, lambda answers: None))
 
     def submit(self, body: bytes, answered: Callable[[bytes], None]) -> None:
         """A client sends requests."""
@@ -103,18 +105,28 @@ class Broker:
         """A process has gone."""
         self._subscribers.pop(pid, None)
 
-    def publish(self, outgoing: Outgoing) -> bool:
-        """Take a message; whether it need not be sent again."""
+    def publish(self, outgoing: Outgoing) -> Outgoing | None:
+        """Take a message; return it, or the reason against it, if it need not be sent again."""
         if self._world.happens(self._faults().message_refused):
-            return False
+            return None
+        if outgoing.is_call:
+            return self._call(outgoing)
         if outgoing.is_exclusive:
             subscriber = self._subscribers.get(outgoing.pid or "")
             if subscriber is not None:
                 self._travel(lambda: self._receive(outgoing.pid, outgoing.message))
-            return True  # it has been delivered, or the process is gone and so is its queue
+            return outgoing  # it has been delivered, or the process is gone and so is its queue
         for _ in range(self._copies(self._faults().hint_lost, self._faults().message_repeated)):
             self._travel(lambda: self._offer(outgoing.group, outgoing.pid, outgoing.message))
-        return True
+        return outgoing
+
+    def _call(self, call: Outgoing) -> Outgoing:
+        refused = self._services.refused(call)
+        if refused is not None:
+            return refused
+        for _ in range(self._copies(self._faults().hint_lost, self._faults().message_repeated)):
+            self._travel(lambda: self._services.take(call))
+        return call
 
     def probe(self, group: str) -> Probed:
         """Count what waits for a group."""

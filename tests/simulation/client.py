@@ -37,6 +37,7 @@ from tests.invariants.responses import Seen
 from tests.simulation.broker import Broker
 from tests.simulation.faults import Faults
 from tests.simulation.requests import Data, Knowledge, Requests
+from tests.simulation.services import services_of
 from tests.simulation.world import World
 
 LEASE_MS = 15_000
@@ -79,7 +80,9 @@ class Client:
         self._broker = broker
         self._seen = seen
         self._known = Knowledge(pid, world.store_now_ms)
-        self._requests = Requests(world.random, self._known, generation, limited)
+        self._requests = Requests(
+            world.random, self._known, generation, limited, services_of(world)
+        )
         self._number = 0
         self._life = 0  # what was meant for an earlier one is not heard
         broker.attach(self)

@@ -62,6 +62,7 @@ class Requests:
         knowledge: Knowledge,
         generation: Callable[[], int],
         limited: Sequence[str] = (),
+        services: Sequence[str] = (),
     ) -> None:
         """Make requests from what a client knows.
 
@@ -70,11 +71,13 @@ class Requests:
             knowledge: of the client.
             generation: goes up with time, so that there is always something new.
             limited: groups that have had limits before anybody used them, and always have some.
+            services: targets that know no protocol.
         """
         self._random = random
         self._known = knowledge
         self._generation = generation
         self._limited = limited
+        self._services = services
 
     def make(self) -> tuple[str, Data]:
         """One request: its kind and its data."""
@@ -189,6 +192,8 @@ class Requests:
             tags["resonate:target"] = random.choice(
                 (group, f"poll://any@{group}", f"any@{group}", f"poll://uni@{group}/{group}1")
             ).removeprefix("any@")
+            if self._services and random.random() < 0.4:
+                tags["resonate:target"] = random.choice(self._services)
             if random.random() < 0.3:
                 tags["resonate:key"] = random.choice(("k", "l"))
             if random.random() < 0.1:

@@ -12,6 +12,7 @@ from resonate_store.state import Group
 from resonate_store.store import Store
 from tests.invariants.liveness import unfinished, unsettled
 from tests.invariants.responses import Seen
+from tests.invariants.stored import is_call
 from tests.simulation import faults as weather
 from tests.simulation.broker import Broker
 from tests.simulation.client import Client
@@ -21,6 +22,7 @@ from tests.simulation.inbox import Application, Inbox
 from tests.simulation.observer import Observer
 from tests.simulation.requests import GROUPS, Knowledge, Requests
 from tests.simulation.server import SimulatedServer
+from tests.simulation.services import services_of
 from tests.simulation.world import World
 
 REQUESTS = 300
@@ -144,7 +146,9 @@ class Simulation:
             for n, group in enumerate(groups)
         ]
         knows_nothing = Knowledge("stranger", world.store_now_ms)
-        self._strangers = Requests(world.random, knows_nothing, self._generation)
+        self._strangers = Requests(
+            world.random, knows_nothing, self._generation, services=services_of(world)
+        )
         self._application = Application(world, inbox, self._strangers, self._notify)
 
     def run(self) -> None:
@@ -295,8 +299,8 @@ class Simulation:
             task = promise.task
             if task is None or task.state not in ("pending", "acquired"):
                 continue
-            if promise.created_at_ms > before_ms:
-                continue
+            if promise.created_at_ms > before_ms or is_call(promise):
+                continue  # who is called may never reply
             target = addresses.parse(promise.tags[tags.TARGET])
             is_waiting = task.retry_at_ms is not None and task.retry_at_ms > now_ms
             is_reachable = target.cast == "any" or target.pid in self._pids
