@@ -89,10 +89,11 @@ from clock left join lateral (
 order by due.due_at, due.id;
 
 -- name: queued
--- Looks at $3 tasks: behind so many whose key is full, others wait for their turn.
+-- Looks at $3 tasks at most: behind so many whose key is full, others wait for their turn. The rank is
+-- a column, so that the order is seen to be that of the index, and the first that may go are enough.
 select first.id
 from (
-    select p.id, p.concurrency_key, p.version, p.priority, p.queued_at
+    select p.id, p.concurrency_key, p.version, p.queued_at, 9 - coalesce(p.priority, 4) as rank
     from promises p where p.group_name = $1 and p.queued_at is not null
     order by 9 - coalesce(p.priority, 4), p.queued_at, p.id limit $3
 ) first
@@ -104,7 +105,7 @@ where ($4 or first.version > 0)
             and (first.version > 0 or first.concurrency_key <> all($6::text[]))
         )
     )
-order by 9 - coalesce(first.priority, 4), first.queued_at, first.id limit $2;
+order by first.rank, first.queued_at, first.id limit $2;
 
 -- name: queued_groups
 -- One step of the index per group, however many tasks wait in each.

@@ -185,6 +185,15 @@ async def test_plans_stay_when_nearly_all_rows_have_something_in_common(explaine
     assert dict(believed) == {"origin": -1, "branch": -1, "parent": -1, "awaiter": 1}
 
 
+async def test_the_first_that_wait_in_a_group_are_found_without_looking_at_the_others(explained):
+    parameters, _ = STATEMENTS["queued"]
+
+    # To sort, or to gather, would be to read all that are looked at.
+    assert not re.findall(
+        "Sort|Materialize|Aggregate", await explained.plans("queued", *parameters)
+    )
+
+
 def test_no_statement_is_left_out():
     assert STATEMENTS.keys() | WITHOUT_A_KEY == QUERIES.keys()
     assert not STATEMENTS.keys() & WITHOUT_A_KEY
