@@ -164,10 +164,12 @@ class Bug(Struct, frozen=True):
     Attributes:
         name: what goes wrong, as a sentence.
         substitutes: what to put in place of which attribute of which object.
+        seed: one that has found it, to begin with: the others cost time.
     """
 
     name: str
     substitutes: Mapping[tuple[Any, str], Any]
+    seed: int = 0
 
     @contextmanager
     def planted(self) -> Generator[None]:
@@ -184,7 +186,7 @@ BUGS: Sequence[Bug] = (
     ),
     Bug("a holder is believed at any version", {(rules, "check_held"): _at_any_version}),
     Bug("a deadline comes a millisecond late", {(rules, "is_due"): _late}),
-    Bug("a settlement wakes only one awaiter", {(rules, "discharge"): _to_one}),
+    Bug("a settlement wakes only one awaiter", {(rules, "discharge"): _to_one}, seed=28),
     Bug("a settlement forgets the task", {(rules, "settle"): _without_its_task}),
     Bug("a listener is forgotten before it is told", {(rules, "_tell"): _before_it_is_sent}),
     Bug("internal deadlines have no timer", {(rules, "next_look_ms"): _of_tasks_only}),
@@ -195,7 +197,11 @@ BUGS: Sequence[Bug] = (
     Bug("hints go to another group", {(WorkingState, "send"): _astray}),
     Bug("a commit of unknown fate counts as durable", {(System, "_written"): _for_certain}),
     Bug("a chain goes on after a refusal", {(Link, "holds"): property(lambda link: True)}),
-    Bug("missed instants of a schedule are forgotten", {(_schedules, "plan"): _the_latest_only}),
+    Bug(
+        "missed instants of a schedule are forgotten",
+        {(_schedules, "plan"): _the_latest_only},
+        seed=15,
+    ),
     Bug("places of a group that are taken do not count", {(places, "_is_live"): _nobody}),
     Bug("executions of a group start at any rate", {(places, "_is_start"): _no_start}),
     Bug("retention removes what others use", {(SqliteStore, "_is_needed"): _if_old}),
@@ -204,6 +210,7 @@ BUGS: Sequence[Bug] = (
     Bug(
         "what a holder tells does not replace what was told before",
         {(WorkingState, "put_trouble"): _what_was_there},
+        seed=58,
     ),
     Bug("two servers lock nothing", {(Database, "try_begin"): _of_nothing}),
 )
