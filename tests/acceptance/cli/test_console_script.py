@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.cli.programs import environment, run
 
 SCRIPT = Path(sys.executable).with_name("resonate")
@@ -20,7 +22,7 @@ def test_it_is_installed_under_its_name():
 
 def test_help_does_not_wait_for_the_libraries_of_the_servers():
     program = (
-        "import sys; from resonate_broker.cli.program import main; "
+        "import sys; from resonate_broker.cli import program; "
         "print(*({'aio_pika', 'aiormq', 'asyncpg', 'uvloop'} & set(sys.modules)))"
     )
 
@@ -29,23 +31,28 @@ def test_help_does_not_wait_for_the_libraries_of_the_servers():
     assert loaded.out == "\n"
 
 
-def test_who_interrupts_it_while_it_is_loaded_sees_no_traceback():
-    program = """
-import sys
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tree", "a"), "Error: interrupted\n"),
+        (("tree", "a", "--json"), '{"error":"interrupted","exit_code":130}\n'),
+    ],
+)
+def test_ctrl_c_while_it_is_being_loaded_ends_it_with_a_sentence(arguments, said):
+    program = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'resonate_broker.cli.exits':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from resonate_broker.cli import main\n"
+        "main()\n"
+    )
 
-class Interrupting:
-    def find_spec(self, name, path, target=None):
-        if name == "resonate_broker.cli.program":
-            raise KeyboardInterrupt
+    ended = run(*arguments, env=environment(), program=(sys.executable, "-c", program))
 
-sys.meta_path.insert(0, Interrupting())
-from resonate_broker.cli import main
-main()
-"""
-
-    ended = run("--version", env=environment(), program=(sys.executable, "-c", program))
-
-    assert (ended.code, ended.out, ended.err) == (130, "", "")
+    assert (ended.code, ended.out, ended.err) == (130, "", said)
 
 
 def test_who_interrupts_it_once_more_at_its_end_does_not_disturb_that():
