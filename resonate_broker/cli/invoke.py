@@ -23,7 +23,7 @@ from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.foretelling import foretell_creation
-from resonate_broker.cli.output import Output
+from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import (
     CREATED,
     WORDS,
@@ -215,7 +215,7 @@ def invoke(
     output = Output(as_json=as_json)
 
     def on_created(record: PromiseRecord) -> None:
-        output.note(f"{id}: {created_remark(request, record)}, waiting for the result")
+        output.note(f"{plain(id)}: {created_remark(request, record)}, waiting for the result")
 
     try:
         record = talk(settings, lambda client: _call(client, request, wait, on_created))

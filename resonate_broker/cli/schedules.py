@@ -17,7 +17,7 @@ from resonate_broker.cli.arguments import (
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.foretelling import find, foretell
-from resonate_broker.cli.output import Output
+from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import CREATED, EXISTED
 from resonate_broker.cli.schedule_view import (
     is_same,
@@ -219,7 +219,7 @@ def delete(
         foretell(id, "deleted", as_json=as_json)
         return
     talk(settings, lambda client: client.ask_for(Nothing, ScheduleDelete(id=id)))
-    Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{id} deleted"])
+    Output(as_json=as_json).show({"id": id, "deleted": True}, [f"{plain(id)} deleted"])
 
 
 @app.command(epilog="Example: resonate schedules search --tags team=sales")

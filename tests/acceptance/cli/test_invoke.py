@@ -16,6 +16,15 @@ def test_a_call_is_made_and_its_result_waited_for(resonate, group, id):
     assert result.err in ("", f"{id}: created, waiting for the result\n")
 
 
+def test_an_id_cannot_control_the_terminal_while_its_result_is_waited_for(resonate, id):
+    call = ("-f", "greet", "--target", "nobody", "--wait", "0.01")
+
+    waited = resonate("invoke", f"{id}\x1b[31m\n", *call)
+
+    assert waited.code == 5
+    assert waited.err.startswith(f"{id}\\x1b[31m\\n: created, waiting for the result\nError: ")
+
+
 def test_arguments_go_by_position_and_by_name(resonate, group, id):
     result = resonate(
         *("invoke", id, "-f", "greet", "--arg", "17", "--json-args", '{"greeting": "Hi"}'),

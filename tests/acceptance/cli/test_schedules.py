@@ -25,6 +25,15 @@ def test_a_schedule_is_created_shown_and_deleted(resonate, id):
     assert created.err == shown.err == deleted.err == ""
 
 
+def test_a_deleted_id_cannot_control_the_terminal(resonate, id):
+    odd = f"{id}\x1b[31m\n"
+    resonate("schedules", "create", odd, "--cron", "0 0 1 1 *")
+
+    deleted = resonate("schedules", "delete", odd)
+
+    assert deleted.out == f"{id}\\x1b[31m\\n deleted\n"
+
+
 def test_with_json_a_schedule_is_one_document(resonate, id):
     created = resonate("schedules", "create", id, "--cron", "* * * * *", "--json")
     shown = resonate("schedules", "get", id, "--json")
