@@ -25,6 +25,7 @@ from resonate_sdk.protocol.requests import (
 from resonate_sdk.protocol.tags import USER_HEADER
 
 _MARK = USER_HEADER.encode()
+_ESCAPE = rb"\u"  # by which JSON can write the header so that its name does not stand there
 
 Action = TypeVar("Action")
 
@@ -37,8 +38,8 @@ def signed_body(body: Body, raw: bytes, user_id: str | None) -> Body:
         raw: the message.
         user_id: its publisher, if that is known.
     """
-    if not user_id and _MARK not in raw:
-        return body
+    if not user_id and _MARK not in raw and _ESCAPE not in raw:
+        return body  # most messages: nothing is known, and nothing can be claimed
     items = tuple(
         replace(item, request=signed(item.request, user_id)) if isinstance(item, Decoded) else item
         for item in body.items

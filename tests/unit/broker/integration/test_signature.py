@@ -4,7 +4,8 @@ import pytest
 
 from resonate_broker.integration import invocation
 from resonate_broker.integration.signature import signed, signed_body
-from resonate_sdk.protocol.envelope import Body, Decoded, RequestHead
+from resonate_sdk.protocol import limits
+from resonate_sdk.protocol.envelope import Body, Decoded, RequestHead, decode_body
 from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import (
     CreateAction,
@@ -86,3 +87,21 @@ def test_a_message_without_publisher_and_claims_is_left_as_it_is():
     assert isinstance(item, Decoded)
     assert item.request == signed(SETTLE, "shop") != SETTLE
     assert signed(PromiseGet(id="p"), "shop") == PromiseGet(id="p")
+
+
+@pytest.mark.parametrize("name", ["resonate:user", "\\u0072esonate:user", "resonate\\u003Auser"])
+def test_a_claim_is_dropped_however_it_is_spelled(name):
+    raw = (
+        f'{{"kind": "promise.settle", "head": {{"version": "{limits.VERSION}"}}, "data": '
+        f'{{"id": "p", "state": "resolved", "value": {{"headers": {{"{name}": "admin"}}}}}}}}'
+    ).encode()
+    body = decode_body(raw)
+    (claimed,) = body.items
+    assert isinstance(claimed, Decoded)
+    assert isinstance(claimed.request, PromiseSettle)
+    assert claimed.request.value.headers == {"resonate:user": "admin"}
+
+    (item,) = signed_body(body, raw, None).items
+
+    assert isinstance(item, Decoded)
+    assert item.request == PromiseSettle(id="p", state="resolved")
