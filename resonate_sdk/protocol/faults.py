@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -44,7 +44,7 @@ def find_surrogate(raw: bytes) -> str | None:
         document = json.loads(raw)
     except (*UNREADABLE, ValueError):
         return None
-    return _find_surrogate("", document)
+    return _find_surrogate(document)
 
 
 def loose(raw: bytes) -> Any:
@@ -98,22 +98,41 @@ def _odd_key(value: Any) -> Any:
         return 0
 
 
-def _find_surrogate(place: str, value: Any) -> str | None:
-    if isinstance(value, str):
-        found = _SURROGATE.search(value)
-        return None if found is None else f"{place or 'it'} holds half a character, {found[0]!a}"
-    pairs: Sequence[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        pairs = list(value.items())  # pyright: ignore[reportUnknownArgumentType]  # of JSON
-    elif isinstance(value, list):
-        pairs = list(enumerate(value))  # pyright: ignore[reportUnknownArgumentType]  # of JSON
-    for key, child in pairs:
-        if isinstance(key, str) and (found := _SURROGATE.search(key)) is not None:
-            return f"a key in {place or 'it'} holds half a character, {found[0]!a}"
-        sentence = _find_surrogate(_join(place, key), child)
-        if sentence is not None:
-            return sentence
+def _find_surrogate(document: Any) -> str | None:
+    """Go through a document without recursion: it may be as deep as a decoder reads."""
+    if isinstance(document, str):
+        return _half_character("it", document)
+    levels = [("", _children(document))]
+    while levels:
+        place, children = levels[-1]
+        for key, child in children:
+            if isinstance(key, str) and (
+                sentence := _half_character(f"a key in {place or 'it'}", key)
+            ):
+                return sentence
+            if isinstance(child, str) and (sentence := _half_character(_join(place, key), child)):
+                return sentence
+            if isinstance(child, dict | list):
+                levels.append((_join(place, key)[:SHOWN_CHARS_MAX], _children(child)))
+                break
+        else:
+            levels.pop()
     return None
+
+
+def _half_character(place: str, text: str) -> str | None:
+    found = _SURROGATE.search(text)
+    return None if found is None else f"{place} holds half a character, {found[0]!a}"
+
+
+def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
+    match value:
+        case {**fields}:
+            return iter(fields.items())
+        case [*items]:
+            return enumerate(items)
+        case _:
+            return iter(())
 
 
 def _join(place: str, key: str | int) -> str:

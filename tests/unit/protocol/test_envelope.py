@@ -241,6 +241,15 @@ def test_a_body_that_is_nested_deeply_is_answered_and_not_raised(body: bytes):
     assert len(decode_body(body).items) == 1
 
 
+@pytest.mark.parametrize("key", ["a", "a b"])
+def test_half_a_character_as_deep_as_can_be_read_is_answered_and_not_raised(key: str):
+    level = b'{"%s":' % key.encode()
+    for depth in (*range(700, 1_000), 3_000, 9_000):
+        body = level * depth + b'"\\ud800"' + b"}" * depth
+
+        assert [type(item) for item in decode_body(body).items] == [Malformed]
+
+
 @pytest.mark.parametrize("bad", BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
 def test_a_bad_body_is_answered_and_not_raised(bad: bytes):
     decoded = decode_body(bad)
