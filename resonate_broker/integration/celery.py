@@ -87,13 +87,20 @@ def settlement(promise_id: str, body: bytes) -> PromiseSettle | None:
 def _failure(reply: _Reply) -> Value:
     match msgspec.json.decode(reply.result):
         case {"exc_type": str(name), "exc_message": [*parts]}:
-            text = ", ".join(str(part) for part in parts)
+            text = ", ".join(_in_words(part) for part in parts)
             return plain.stored(plain.failure(text[: plain.ERROR_CHARS_MAX] or name, name))
         case {"exc_type": str(name), "exc_message": message}:
-            text = str(message)
+            text = _in_words(message)
             return plain.stored(plain.failure(text[: plain.ERROR_CHARS_MAX] or name, name))
         case _:
             return calls.rejection(f"the task has ended as {reply.status}")
+
+
+def _in_words(part: object) -> str:
+    try:
+        return str(part)
+    except RecursionError:  # it could just be read, and is too deep to be written
+        return "…"
 
 
 def is_task(headers: Mapping[str, Any]) -> bool:
@@ -209,4 +216,4 @@ def _instant_ms(
         return None
     if not isinstance(found, str):
         raise NotPlainError(f"the header {name} is no instant: {found!r}")
-    return instant_ms(found)
+    return max(0, instant_ms(found))

@@ -80,9 +80,25 @@ def test_the_end_of_a_task_settles_its_promise(body: bytes, state: str, value: A
     assert (settlement.id, settlement.state, stored(settlement.value)) == ("p", state, value)
 
 
+def test_an_error_as_deep_as_can_be_read_rejects_and_is_not_raised():
+    for depth in range(700, 1_000):
+        deep = b'{"task_id":"p","status":"FAILURE","result":{"exc_type":"E","exc_message":['
+        body = deep + b"[" * depth + b"1" + b"]" * depth + b"]}}"
+        if celery.is_reply("p", body):
+            settlement = celery.settlement(body)
+            assert settlement is not None
+            assert settlement.state == "rejected"
+
+
 @pytest.mark.parametrize("status", ["STARTED", "RETRY", "PENDING", "PROGRESS"])
 def test_a_task_that_goes_on_settles_nothing(status: str):
     assert celery.settlement("p", reply(status, {"pid": 1})) is None
+
+
+def test_an_instant_before_1970_is_the_first_that_can_be_stored():
+    request = read(expires="-5")
+
+    assert request.ends_at_ms(NOW) == 0
 
 
 def test_a_task_of_a_producer_is_an_invocation():
