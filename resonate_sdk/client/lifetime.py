@@ -1,10 +1,10 @@
 """The life of a client: served until a signal, or for the length of a block."""
 
 import signal
-import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
+from resonate_sdk.client.signals import caught
 from resonate_sdk.collector import look_seldom
 from resonate_sdk.options import Seconds
 
@@ -34,12 +34,10 @@ class Lifetime(ABC):
         The process is taken for one that does nothing else: Python's collector of cycles leaves
         alone what is there by now, and looks less often (`resonate_sdk.collector`).
         """
-        ended = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: ended.set())
-        self.start()
-        look_seldom()
-        ended.wait()
+        with caught(signal.SIGINT, signal.SIGTERM) as wait:
+            self.start()
+            look_seldom()
+            wait()
         self.stop()
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ from tests.acceptance.recovery.journal import Journal
 from tests.processes import wait_until
 
 READY_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 60  # a worker may drain for half of that
 
 
 class Deployment:
