@@ -21,7 +21,7 @@ from resonate_broker.cli.program import app
 WORKER = Path(__file__).with_name("worker.py")
 RUN_S_MAX = 60.0
 LINE_S_MAX = 90.0
-END_S_MAX = 60.0
+END_S_MAX = 120.0
 
 RESONATE = (sys.executable, "-m", "resonate_broker")
 

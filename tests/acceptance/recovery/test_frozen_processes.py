@@ -1,11 +1,7 @@
 """Processes stand still (SIGSTOP) until others have taken over their work, and then go on."""
 
-import pytest
-
 from tests.acceptance.recovery.conftest import caller
 from tests.acceptance.recovery.deployment import STOP_SECONDS, Deployment
-
-pytestmark = pytest.mark.timeout(180)
 
 RESULT = 2
 RESULT_SECONDS = 90

@@ -5,12 +5,9 @@ from collections import defaultdict
 from typing import Any
 
 import pika
-import pytest
 
 from resonate_sdk.protocol.topology import Names
 from tests.acceptance.recovery.deployment import Deployment
-
-pytestmark = pytest.mark.timeout(180)
 
 EXECUTIONS = 200
 KILLED_AT = EXECUTIONS // 2

@@ -3,12 +3,8 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.acceptance.recovery.deployment import Deployment
 from tests.linearizability.drill import CLIENTS, LINES_BETWEEN, Drill
-
-pytestmark = pytest.mark.timeout(180)
 
 SEED = 1
 HARMS = ("kill", "cut", "freeze")

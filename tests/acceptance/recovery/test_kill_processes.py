@@ -6,8 +6,6 @@ import pytest
 from tests.acceptance.recovery.conftest import caller
 from tests.acceptance.recovery.deployment import Deployment
 
-pytestmark = pytest.mark.timeout(180)
-
 RESULT = 2
 RESULT_SECONDS = 90
 

@@ -2,14 +2,11 @@
 
 import asyncpg
 import pika
-import pytest
 
 from resonate_sdk.protocol.topology import Names
 from resonate_store.postgres import settings
 from tests.acceptance.recovery.deployment import Deployment
 from tests.processes import wait_until
-
-pytestmark = pytest.mark.timeout(180)
 
 EVENTS = 400
 TIMES = 2

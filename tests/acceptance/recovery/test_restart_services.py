@@ -7,8 +7,6 @@ from tests.acceptance.recovery.conftest import caller
 from tests.acceptance.recovery.deployment import Deployment
 from tests.acceptance.recovery.test_kill_processes import RESULT
 
-pytestmark = pytest.mark.timeout(300)
-
 RESULT_SECONDS = 120
 
 
