@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from resonate_broker.dev import PrivateRabbitMQ
-from resonate_sdk import Resonate
-from tests.acceptance.recovery.deployment import Deployment
+from resonate_sdk import RemoteStore, Resonate
+from tests.acceptance.recovery.deployment import READY_SECONDS, Deployment
 
 
 @pytest.fixture
@@ -30,4 +30,6 @@ def fragile_deployment(
 
 
 def caller(deployment: Deployment) -> Resonate:
-    return Resonate.remote(deployment.url, namespace=deployment.namespace, group="caller")
+    # Who asks while no server runs waits until one has started, however long that takes.
+    store = RemoteStore(deployment.url, timeout=READY_SECONDS)
+    return Resonate(store=store, namespace=deployment.namespace, group="caller")
