@@ -186,7 +186,7 @@ BUGS: Sequence[Bug] = (
     ),
     Bug("a holder is believed at any version", {(rules, "check_held"): _at_any_version}),
     Bug("a deadline comes a millisecond late", {(rules, "is_due"): _late}),
-    Bug("a settlement wakes only one awaiter", {(rules, "discharge"): _to_one}, seed=28),
+    Bug("a settlement wakes only one awaiter", {(rules, "discharge"): _to_one}, seed=11),
     Bug("a settlement forgets the task", {(rules, "settle"): _without_its_task}),
     Bug("a listener is forgotten before it is told", {(rules, "_tell"): _before_it_is_sent}),
     Bug("internal deadlines have no timer", {(rules, "next_look_ms"): _of_tasks_only}),
@@ -200,7 +200,7 @@ BUGS: Sequence[Bug] = (
     Bug(
         "missed instants of a schedule are forgotten",
         {(_schedules, "plan"): _the_latest_only},
-        seed=15,
+        seed=3,
     ),
     Bug("places of a group that are taken do not count", {(places, "_is_live"): _nobody}),
     Bug("executions of a group start at any rate", {(places, "_is_start"): _no_start}),
@@ -210,7 +210,7 @@ BUGS: Sequence[Bug] = (
     Bug(
         "what a holder tells does not replace what was told before",
         {(WorkingState, "put_trouble"): _what_was_there},
-        seed=58,
+        seed=17,
     ),
     Bug("two servers lock nothing", {(Database, "try_begin"): _of_nothing}),
 )
