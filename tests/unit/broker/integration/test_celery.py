@@ -101,18 +101,6 @@ def test_an_instant_before_1970_is_the_first_that_can_be_stored():
     assert request.ends_at_ms(NOW) == 0
 
 
-def test_an_instant_before_1970_is_the_first_that_can_be_stored():
-    request = read(expires="-5")
-
-    assert request.ends_at_ms(NOW) == 0
-
-
-def test_an_instant_before_1970_is_the_first_that_can_be_stored():
-    request = read(expires="-5")
-
-    assert request.ends_at_ms(NOW) == 0
-
-
 def test_a_task_of_a_producer_is_an_invocation():
     request = read(**{"resonate-target": "shop", "eta": "5000", "expires": "9000"})
 
