@@ -23,12 +23,8 @@ from resonate_sdk.protocol.requests import TaskHeartbeat
 
 NEVER_NS = 2**63 - 1
 LEFT_OUT = ("hello", "schedule.", "debug.")  # and what strict mode does not serve
-_OURS = (
-    "preload",
-    "settledSince",
-    "details",
-    "listener",
-)  # in requests, where the protocol has none of these
+# In requests, where the protocol has none of these.
+_OURS = ("preload", "settledSince", "details", "listener")
 _encode = msgspec.json.Encoder().encode
 
 Json = Any

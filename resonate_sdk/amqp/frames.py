@@ -144,10 +144,8 @@ def read_properties(header: bytes) -> Properties:
     flags = _HEADER_HEAD.unpack_from(header)[3]
     at = _HEADER_HEAD.size
     headers: Mapping[str, Any] = {}
-    content_type = content_encoding = kind = correlation_id = reply_to = message_id = user_id = (
-        app_id
-    ) = None
-    sent_at_s = None
+    content_type = content_encoding = kind = correlation_id = reply_to = None
+    message_id = user_id = app_id = sent_at_s = None
     if flags & _HAS_CONTENT_TYPE:
         content_type, at = _read_text(header, at)
     if flags & _HAS_CONTENT_ENCODING:
