@@ -79,7 +79,6 @@ class SubmissionApi:
         self._beats = deque[Incoming]()  # bounded by the prefetch, like the next
         self._waiting = deque[Incoming]()
         self._done: list[Incoming] = []  # answered, and not acknowledged yet
-        self._solitary = 0
 
     def use(self, session: Session | None) -> None:
         """Go on with another session; what had not been started comes back through it."""
@@ -169,7 +168,8 @@ class SubmissionApi:
                 link = incoming.link(head.chain)
                 if repeats.is_too_late(request, incoming.delivery, self._system.known_now_ms):
                     return self._decline(incoming, item, link, repeats.REDELIVERED)
-                solitary = self._number_of(incoming) if incoming.delivery.is_redelivered else None
+                # What may have killed a server shares its batch with its own delivery only.
+                solitary = incoming.arrived_ns if incoming.delivery.is_redelivered else None
                 callback = partial(self._completed, incoming, item)
                 caller = self._caller(incoming, item)
                 if self._is_strict:
@@ -331,9 +331,3 @@ class SubmissionApi:
     def _give_up(self, incoming: Incoming) -> None:
         """Leave a message to the broker, which keeps it until it can be dead-lettered."""
         incoming.consumer.reject(incoming.delivery.tag, requeue=False)
-
-    def _number_of(self, incoming: Incoming) -> int:
-        """A number that only the requests of this delivery share."""
-        if incoming.next == 0:
-            self._solitary += 1
-        return self._solitary
