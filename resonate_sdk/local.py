@@ -7,11 +7,12 @@ from pathlib import Path
 
 from resonate_sdk.clock import now_ms
 from resonate_sdk.errors import ResonateError, StoreError
+from resonate_sdk.futures import overlook
 from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.envelope import encode_request, join
 from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
-from resonate_sdk.protocol.requests import Hello, Request
+from resonate_sdk.protocol.requests import Hello, Request, TaskReport
 from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.transport import Arrival, Receiver
 
@@ -144,6 +145,10 @@ class LocalTransport:
                 requests[start : start + limits.ENVELOPES_PER_MESSAGE_MAX]
             )
         return answers
+
+    def report(self, report: TaskReport, *, origin: str) -> None:
+        """Tell of trouble, once: nobody waits for an answer."""
+        self.request(report, origin=origin).add_done_callback(overlook)
 
     async def stop(self) -> None:
         """Detach from the server."""

@@ -17,6 +17,7 @@ from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.amqp.subscription import Subscription
 from resonate_sdk.clock import now_ms
 from resonate_sdk.errors import TransportError
+from resonate_sdk.futures import overlook
 from resonate_sdk.protocol import envelope, limits, messages, topology
 from resonate_sdk.protocol.coalescing import Ready, into_messages
 from resonate_sdk.protocol.faults import UNREADABLE
@@ -155,7 +156,7 @@ class AmqpTransport:
 
     def report(self, report: TaskReport, *, origin: str) -> None:
         """Tell of trouble, once: nobody waits for an answer."""
-        self.request(report, origin=origin).add_done_callback(_retrieve)
+        self.request(report, origin=origin).add_done_callback(overlook)
 
     def condition(self) -> Condition:
         """How the way to a server is now."""
@@ -385,9 +386,3 @@ async def _or_lose(session: Session, work: Coroutine[Any, Any, None]) -> None:
         await work
     except SessionLostError as error:
         session.lose(str(error))
-
-
-def _retrieve(answer: "asyncio.Future[Answer]") -> None:
-    """Nobody waits for this one, not even for its error."""
-    if not answer.cancelled():
-        answer.exception()

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from resonate_sdk.errors import HandleTimeout, UsageError
 from resonate_sdk.functions.running import is_in_coroutine, is_in_workflow
+from resonate_sdk.futures import overlook
 from resonate_sdk.options import Seconds, seconds
 
 T = TypeVar("T")
@@ -110,19 +111,13 @@ class Handle(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait without blocking the event loop."""
         waited = asyncio.wrap_future(self.future)
-        waited.add_done_callback(_seen)
+        waited.add_done_callback(overlook)
         # Shielded, since a coroutine that gives up waiting must not cancel what others wait for.
         return asyncio.shield(waited).__await__()
 
     def __repr__(self) -> str:
         """Show the id and whether it is done."""
         return f"<Handle {self.id!r} {'done' if self.done() else 'waiting'}>"
-
-
-def _seen(waited: "asyncio.Future[Any]") -> None:
-    """Take note of an error: whoever has given up waiting must not be told of it by asyncio."""
-    if not waited.cancelled():
-        waited.exception()
 
 
 def refuse_blocking(

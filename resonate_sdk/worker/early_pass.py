@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from resonate_sdk.execution.effects import Done, Outcome
 from resonate_sdk.execution.execution import Execution
+from resonate_sdk.futures import overlook
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError, ignore
 from resonate_sdk.worker.pass_driver import PassDriver
 
@@ -70,7 +71,7 @@ class EarlyPass:
         self._is_given_up = False
         self.is_taken = False
         self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._ended.add_done_callback(_retrieve)
+        self._ended.add_done_callback(overlook)
 
     async def run(self, prepare: Callable[[], Execution | Done]) -> None:
         """Run the pass to its outcome."""
@@ -149,9 +150,3 @@ class EarlyPass:
 def _in_two_turns(call: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     loop.call_soon(lambda: loop.call_soon(call))
-
-
-def _retrieve(ended: "asyncio.Future[Outcome]") -> None:
-    """An error that nobody waits for any more is no news."""
-    if not ended.cancelled():
-        ended.exception()

@@ -8,6 +8,7 @@ from msgspec import Struct
 from resonate_sdk.ask import ask, refusal
 from resonate_sdk.errors import ResonateError
 from resonate_sdk.execution.effects import Done
+from resonate_sdk.futures import overlook
 from resonate_sdk.protocol import responses, tags
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
 from resonate_sdk.protocol.requests import (
@@ -315,7 +316,7 @@ class Holder:
             self._transport.request(request, origin=self.origin, chain=chain, timeout_s=None)
             for request in (first, second)
         ]
-        answers[1].add_done_callback(_retrieve)
+        answers[1].add_done_callback(overlook)
         return answers[0], answers[1]
 
     async def _be_granted(self) -> None:
@@ -345,9 +346,3 @@ class Holder:
 
 def ignore() -> None:
     """Nobody wants to know."""
-
-
-def _retrieve(second: "asyncio.Future[Answer]") -> None:
-    """An error that nobody waits for any more is no news."""
-    if not second.cancelled():
-        second.exception()
