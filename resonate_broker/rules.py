@@ -481,11 +481,6 @@ def listen(state: WorkingState, promise: Promise, address: str) -> None:
         state.add_listener(promise.id, address)
 
 
-def not_listened_to(id: str) -> Answer:
-    """The answer to who wants to listen to a promise that is not external."""
-    return refused(responses.UNPROCESSABLE, f"{id!r} is internal, nobody may listen to it")
-
-
 def refused(status: int, reason: str) -> Answer:
     """An answer that says no, in one sentence."""
     return Answer(status, reason)

@@ -22,12 +22,11 @@ def promise_create(request: PromiseCreate) -> Operation:
 
 def create(state: WorkingState, request: PromiseCreate) -> Answer:
     """Create in a working state; also the inner action of a fence."""
-    existing = rules.observe(state, request.id)
-    promise = rules.born(request, state.now_ms) if existing is None else existing
-    if request.listener is not UNSET and not rules.is_external(promise):
-        return rules.not_listened_to(promise.id)
-    if existing is None:
+    promise = rules.observe(state, request.id)
+    if promise is None:
+        promise = rules.born(request, state.now_ms)
         state.put(promise)
-    if request.listener is not UNSET:
+    # The answer is that of any other creation: it shows who asks whether anybody may listen.
+    if request.listener is not UNSET and rules.is_external(promise):
         rules.listen(state, promise, request.listener)
     return Answer(responses.OK, PromiseData(promise=rules.record(promise)))

@@ -20,6 +20,8 @@ def _register(state: WorkingState, request: PromiseRegisterListener) -> Answer:
     if awaited is None:
         return rules.refused(responses.NOT_FOUND, f"no promise {request.awaited!r}")
     if not rules.is_external(awaited):
-        return rules.not_listened_to(awaited.id)
+        return rules.refused(
+            responses.UNPROCESSABLE, f"{request.awaited!r} is internal, nobody may listen to it"
+        )
     rules.listen(state, awaited, request.address)
     return Answer(responses.OK, PromiseData(promise=rules.record(awaited)))

@@ -358,13 +358,10 @@ class Runtime:
     ) -> None:
         try:
             answer = await ask(self._transport, request, timeout_s=self._answer_timeout_s)
-            if answer.status not in (responses.OK, responses.UNPROCESSABLE):
+            if not isinstance(answer.data, PromiseData):
                 raise refusal(answer)
         except ResonateError as error:
             self._could_not_create(request.id, created, error)
-            return
-        if not isinstance(answer.data, PromiseData):  # it is internal: all may look
-            await self._attach(request, result, created)
             return
         self._compare(request, answer.data.promise, result, created)
         _set(created)

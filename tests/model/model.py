@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.model.calendar import next_minute
 from tests.model.draft import Draft
-from tests.model.state import NOBODY, Json, Promise, State, Task, is_external
+from tests.model.state import NOBODY, Json, Promise, State, Task
 
 Result = tuple[int, Json]
 OK, REDIRECT, MALFORMED, MISSING, CONFLICT, UNFIT = 200, 300, 400, 404, 409, 422
@@ -97,10 +97,8 @@ def promise_create(draft: Draft, data: Json) -> Result:
     if _is_malformed(data, is_acquired=False):
         return MALFORMED, None
     promise, listener = draft.look(data["id"]), data.get("listener")
-    if listener is not None and not is_external(data["tags"] if promise is None else promise.tags):
-        return UNFIT, None
     promise = promise or _create(draft, data)
-    if listener is not None and promise.state == "pending":
+    if listener is not None and promise.is_external and promise.state == "pending":
         draft.listen(promise.id, listener)
     return _promise(promise)
 

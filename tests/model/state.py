@@ -33,15 +33,6 @@ class Task(Struct, frozen=True, kw_only=True):
         return shown
 
 
-def is_external(tags: Mapping[str, str]) -> bool:
-    """Whether others may wait for a promise with these tags."""
-    return (
-        tags.get("resonate:external") == "true"
-        or "resonate:target" in tags
-        or tags.get("resonate:timer") == "true"
-    )
-
-
 class Promise(Struct, frozen=True, kw_only=True):
     """A promise, and its task if it has a target."""
 
@@ -63,7 +54,11 @@ class Promise(Struct, frozen=True, kw_only=True):
     @property
     def is_external(self) -> bool:
         """Whether others may wait for it."""
-        return is_external(self.tags)
+        return (
+            self.tags.get("resonate:external") == "true"
+            or "resonate:target" in self.tags
+            or self.is_timer
+        )
 
     def shown(self) -> Json:
         """Its record."""

@@ -4,7 +4,7 @@ from resonate_sdk.protocol.requests import KINDS
 
 _BY_KIND: dict[str, tuple[int, ...]] = {
     "promise.get": (200, 400, 404),
-    "promise.create": (200, 400, 422),
+    "promise.create": (200, 400),
     "promise.settle": (200, 400, 404),
     "promise.register_callback": (200, 400, 404, 422),
     "promise.register_listener": (200, 400, 404, 422),

@@ -34,8 +34,8 @@ class PromiseCreate(Request, frozen=True, kw_only=True):
     """Create a promise, and with `resonate:target` its task; an existing id is left as it is.
 
     Attributes:
-        listener: an address to notify when the promise settles, as `promise.register_listener`
-            would in the same step. Ours, beyond the protocol, and not inside of other requests.
+        listener: an address to notify when the promise settles, if others may wait for it; saves a
+            `promise.register_listener`. Ours, beyond the protocol, and not inside other requests.
     """
 
     kind: ClassVar[str] = "promise.create"

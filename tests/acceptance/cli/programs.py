@@ -64,6 +64,7 @@ def run(*arguments: str, env: Mapping[str, str], program: Sequence[str] = RESONA
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        preexec_fn=_hear_all,
         timeout=RUN_S_MAX,
         check=False,
     )
@@ -83,8 +84,9 @@ def run_here(*arguments: str, env: Mapping[str, str]) -> Finished:
 
 
 def _hear_all() -> None:
-    """Also what the tests were told to ignore, if they are run by nohup."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Also what the tests were told to ignore, if they are run by nohup or in the background."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Running:

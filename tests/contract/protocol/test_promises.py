@@ -101,8 +101,6 @@ async def test_only_external_promises_are_awaited_and_listened_to(server: Server
 
     assert (await server.ask("promise.register_callback", await_))[0] == 422
     assert (await server.ask("promise.register_listener", listen))[0] == 422
-    create_ = create(internal, scope="local") | {"listener": "poll://uni@g/w"}
-    assert (await server.ask("promise.create", create_))[0] == 422
 
 
 async def test_who_awaits_needs_a_task(server: Server, id: str):

@@ -226,9 +226,10 @@ def test_of_a_settled_promise_the_answer_is_the_news(stored: tuple[Promise, ...]
 
 
 @pytest.mark.parametrize("stored", [(make_internal("p"),), ()], ids=["existing", "new"])
-def test_nobody_may_listen_to_an_internal_promise(stored: tuple[Promise, ...]):
+def test_nobody_listens_to_an_internal_promise(stored: tuple[Promise, ...]):
     internal = PromiseCreate(id="p", timeout_at_ms=DEADLINE, listener=ADDRESS)
 
     decision = decide(promise_create, internal, *stored)
 
-    assert (decision.status, decision.is_write) == (422, False)
+    assert (decision.status, decision.is_write) == (200, not stored)
+    assert not decision.is_write or decision.changes.listeners_added == ()
