@@ -17,6 +17,7 @@ from typing import IO, Any
 from typer.testing import CliRunner
 
 from resonate_broker.cli.program import app
+from tests import logs
 
 WORKER = Path(__file__).with_name("worker.py")
 RUN_S_MAX = 60.0
@@ -76,9 +77,10 @@ def run_here(*arguments: str, env: Mapping[str, str]) -> Finished:
     """Run a command inside this process; what it leaves behind makes the test fail."""
     began_at = time.monotonic()
     without = {k: None for k in os.environ if k.startswith("RESONATE_")}
-    ended = CliRunner().invoke(
-        app, arguments, prog_name="resonate", env={**without, **env}, catch_exceptions=False
-    )
+    with logs.restored():
+        ended = CliRunner().invoke(
+            app, arguments, prog_name="resonate", env={**without, **env}, catch_exceptions=False
+        )
     seconds = time.monotonic() - began_at
     return Finished(ended.exit_code, ended.stdout, ended.stderr, seconds)
 

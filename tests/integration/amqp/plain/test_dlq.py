@@ -1,7 +1,6 @@
 """`resonate dlq` on letters of all kinds of publishers."""
 
 import json
-import logging
 from typing import Any
 
 import pika
@@ -14,6 +13,7 @@ from resonate_broker.config import Config
 from resonate_broker.integration.dead_letters import DIED_AT_HEADER
 from resonate_sdk import Resonate
 from resonate_sdk.protocol.topology import Names
+from tests import logs
 from tests.integration.amqp.plain.conftest import GROUP, Prices
 from tests.integration.amqp.plain.test_submit import take
 from tests.integration.amqp.server import ServerThread
@@ -35,8 +35,8 @@ class Shell:
 
     def dlq(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """The exit code and what was printed."""
-        ended = CliRunner().invoke(app, ["dlq", *arguments, "--json"], env=self._environment)
-        logging.disable(logging.NOTSET)  # commands keep quiet, but they end with their process
+        with logs.restored():
+            ended = CliRunner().invoke(app, ["dlq", *arguments, "--json"], env=self._environment)
         return ended.exit_code, json.loads(ended.stdout or ended.stderr)
 
     def letters(self) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The programs and commands of the documentation, run as they are printed."""
 
 import asyncio
-import logging
 import re
 import shlex
 import threading
@@ -17,6 +16,7 @@ from typer.testing import CliRunner
 from resonate_broker.cli.program import app
 from resonate_broker.config import Config, EventsConfig
 from resonate_sdk import Resonate
+from tests import logs
 from tests.integration.amqp.plain.documented import PROGRAMS, README, program, worker
 from tests.integration.amqp.plain.test_triggers import result
 from tests.integration.amqp.server import ServerThread
@@ -46,8 +46,8 @@ def payments(server: ServerThread) -> Generator[Resonate]:
 
 def typed(command: str) -> str:
     """What a command prints that ends well."""
-    ended = CliRunner().invoke(app, shlex.split(command)[1:])
-    logging.disable(logging.NOTSET)  # commands keep quiet, but they end with their process
+    with logs.restored():
+        ended = CliRunner().invoke(app, shlex.split(command)[1:])
     assert ended.exit_code == 0, ended.stderr
     return ended.stdout
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -25,6 +24,7 @@ from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.errors import ApplicationError, NotFoundError
 from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.protocol.topology import Names
+from tests import logs
 from tests.integration.amqp.foreign import foreign_client
 from tests.integration.amqp.plain.conftest import GROUP, Prices
 from tests.integration.amqp.plain.test_submit import take
@@ -47,8 +47,8 @@ def shell(config: Config, server: ServerThread) -> Shell:
     environment = {"RESONATE_URL": config.url, "RESONATE_NAMESPACE": config.namespace}
 
     def run(*arguments: str) -> tuple[int, dict[str, Any]]:
-        ended = CliRunner().invoke(app, ["triggers", *arguments, "--json"], env=environment)
-        logging.disable(logging.NOTSET)  # commands keep quiet, but they end with their process
+        with logs.restored():
+            ended = CliRunner().invoke(app, ["triggers", *arguments, "--json"], env=environment)
         return ended.exit_code, json.loads(ended.stdout or ended.stderr)
 
     return run

@@ -5,22 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from resonate_broker.cli.logs import LIBRARIES, log_nothing, log_to_stderr
+from resonate_broker.cli.logs import log_nothing, log_to_stderr
+from tests import logs
 
 logger = logging.getLogger("resonate_broker.example")
 
 
 @pytest.fixture(autouse=True)
 def _logging() -> Iterator[None]:
-    """Leaves the log as it was."""
-    root = logging.getLogger()
-    loggers = [root, *map(logging.getLogger, LIBRARIES)]
-    levels, handlers = [logger.level for logger in loggers], root.handlers[:]
-    yield
-    logging.disable(logging.NOTSET)
-    root.handlers[:] = handlers
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    with logs.restored():
+        yield
 
 
 def test_a_line_has_time_level_and_message(capsys):
