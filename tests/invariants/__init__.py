@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from resonate_broker.kernel.submissions import Outgoing
 from resonate_store.state import Snapshot
-from tests.invariants.across import ACROSS, named_timers, rows_unique
+from tests.invariants.across import ACROSS, UNIQUE, named_timers
 from tests.invariants.groups import place_faults
 from tests.invariants.internal_steps import internal_faults
 from tests.invariants.message_steps import message_faults
@@ -26,7 +26,7 @@ from tests.invariants.schedules import (
     schedule_step_faults,
 )
 from tests.invariants.stored import Step, Stored
-from tests.invariants.task_steps import TASK_STEPS, task_birth_state
+from tests.invariants.task_steps import TASK_BIRTH, TASK_STEPS
 from tests.invariants.tasks import TASK
 
 __all__ = ["Step", "Stored", "check_snapshot", "check_state", "check_step", "check_transition"]
@@ -50,7 +50,8 @@ def check_snapshot(snapshot: Snapshot, now_ms: int, *, is_lonely: bool = False) 
         now_ms: the instant.
         is_lonely: whether there is only one server.
     """
-    assert rows_unique(snapshot), f"rows_unique: {snapshot}"
+    for is_unique in UNIQUE:
+        assert is_unique(snapshot), f"{is_unique.__name__}: {snapshot}"
     stored = Stored.of(snapshot)
     check_state(stored, now_ms)
     if is_lonely:
@@ -111,7 +112,7 @@ def _step_faults(step: Step) -> Iterator[str]:
                 if not task_holds(after, before.task, after.task, step):
                     yield f"{task_holds.__name__} at {step.now_ms}: {before} to {after}"
     for promise in step.born:
-        for is_born_well in (new_promise_born_clean, task_birth_state):
+        for is_born_well in (new_promise_born_clean, *TASK_BIRTH):
             if not is_born_well(promise, step):
                 yield f"{is_born_well.__name__} at {step.now_ms}: {promise}"
     if step.before.schedules is not step.after.schedules:

@@ -88,12 +88,24 @@ ACROSS: tuple[PromiseInvariant, ...] = (
 )
 
 
-# 11, 12 and 31 to 33
+# 11
+def callbacks_unique(snapshot: Snapshot) -> bool:
+    return len(set(snapshot.callbacks)) == len(snapshot.callbacks)
+
+
+# 12
+def listeners_unique(snapshot: Snapshot) -> bool:
+    return len(set(snapshot.listeners)) == len(snapshot.listeners)
+
+
+# 31 to 33
 def rows_unique(snapshot: Snapshot) -> bool:
     ids = [promise.id for promise in snapshot.promises]
     schedules = [schedule.id for schedule in snapshot.schedules]
-    tables = (ids, schedules, snapshot.callbacks, snapshot.listeners, snapshot.timers)
-    return all(len(set(rows)) == len(rows) for rows in tables)
+    return all(len(set(rows)) == len(rows) for rows in (ids, schedules, snapshot.timers))
+
+
+UNIQUE = (callbacks_unique, listeners_unique, rows_unique)
 
 
 def named_timers(stored: Stored) -> list[Timer]:

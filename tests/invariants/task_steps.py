@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from resonate_sdk.protocol import tags
 from resonate_store.state import Promise, Task
 from tests.invariants.stored import Step, is_call
 
@@ -138,6 +139,11 @@ TASK_STEPS: tuple[TaskTransition, ...] = (
 )
 
 
+# 75
+def task_birth_couples_promise_birth(promise: Promise, step: Step) -> bool:
+    return (tags.TARGET in promise.tags) == (promise.task is not None)
+
+
 # 75 and 81
 def task_birth_state(promise: Promise, step: Step) -> bool:
     task = promise.task
@@ -154,3 +160,6 @@ def task_birth_state(promise: Promise, step: Step) -> bool:
             return task.version == 0 and promise.state != "pending"
         case "suspended" | "halted":
             return False
+
+
+TASK_BIRTH = (task_birth_couples_promise_birth, task_birth_state)
