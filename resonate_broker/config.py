@@ -156,7 +156,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         management_url: of RabbitMQ's management API, `http://host:15672`, with the user of `url`
             unless it names another one. Commands see more with it; servers do without.
         namespace: prefix of all queues, and schema in the database.
-        partitions: submission queues; requests of one execution tree go to the same.
+        partitions: submission queues; requests of one execution tree go to the same. May be changed
+            at any time: queues of a greater number are served for as long as they exist.
         log_level: of the log on standard error.
         log_format: of its lines, `text` or `json`.
         record_history: a file that every decided request is appended to, for checkers of

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from resonate_broker.aio.events import EventOutlet
@@ -18,7 +18,7 @@ from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import AMQP_ERRORS, Session, SessionLostError, open_session
 from resonate_sdk.amqp.splitter import Delivery
-from resonate_sdk.protocol.topology import Names, Topology, server_topology
+from resonate_sdk.protocol.topology import PARTITIONS_MAX, Names, Topology, server_topology
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class Link:
         self._api.use(session)
         self._messages.use(session)
         self._triggers.use(session)
-        queues = [self._names.submit_queue(number) for number in range(self._partitions)]
+        queues = await self._submit_queues(session)
         for queue in (self._names.heartbeat, self._names.replies, *queues):
             await self._consume(session, queue)
         logger.info("connected to RabbitMQ namespace=%s", self._names.namespace)
@@ -173,6 +173,17 @@ class Link:
     async def _declare(self, session: Session) -> None:
         await session.declare(server_topology(self._names, self._partitions))
         await session.declare(self._more)
+
+    async def _submit_queues(self, session: Session) -> Sequence[str]:
+        """Those of the partitions, and of more partitions than there are now.
+
+        Processes that were told of them go on using them for as long as they are connected.
+        """
+        queues = [self._names.submit_queue(number) for number in range(PARTITIONS_MAX)]
+        count = self._partitions
+        while count < PARTITIONS_MAX and await session.count(queues[count]) is not None:
+            count += 1
+        return queues[:count]
 
     async def _consume(self, session: Session, queue: str) -> None:
         def arrived(consumer: Consumer, delivery: Delivery) -> None:
