@@ -35,7 +35,9 @@ def main() -> int:
         deployment.migrate()
         drill = Drill(deployment, database_url, folder, arguments.seed)
         try:
-            lines = asyncio.run(drill.run(arguments.servers, harms))
+            lines = asyncio.run(
+                drill.run(arguments.servers, harms, partitions=arguments.partitions)
+            )
         except NotLinearizableError as error:
             _say(f"{error}\nthe history is in {folder}")
             return 1
@@ -58,6 +60,7 @@ def _arguments() -> argparse.Namespace:
         prog="simulate servers", description="Real servers under fire record a history; check it."
     )
     parser.add_argument("--servers", type=int, default=3, help="how many (3)")
+    parser.add_argument("--partitions", type=int, default=1, help="submission queues (1)")
     parser.add_argument("--harms", type=int, default=20, help="how many, a few seconds each (20)")
     parser.add_argument("--seed", type=int, default=0, help="of harms and choices (0)")
     parser.add_argument("--answers", action="store_true", help="count the answers by status")

@@ -25,8 +25,8 @@ LINES_PER_GENERATION = (
     400  # then all ids are new, so that parts of the history can be looked at apart
 )
 PROGRESS_SECONDS_MAX = 60
-# The second one leads to a queue that all servers take from, so that they decide at the same time.
-KEYS = ("promise.get", "heartbeat")
+KIND = "promise.get"
+BEAT = "heartbeat"  # leads to a queue that all servers take from: they decide at the same time
 TERMINATE = """
 select count(pg_terminate_backend(pid)) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid()
@@ -51,6 +51,7 @@ class Drill:
         self._exported = folder / "history.jsonl"
         self._random = Random(seed)
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._keys: Sequence[str] = (KIND, BEAT)
         self._is_over = False
         self._harms: Mapping[str, Callable[[], Awaitable[None]]] = {
             "kill": self._kill,
@@ -60,12 +61,20 @@ class Drill:
         deployment.set("RESONATE_RECORD_HISTORY", str(self._recorded))
         deployment.set("RESONATE_STRICT", "true")
 
-    async def run(self, servers: int, harms: Sequence[str]) -> list[bytes]:
+    async def run(self, servers: int, harms: Sequence[str], *, partitions: int = 1) -> list[bytes]:
         """Do these harms one after the other; return the history, which has been checked.
+
+        Args:
+            servers: how many there are at a time.
+            harms: what is done to them.
+            partitions: how many submission queues they have.
 
         Raises:
             NotLinearizableError: it could not have happened.
         """
+        self._deployment.set("RESONATE_PARTITIONS", str(partitions))
+        if partitions > 1:
+            self._keys = (*(f"p{number:02}.{KIND}" for number in range(partitions)), BEAT)
         self._servers = [self._deployment.start_server() for _ in range(servers)]
         async with asyncio.TaskGroup() as busy:
             for number in range(CLIENTS):
@@ -90,7 +99,7 @@ class Drill:
                 pid,
                 self._numbers(),
                 patience_s=PATIENCE_S,
-                keys=KEYS,
+                keys=self._keys,
                 generation=lambda: self._count // LINES_PER_GENERATION,
             )
 

@@ -19,6 +19,14 @@ def assert_finished_steps_ran_once(deployment: Deployment) -> None:
         assert journal.count(f"{gated} ended") >= 1, gated
 
 
+def assert_only_first_steps_were_interrupted(deployment: Deployment) -> None:
+    journal = deployment.journal
+    for finished in ("foo.last", "bar.last"):
+        assert journal.count(finished) == 1
+    for perhaps_interrupted in ("foo.first", "bar.first"):
+        assert 1 <= journal.count(perhaps_interrupted) <= 2
+
+
 @pytest.fixture
 def running(deployment: Deployment) -> Deployment:
     """A deployment whose gates are all closed, and a server."""
@@ -179,10 +187,26 @@ def test_a_server_that_is_killed_loses_nothing(deployment: Deployment, moment: s
         deployment.start_server()
 
         assert handle.result(RESULT_SECONDS) == RESULT
-    for finished in ("foo.last", "bar.last"):
-        assert journal.count(finished) == 1
-    for perhaps_interrupted in ("foo.first", "bar.first"):
-        assert 1 <= journal.count(perhaps_interrupted) <= 2
+    assert_only_first_steps_were_interrupted(deployment)
+
+
+def test_another_server_takes_the_partitions_of_one_that_is_killed(deployment: Deployment):
+    journal = deployment.journal
+    deployment.set("RESONATE_PARTITIONS", "3")
+    server = deployment.start_server()
+    deployment.start_server()
+    deployment.start_worker("service-foo")
+    deployment.start_worker("service-bar")
+    with caller(deployment) as client:
+        handle = client.options(target="service-foo").begin_rpc("call", "foo")
+        journal.wait_for("foo.between begun")
+
+        deployment.kill(server)
+        journal.open_gate("foo.between")
+        journal.open_gate("bar.middle")
+
+        assert handle.result(RESULT_SECONDS) == RESULT
+    assert_only_first_steps_were_interrupted(deployment)
 
 
 def test_a_call_that_is_made_while_no_server_runs_is_carried_out_by_the_next_one(
