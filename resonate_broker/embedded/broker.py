@@ -15,6 +15,7 @@ from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
 from resonate_broker.embedded.aio import ImmediateAIO, complete
+from resonate_broker.embedded.exclusive import Exclusive
 from resonate_broker.embedded.queues import MessageQueues, Subscriber
 from resonate_broker.kernel.batch import Chain
 from resonate_broker.kernel.entries import SQE
@@ -64,7 +65,7 @@ class EmbeddedBroker:
         """
         self._now_ms = now_ms
         self._may_debug = may_debug
-        self._lock = threading.Lock()
+        self._exclusive = Exclusive()
         self._store = MemoryStore(now_ms) if path is None else SqliteStore(path, now_ms)
         self._queues = MessageQueues()
         self._aio = ImmediateAIO(self._store, self._queues)
@@ -113,12 +114,11 @@ class EmbeddedBroker:
         """
         items = decode_body(body, may_debug=self._may_debug).items
         answers: Answers = {}
-        with self._lock:
-            self._attempt(partial(self._carry_out, items, answers))
-            if self._breakdown is not None:
-                answer = Answer(responses.INTERNAL, self._breakdown)
-                for index, item in enumerate(items):
-                    answers.setdefault(index, (_correlation_id(item), answer))
+        self._exclusive.take(partial(self._attempt, partial(self._carry_out, items, answers)))
+        if self._breakdown is not None:
+            answer = Answer(responses.INTERNAL, self._breakdown)
+            for index, item in enumerate(items):
+                answers.setdefault(index, (_correlation_id(item), answer))
         on_answers([answers[index] for index in range(len(items))])
 
     def carry_out(self, requests: Sequence[Request]) -> Sequence[Answer]:
@@ -128,12 +128,12 @@ class EmbeddedBroker:
         """
         assert len(requests) <= limits.ENVELOPES_PER_MESSAGE_MAX, "a message has a limit"
         answers: dict[int, Answer] = {}
-        with self._lock:
-            self._attempt(partial(self._carry_out_requests, requests, answers))
-            if self._breakdown is not None:
-                answer = Answer(responses.INTERNAL, self._breakdown)
-                for index in range(len(requests)):
-                    answers.setdefault(index, answer)
+        step = partial(self._carry_out_requests, requests, answers)
+        self._exclusive.take(partial(self._attempt, step))
+        if self._breakdown is not None:
+            answer = Answer(responses.INTERNAL, self._breakdown)
+            for index in range(len(requests)):
+                answers.setdefault(index, answer)
         return [answers[index] for index in range(len(requests))]
 
     def attach(self, pid: str, group: str | None, deliver: Callable[[Message], None]) -> None:
@@ -144,50 +144,48 @@ class EmbeddedBroker:
             group: the group whose hints it takes as far as it has credit; None for none.
             deliver: called with each message; must not call back.
         """
-        with self._lock:
-            self._queues.attach(Subscriber(pid, group, deliver))
+        self._exclusive.take(partial(self._queues.attach, Subscriber(pid, group, deliver)))
 
     def detach(self, pid: str) -> None:
         """Deliver nothing more to a process."""
-        with self._lock:
-            self._queues.detach(pid)
+        self._exclusive.take(partial(self._queues.detach, pid))
 
     def add_credit(self, pid: str, count: int) -> None:
         """A process takes `count` more hints."""
-        with self._lock:
-            self._queues.add_credit(pid, count)
+        self._exclusive.take(partial(self._queues.add_credit, pid, count))
 
     def tick(self) -> None:
         """Do what is due now."""
-        with self._lock:
-            self._attempt(self._run)
+        self._exclusive.take(partial(self._attempt, self._run))
 
     def next_due_at_ms(self) -> int | None:
         """When something will be due, epoch ms; None: never, if nobody asks for anything.
 
         Ticks come more often, to see what other servers have written. Here there is no other.
         """
-        with self._lock:
-            due = complete(self._store.due(1))
-            schedules = complete(self._store.due_schedules(1))
-            queued = complete(self._store.queued_groups(limits.GROUPS_MAX))
-            has_room = self._windows.has_wanted or any(
-                self._queues.probe(group).consumers
-                for group in queued
-                if not self._limited.has(group)
-            )
-            if due.timers or schedules.schedules or has_room:
-                return self._system.next_tick_at_ms()
-            instants = (due.next_at_ms, schedules.next_at_ms, self._top_up.next_at_ms)
-            return min((at_ms for at_ms in instants if at_ms is not None), default=None)
+        return self._exclusive.take(self._next_due_at_ms)
 
     def close(self) -> None:
         """Stop the clock and let the file go."""
         self._timer.stop()
-        with self._lock:
-            self._system.shutdown()
-            self._attempt(self._run)
-            complete(self._store.close())
+        self._exclusive.take(self._close)
+
+    def _close(self) -> None:
+        self._system.shutdown()
+        self._attempt(self._run)
+        complete(self._store.close())
+
+    def _next_due_at_ms(self) -> int | None:
+        due = complete(self._store.due(1))
+        schedules = complete(self._store.due_schedules(1))
+        queued = complete(self._store.queued_groups(limits.GROUPS_MAX))
+        has_room = self._windows.has_wanted or any(
+            self._queues.probe(group).consumers for group in queued if not self._limited.has(group)
+        )
+        if due.timers or schedules.schedules or has_room:
+            return self._system.next_tick_at_ms()
+        instants = (due.next_at_ms, schedules.next_at_ms, self._top_up.next_at_ms)
+        return min((at_ms for at_ms in instants if at_ms is not None), default=None)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         """Take a step, unless one has failed: what it left half done must not be built upon.
