@@ -161,6 +161,14 @@ AWAITING = """
     insert into callbacks (awaited, awaiter)
     select 'awaited', 'root.' || n from generate_series(1, $1::integer) n
     """
+SCHEDULES = """
+    insert into schedules (
+        id, cron, timezone, overlap, missed, promise_id, promise_timeout, promise_tags, created_at,
+        next_run_at
+    )
+    select 's' || n, '* * * * *', 'UTC', 'allow', 'all', 'p', 1, '{}', 1, 5
+    from generate_series(1, $1::integer) n
+    """
 DUE = (
     "insert into timers (due_at, id) select 5, 'root.' || n from generate_series(1, $1::integer) n"
 )
@@ -168,12 +176,16 @@ DUE = (
 
 async def test_plans_stay_when_nearly_all_rows_have_something_in_common(explained, store, observer):
     await create(store, AWAITED, ROOT)
-    for rows in (SKEWED, AWAITING, DUE):
+    for rows in (SKEWED, AWAITING, DUE, SCHEDULES):
         await observer.execute(rows, ROWS_TO_GROW)
 
-    await observer.execute("analyze promises, callbacks, timers")
+    await observer.execute("analyze promises, callbacks, timers, schedules")
 
-    for query in ("load", "branches", "store", "due", "queued", "search_origin", "remove_tree"):
+    of_schedules = (query for query in STATEMENTS if query.startswith("schedules: "))
+    for query in (
+        *("load", "branches", "store", "due", "queued", "search_origin", "remove_tree"),
+        *of_schedules,
+    ):
         parameters, indexes = STATEMENTS[query]
         check_plans(await explained.plans(query, *parameters), indexes)
     # With fewer rows than a production has, the planner may be right by luck: see what it believes.
