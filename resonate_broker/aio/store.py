@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 CONFLICT_RETRY_S_MIN = 0.001
 CONFLICT_RETRY_S_MAX = 0.5
+CONFLICT_DOUBLINGS_MAX = 20  # more change nothing; after a thousand no float holds the number
 OUTAGE_RETRY_S_MIN = 0.05
 OUTAGE_RETRY_S_MAX = 2.0
 
@@ -144,13 +145,21 @@ class StoreSubsystem:
     async def _pause(self) -> None:
         """After a failure wait a little before the next attempt, after several ever longer."""
         if self._failures:
-            pause_s = min(CONFLICT_RETRY_S_MIN * 2**self._failures, CONFLICT_RETRY_S_MAX)
-            await asyncio.sleep(random.SystemRandom().uniform(0.0, 1.0) * pause_s)
+            pause_s = random.SystemRandom().uniform(0.0, 1.0) * pause_s_max(self._failures)
+            await asyncio.sleep(pause_s)
 
     async def _give_up(self) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             await transaction.rollback()
+
+
+def pause_s_max(failures: int) -> float:
+    """How long to wait, at most, after so many transactions in a row have come to nothing."""
+    if not failures:
+        return 0.0
+    doublings = min(failures, CONFLICT_DOUBLINGS_MAX)
+    return min(CONFLICT_RETRY_S_MIN * 2**doublings, CONFLICT_RETRY_S_MAX)
 
 
 async def read(store: Store, submission: StoreRead) -> AioCompletion:
