@@ -1,6 +1,11 @@
-"""How often the passes of a task have failed in a row, in this process."""
+"""How often the passes of a task have failed in a row, in this process, and what follows."""
+
+import random
 
 TASKS_MAX = 10_000
+DELAY_S = 1.0
+DELAY_S_MAX = 30.0
+DOUBLINGS_MAX = 10  # more change nothing; after a thousand no float holds the number
 
 
 class Failures:
@@ -26,3 +31,13 @@ class Failures:
     def forget(self, id: str) -> None:
         """The task does not fail any more."""
         self._counts.pop(id, None)
+
+
+def delay_s(id: str, attempts: int) -> float:
+    """How long to keep a task that has failed so often, before it is given back.
+
+    Tasks that have failed together come back one after the other. How far apart depends on their
+    ids alone, so that runs in virtual time repeat.
+    """
+    longest_s = min(DELAY_S * 2.0 ** min(attempts - 1, DOUBLINGS_MAX), DELAY_S_MAX)
+    return longest_s * random.Random(f"{id} {attempts}").uniform(0.75, 1.0)

@@ -31,7 +31,7 @@ from resonate_sdk.transport import (
 )
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
-from resonate_sdk.worker.failures import Failures
+from resonate_sdk.worker.failures import Failures, delay_s
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
 from resonate_sdk.worker.kept_passes import KeptPass, KeptPasses
@@ -45,8 +45,6 @@ from resonate_sdk.worker.threads import Threads
 logger = logging.getLogger(__name__)
 
 GIVE_BACK_S = 1.0  # for the tasks whose functions have not ended at a stop
-POISON_DELAY_S = 1.0
-POISON_DELAY_S_MAX = 30.0
 HINTS_MAX = 256  # with more than this under way, slots are kept to the end
 
 
@@ -487,9 +485,9 @@ class Worker:
             error,
             exc_info=exc_info,
         )
-        delay_s = min(POISON_DELAY_S * 2.0 ** (attempts - 1), POISON_DELAY_S_MAX)
-        self._reports(holder).tell(error, attempts, delay_s)
-        await driver.pause(delay_s)
+        pause_s = delay_s(holder.id, attempts)
+        self._reports(holder).tell(error, attempts, pause_s)
+        await driver.pause(pause_s)
 
     async def _release(self, holder: Holder) -> None:
         try:

@@ -6,6 +6,7 @@ from resonate_sdk.errors import FunctionNotFoundError, ResonateError
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.requests import TaskFence, TaskHalt, TaskReport
 from resonate_sdk.retry import Constant
+from resonate_sdk.worker.failures import delay_s
 from resonate_sdk.worker.reports import reason_of
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import Server, in_virtual_time, make_bench, make_root
@@ -46,7 +47,8 @@ async def test_a_pass_that_cannot_go_on_is_told_of_each_time_and_last_before_it_
 
     told = bench.wire.of(TaskReport)
     assert [report.attempts for report in told] == list(range(1, 11))
-    assert [report.again_ms for report in told[:3]] == [1_000, 2_000, 4_000]
+    delays_ms = [round(delay_s("x", attempts) * 1000) for attempts in range(1, 10)]
+    assert [report.again_ms for report in told[:-1]] == delays_ms
     assert {report.promise for report in told} == {"x"}
     assert told[0].reason.startswith("function unknown is not registered here")
     assert [request.kind for request in bench.wire.sent[-2:]] == ["task.report", "task.halt"]

@@ -24,6 +24,7 @@ from resonate_sdk.protocol.requests import (
     TaskSuspend,
 )
 from resonate_sdk.protocol.responses import Answer, Redirected
+from resonate_sdk.worker.failures import delay_s
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import (
     CODEC,
@@ -682,7 +683,8 @@ async def test_an_unknown_function_is_given_back_ever_later_and_halted_in_the_en
             await bench.hint(version=version).is_left.wait()
             held_for.append(asyncio.get_running_loop().time() - began)
 
-    assert held_for[:4] == pytest.approx([1, 2, 4, 8], abs=0.3)
+    delays = [delay_s("x", attempts) for attempts in range(1, 5)]
+    assert held_for[:4] == pytest.approx(delays, abs=0.3)
     assert len(held_for) == 10
     assert "function unknown is not registered here" in caplog.text
     assert bench.suspended[-1] == "x"
