@@ -8,6 +8,7 @@ Rows are made of text and numbers: Python's collector of cycles need not look at
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.records import (
@@ -390,24 +391,7 @@ class Changes(Struct, frozen=True, gc=False, kw_only=True):
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return self.has_schedules or any(
-            (
-                self.created,
-                self.updated,
-                self.callbacks_added,
-                self.callbacks_consumed,
-                self.listeners_added,
-                self.listeners_told,
-                self.timers_disarmed,
-                self.timers_armed,
-                self.uses_added,
-                self.inbox_taken,
-                self.inbox_refused,
-                self.groups_put,
-                self.groups_deleted,
-                self.troubles_put,
-            )
-        )
+        return any(astuple(self))
 
     @property
     def has_schedules(self) -> bool:
