@@ -25,6 +25,10 @@ from resonate_store.state import (
     Wanted,
 )
 
+AWAITERS_MAX = 1_000  # locked per batch; the others keep their callbacks
+PRELOAD_ROWS_MAX = 20_000  # of one branch, and of the remote children of one promise
+SEARCH_ROWS_MAX = 10_000  # that a search looks at
+
 
 class StoreError(Exception):
     """A transaction could not be carried out; nothing of it happened unless a class says so."""

@@ -5,7 +5,7 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from resonate_sdk.protocol import tags as tag
+from resonate_sdk.protocol import limits, tags as tag
 from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_store.memory.tables import Pairs, Promises, Timers
 from resonate_store.state import (
@@ -30,13 +30,14 @@ from resonate_store.state import (
     holds_place,
     may_go,
 )
-from resonate_store.store import ConflictError
+from resonate_store.store import (
+    AWAITERS_MAX,
+    PRELOAD_ROWS_MAX,
+    SEARCH_ROWS_MAX,
+    ConflictError,
+)
 
-PRELOAD_ROWS_MAX = 20_000
-AWAITERS_PER_LOAD_MAX = 1_000
-SEARCH_ROWS_MAX = 10_000
 RETIRED_ROWS_MAX = 500  # looked at in one go
-PRIORITY_DEFAULT = 4
 
 
 class MemoryStore:
@@ -78,12 +79,12 @@ class MemoryStore:
         for awaited in load.settling:
             if awaited not in promises:
                 continue
-            awaiters = self._callbacks.of(awaited)[: AWAITERS_PER_LOAD_MAX + 1 + len(load.ids)]
+            awaiters = self._callbacks.of(awaited)[: AWAITERS_MAX + 1 + len(load.ids)]
             callbacks += [Callback(awaited, awaiter) for awaiter in awaiters]
             listeners += [Listener(awaited, address) for address in self._listeners.of(awaited)]
         if callbacks:
             others = sorted({callback.awaiter for callback in callbacks} - promises.keys())
-            others = others[:AWAITERS_PER_LOAD_MAX]
+            others = others[:AWAITERS_MAX]
             promises |= {id: rows[id] for id in others if id in rows}
         loaded = Loaded(
             now_ms=self._now_ms(),
@@ -371,5 +372,5 @@ def _turn(promise: Promise) -> tuple[int, int, str]:
     task = promise.task
     assert task is not None, promise.id
     assert task.queued_at_ms is not None, promise.id
-    priority = PRIORITY_DEFAULT if task.priority is None else task.priority
+    priority = limits.PRIORITY_DEFAULT if task.priority is None else task.priority
     return -priority, task.queued_at_ms, promise.id

@@ -14,10 +14,13 @@ from resonate_store.postgres.rows import to_promise
 from resonate_store.postgres.transaction import Beside, PostgresTransaction
 from resonate_store.queries import load_queries
 from resonate_store.state import LoadSet, Promise
-from resonate_store.store import StoreError, UnavailableError
+from resonate_store.store import (
+    AWAITERS_MAX,
+    PRELOAD_ROWS_MAX,
+    StoreError,
+    UnavailableError,
+)
 
-AWAITERS_MAX = 1_000  # locked per batch; the others keep their callbacks
-PRELOAD_ROWS_MAX = 20_000  # of one branch, and of the remote children of one promise
 CONNECT_ATTEMPTS_MAX = 3
 CONNECT_WAIT_SECONDS_MAX = 0.1
 

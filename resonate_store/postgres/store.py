@@ -31,8 +31,8 @@ from resonate_store.state import (
     Timer,
     Wanted,
 )
+from resonate_store.store import SEARCH_ROWS_MAX
 
-SEARCH_ROWS_MAX = 10_000
 READERS_MAX = 3  # searches and sweeps at a time
 RETIRED_PAGES_MAX = 64  # of the table, looked at in one go
 
