@@ -1,9 +1,6 @@
 """Promises in a SQLite file that belongs to one process, or in memory."""
 
-import os
-import sqlite3
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +10,21 @@ import msgspec
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseState, TaskState
 from resonate_store.queries import load_queries
+from resonate_store.sqlite.connection import Translated, open_file
+from resonate_store.sqlite.rows import (
+    decode_group,
+    decode_promise,
+    decode_schedule,
+    decode_trouble,
+    group_row,
+    insert_row,
+    pair,
+    schedule_row,
+    single,
+    to_promise,
+    trouble_row,
+    update_row,
+)
 from resonate_store.state import (
     Callback,
     Changes,
@@ -29,38 +41,18 @@ from resonate_store.state import (
     Schedule,
     ScheduleRows,
     Snapshot,
-    TaskTrouble,
     Timer,
-    Use,
     Wanted,
     holds_place,
     may_go,
 )
-from resonate_store.store import (
-    ConflictError,
-    RejectedError,
-    SchemaError,
-    StoreError,
-    UnavailableError,
-)
+from resonate_store.store import AWAITERS_MAX, PRELOAD_ROWS_MAX, SEARCH_ROWS_MAX
 
-APPLICATION_ID = int.from_bytes(b"rsn8", "big")  # in the header of every file of ours
-SCHEMA_VERSION = 1
-PRELOAD_ROWS_MAX = 20_000
-AWAITERS_PER_LOAD_MAX = 1_000
-SEARCH_ROWS_MAX = 10_000
 RETIRED_ROWS_MAX = 500  # looked at in one go
 
 Row = TypeVar("Row")
 
-_OWN_FILE = "give path= a file of its own"
-_PRIMARY_CODE = 0xFF  # what lies above tells kinds of the same error apart
 _QUERIES = load_queries("resonate_store.sqlite")
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Promise).decode
-_decode_group = msgspec.json.Decoder(Group).decode
-_decode_schedule = msgspec.json.Decoder(Schedule).decode
-_decode_trouble = msgspec.json.Decoder(TaskTrouble).decode
 
 
 class SqliteStore:
@@ -83,16 +75,16 @@ class SqliteStore:
         self.path = str(path)
         self._clock = now_ms
         self._last_now_ms = 0
-        self._translated = _Translated(self.path)
+        self._translated = Translated(self.path)
         with self._translated:
-            self._connection = _open(self.path)
+            self._connection = open_file(self.path)
 
     async def begin(self, load: LoadSet) -> "SqliteTransaction":
         """Read what is named; there is nobody to lock it against.
 
         More callbacks are read than awaiters, so that it can be seen that some are left.
         """
-        callbacks_max = AWAITERS_PER_LOAD_MAX + 1 + len(load.ids)
+        callbacks_max = AWAITERS_MAX + 1 + len(load.ids)
         promises = {promise.id: promise for promise in self._promises(load.ids)}
         callbacks: list[Callback] = []
         listeners: list[Listener] = []
@@ -104,7 +96,7 @@ class SqliteStore:
             addresses = self._rows("listeners", awaited)
             listeners += [Listener(awaited, address) for (address,) in addresses]
         awaiters = sorted({callback.awaiter for callback in callbacks} - promises.keys())
-        awaiters = awaiters[:AWAITERS_PER_LOAD_MAX]
+        awaiters = awaiters[:AWAITERS_MAX]
         promises |= {promise.id: promise for promise in self._promises(awaiters)}
         loaded = Loaded(
             now_ms=self._now_ms(),
@@ -115,7 +107,7 @@ class SqliteStore:
             schedules=tuple(self._schedules(load.schedules)),
             groups=tuple(self._groups(load.groups)),
             troubles=tuple(
-                _decode_trouble(record)
+                decode_trouble(record)
                 for id in load.troubles
                 if id in promises
                 for (record,) in self._rows("trouble", id)
@@ -134,7 +126,7 @@ class SqliteStore:
         """Read the schedules that are due, now or at another instant."""
         now_ms = self._now_ms() if at_ms is None else at_ms
         rows = self._rows("due_schedules", now_ms, limit)
-        due = tuple(_decode_schedule(record) for (record,) in rows)
+        due = tuple(decode_schedule(record) for (record,) in rows)
         ((next_at_ms,),) = self._rows("next_schedule", now_ms)
         return DueSchedules(now_ms=now_ms, schedules=due, next_at_ms=next_at_ms)
 
@@ -145,7 +137,7 @@ class SqliteStore:
         found: list[Schedule] = []
         rows = self._rows("search_schedules", after or "", SEARCH_ROWS_MAX)
         for count, (record,) in enumerate(rows, start=1):
-            schedule = _decode_schedule(record)
+            schedule = decode_schedule(record)
             if tags.items() <= schedule.promise_tags.items():
                 found.append(schedule)
             if len(found) == limit or count == SEARCH_ROWS_MAX:
@@ -160,13 +152,13 @@ class SqliteStore:
         """Read the limits of all groups by name, without what they hold; or one, if it has any."""
         if name is not None:
             return tuple(self._groups((name,)))
-        groups = (_decode_group(record) for (record,) in self._rows("all_groups"))
+        groups = (decode_group(record) for (record,) in self._rows("all_groups"))
         return tuple(msgspec.structs.replace(group, held={}) for group in groups)
 
     async def adopt(self, group: str) -> None:
         """Let a limited group hold what its workers have had before the limits were known."""
         for found in self._groups((group,)):
-            members = map(_decode_record, self._rows("of_group", group))
+            members = map(to_promise, self._rows("of_group", group))
             held = {
                 p.id: p.task.concurrency_key or "" for p in members if holds_place(p) and p.task
             }
@@ -174,7 +166,7 @@ class SqliteStore:
 
     async def queued(self, group: str, wanted: Wanted) -> tuple[str, ...]:
         """Name tasks of a group that wait for room: by priority, then those waiting longest."""
-        rows = map(_decode_record, self._rows("queued", group, SEARCH_ROWS_MAX))
+        rows = map(to_promise, self._rows("queued", group, SEARCH_ROWS_MAX))
         ids = (promise.id for promise in rows if may_go(promise, wanted))
         return tuple(islice(ids, wanted.count_max))
 
@@ -218,7 +210,7 @@ class SqliteStore:
     def _page(self, rows: Iterable[Any], is_wanted: Callable[[Promise], bool], limit: int) -> Page:
         found: list[Promise] = []
         for count, (record,) in enumerate(rows, start=1):
-            promise = _decode(record)
+            promise = decode_promise(record)
             if is_wanted(promise):
                 found.append(promise)
             if len(found) == limit or count == SEARCH_ROWS_MAX:
@@ -228,12 +220,14 @@ class SqliteStore:
     async def snapshot(self) -> Snapshot:
         """Read everything."""
         return Snapshot(
-            promises=tuple(_decode(record) for (record,) in self._rows("search_all", "", -1)),
+            promises=tuple(
+                decode_promise(record) for (record,) in self._rows("search_all", "", -1)
+            ),
             callbacks=tuple(Callback(*row) for row in self._rows("all_callbacks")),
             listeners=tuple(Listener(*row) for row in self._rows("all_listeners")),
             timers=tuple(Timer(*row) for row in self._rows("all_timers")),
             schedules=tuple(
-                _decode_schedule(record) for (record,) in self._rows("search_schedules", "", -1)
+                decode_schedule(record) for (record,) in self._rows("search_schedules", "", -1)
             ),
         )
 
@@ -242,7 +236,7 @@ class SqliteStore:
         trees: dict[str, None] = {}
         count = 0
         for rowid, record in self._rows("walk", position, RETIRED_ROWS_MAX):
-            promise, position, count = _decode(record), rowid, count + 1
+            promise, position, count = decode_promise(record), rowid, count + 1
             if promise.settled_at_ms is not None and promise.settled_at_ms <= settled_before_ms:
                 trees[promise.origin or promise.id] = None
         is_end = count < RETIRED_ROWS_MAX
@@ -252,7 +246,7 @@ class SqliteStore:
         """Remove a part of a tree if all of it may go; return how many promises went."""
         members = [
             promise
-            for promise in map(_decode_record, self._rows("tree_members", tree, -1))
+            for promise in map(to_promise, self._rows("tree_members", tree, -1))
             if (promise.origin or promise.id) == tree
         ]
         if any(self._is_needed(promise, tree, settled_before_ms) for promise in members):
@@ -309,22 +303,22 @@ class SqliteStore:
 
     def _write(self, changes: Changes) -> None:
         assert not changes.events, "there is nobody to tell in local mode"
-        self._write_each("insert_promise", _insert_row, changes.created)
-        self._write_each("update_promise", _update_row, changes.updated)
-        self._write_each("insert_callback", _pair, changes.callbacks_added)
-        self._write_each("delete_callback", _pair, changes.callbacks_consumed)
-        self._write_each("insert_listener", _pair, changes.listeners_added)
-        self._write_each("delete_listener", _pair, changes.listeners_told)
-        self._write_each("delete_timer_unless_owed", _pair, changes.timers_told)
-        self._write_each("delete_timer", _pair, changes.timers_disarmed)
-        self._write_each("insert_timer", _pair, changes.timers_armed)
-        self._write_each("insert_use", _pair, changes.uses_added)
-        self._write_each("delete_group", _single, changes.groups_deleted)
-        self._write_each("put_group", _group_row, changes.groups_put)
-        self._write_each("put_trouble", _trouble_row, changes.troubles_put)
-        self._write_each("delete_schedule", _single, changes.schedules_deleted)
-        self._write_each("insert_schedule", _schedule_row, changes.schedules_created)
-        self._write_each("update_schedule", _schedule_row, changes.schedules_updated)
+        self._write_each("insert_promise", insert_row, changes.created)
+        self._write_each("update_promise", update_row, changes.updated)
+        self._write_each("insert_callback", pair, changes.callbacks_added)
+        self._write_each("delete_callback", pair, changes.callbacks_consumed)
+        self._write_each("insert_listener", pair, changes.listeners_added)
+        self._write_each("delete_listener", pair, changes.listeners_told)
+        self._write_each("delete_timer_unless_owed", pair, changes.timers_told)
+        self._write_each("delete_timer", pair, changes.timers_disarmed)
+        self._write_each("insert_timer", pair, changes.timers_armed)
+        self._write_each("insert_use", pair, changes.uses_added)
+        self._write_each("delete_group", single, changes.groups_deleted)
+        self._write_each("put_group", group_row, changes.groups_put)
+        self._write_each("put_trouble", trouble_row, changes.troubles_put)
+        self._write_each("delete_schedule", single, changes.schedules_deleted)
+        self._write_each("insert_schedule", schedule_row, changes.schedules_created)
+        self._write_each("update_schedule", schedule_row, changes.schedules_updated)
 
     def _write_each(
         self, query: str, to_row: Callable[[Row], tuple[Any, ...]], rows: Sequence[Row]
@@ -339,17 +333,17 @@ class SqliteStore:
     def _promises(self, ids: Iterable[str]) -> Iterable[Promise]:
         for id in ids:
             for (record,) in self._rows("promise", id):
-                yield _decode(record)
+                yield decode_promise(record)
 
     def _schedules(self, ids: Iterable[str]) -> Iterable[Schedule]:
         for id in ids:
             for (record,) in self._rows("schedule", id):
-                yield _decode_schedule(record)
+                yield decode_schedule(record)
 
     def _groups(self, names: Iterable[str]) -> Iterable[Group]:
         for name in names:
             for (record,) in self._rows("group", name):
-                group = _decode_group(record)
+                group = decode_group(record)
                 holders = {p.id for p in self._promises(group.held) if holds_place(p)}
                 held = {id: key for id, key in group.held.items() if id in holders}
                 yield msgspec.structs.replace(group, held=held)
@@ -365,12 +359,12 @@ class SqliteStore:
             if branch is None:
                 continue
             rows = self._rows("branch_members", branch, PRELOAD_ROWS_MAX)
-            members = [_decode(record) for (record,) in rows]
+            members = [decode_promise(record) for (record,) in rows]
             related |= {member.id: member for member in members}
             for parent in {branch, *(member.id for member in members)}:
                 children = self._rows("remote_children", parent, PRELOAD_ROWS_MAX)
                 for (record,) in children:
-                    child = _decode(record)
+                    child = decode_promise(record)
                     related[child.id] = child
         return tuple(sorted(related.values(), key=lambda promise: promise.id))
 
@@ -392,133 +386,3 @@ class SqliteTransaction:
 
     async def rollback(self) -> None:
         """Nothing is held."""
-
-
-def _open(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    # One owner: the first access takes the lock, and the operating system drops it when the
-    # process dies, however it dies.
-    connection.execute("pragma locking_mode = exclusive")
-    # Nothing is written before it is certain that the file is ours, or nobody's.
-    (application_id,) = connection.execute("pragma application_id").fetchone()
-    (version,) = connection.execute("pragma user_version").fetchone()
-    (objects,) = connection.execute("select count(*) from sqlite_schema").fetchone()
-    is_new = application_id == version == objects == 0
-    if application_id != APPLICATION_ID and not is_new:
-        raise SchemaError(f"{path} is another program's database: {_OWN_FILE}")
-    if version not in (0, SCHEMA_VERSION):
-        raise SchemaError(f"{path} has schema {version}, this release needs {SCHEMA_VERSION}")
-    if is_new:
-        connection.execute(f"pragma application_id = {APPLICATION_ID}")
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    schema = resources.files("resonate_store.sqlite").joinpath("schema.sql").read_text()
-    connection.executescript(schema)
-    connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
-
-
-class _Translated:
-    """Turns what SQLite raises within into errors of a store; may be entered again and again.
-
-    A class, because `@contextmanager` costs more than a microsecond at each read.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
-    ) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise _store_error(self._path, error) from error
-
-
-def _store_error(path: str, error: sqlite3.Error) -> StoreError:
-    # Errors that the module finds by itself have no code.
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-    if code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-        return ConflictError(f"{path}: {error}")
-    match code & _PRIMARY_CODE:
-        case sqlite3.SQLITE_NOTADB:
-            return SchemaError(f"{path} is not a database of this system: {_OWN_FILE}")
-        case sqlite3.SQLITE_CORRUPT:
-            return SchemaError(
-                f"{path} is damaged: {error}: restore it from a copy, or move it away and begin "
-                "with an empty one"
-            )
-        case sqlite3.SQLITE_BUSY:
-            return UnavailableError(
-                f"{path} cannot be used: it is open in another process, or in another client of "
-                "this one: a file belongs to one client at a time"
-            )
-        case _ if isinstance(error, sqlite3.OperationalError):
-            return UnavailableError(f"{path} cannot be used: {_obstacle(path) or error}")
-        case _:
-            return RejectedError(f"{path}: {error}")
-
-
-def _obstacle(path: str) -> str | None:
-    """What SQLite does not say when it cannot open a file, or not for writing."""
-    # The file itself is only looked at: closing it would drop the locks that SQLite has on it.
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path):
-        return "it is a folder: name a file in it"
-    if not os.path.isdir(folder):
-        return f"there is no folder {folder}"
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        return "this user may not write there"
-    return None
-
-
-def _insert_row(promise: Promise) -> tuple[Any, ...]:
-    task = promise.task
-    return (
-        promise.id,
-        _encode(promise).decode(),
-        promise.origin,
-        promise.branch,
-        promise.parent,
-        None if task is None else task.group,
-        None if task is None else task.queued_at_ms,
-    )
-
-
-def _update_row(promise: Promise) -> tuple[Any, ...]:
-    queued_at_ms = None if promise.task is None else promise.task.queued_at_ms
-    return (_encode(promise).decode(), queued_at_ms, promise.id)
-
-
-def _decode_record(row: tuple[str]) -> Promise:
-    return _decode(row[0])
-
-
-def _schedule_row(schedule: Schedule) -> tuple[Any, ...]:
-    return (schedule.id, _encode(schedule).decode(), schedule.next_run_at_ms)
-
-
-def _group_row(group: Group) -> tuple[str, str]:
-    return (group.name, _encode(group).decode())
-
-
-def _trouble_row(row: TaskTrouble) -> tuple[str, str, str]:
-    return (row.task, row.origin, _encode(row).decode())
-
-
-def _single(id: str) -> tuple[str]:
-    return (id,)
-
-
-def _pair(pair: Callback | Listener | Timer | Use) -> tuple[Any, ...]:
-    return msgspec.structs.astuple(pair)
