@@ -9,7 +9,7 @@ from resonate_broker.aio.calls import CallSubsystem
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.aio.triggers import TriggerSubsystem
-from resonate_broker.kernel.entries import CQE
+from resonate_broker.kernel.entries import CQE, AioCQE, AioSQE
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
@@ -24,7 +24,6 @@ from resonate_broker.kernel.submissions import (
     ReadTriggers,
     Write,
 )
-from resonate_broker.kernel.system import AioCQE, AioSQE
 
 EFFECTS_MAX = 1_000  # that are under way at a time
 

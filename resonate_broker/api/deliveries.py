@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from resonate_broker.kernel.batch import Chain, Link
+from resonate_broker.kernel.chains import Chain, Link
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.addresses import ReplyAddress

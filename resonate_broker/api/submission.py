@@ -17,10 +17,10 @@ from resonate_broker.api.replies import Replies, Reply
 from resonate_broker.integration import dead_letters
 from resonate_broker.integration.invocation import is_invocation
 from resonate_broker.integration.signature import signed_body
-from resonate_broker.kernel.batch import Link
-from resonate_broker.kernel.entries import SQE
+from resonate_broker.kernel.chains import Link
+from resonate_broker.kernel.entries import SQE, Completed, Submitted
 from resonate_broker.kernel.recording import Caller
-from resonate_broker.kernel.system import Completed, Submitted, System
+from resonate_broker.kernel.system import System
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.session import Session

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from resonate_broker.aio.store import read
 from resonate_broker.embedded.queues import MessageQueues
 from resonate_broker.integration import plain
-from resonate_broker.kernel.entries import CQE
+from resonate_broker.kernel.entries import CQE, AioCQE, AioSQE
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
@@ -28,7 +28,6 @@ from resonate_broker.kernel.submissions import (
     Write,
     Written,
 )
-from resonate_broker.kernel.system import AioCQE, AioSQE
 from resonate_store.store import ConflictError, Store, StoreError, Transaction
 
 T = TypeVar("T")

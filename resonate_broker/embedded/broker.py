@@ -17,9 +17,9 @@ from resonate_broker.background.windows import Windows
 from resonate_broker.embedded.aio import ImmediateAIO, complete
 from resonate_broker.embedded.exclusive import Exclusive
 from resonate_broker.embedded.queues import MessageQueues, Subscriber
-from resonate_broker.kernel.batch import Chain
-from resonate_broker.kernel.entries import SQE
-from resonate_broker.kernel.system import Completed, Submitted, System
+from resonate_broker.kernel.chains import Chain
+from resonate_broker.kernel.entries import SQE, Completed, Submitted
+from resonate_broker.kernel.system import System
 from resonate_broker.operations import register_operations
 from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body, normalize

@@ -11,21 +11,20 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from resonate_broker.kernel.batch import (
-    Again,
-    Batch,
-    Crashed,
-    Decided,
-    Dispatcher,
-    Link,
-    Member,
-)
+from resonate_broker.kernel.batch import Again, Batch, Crashed, Decided, Dispatcher, Member
 from resonate_broker.kernel.clock import StoreClock
 from resonate_broker.kernel.coroutine import Body, Coroutine
-from resonate_broker.kernel.entries import CQE, SQE
+from resonate_broker.kernel.entries import (
+    CQE,
+    SQE,
+    AioCQE,
+    AioSQE,
+    Completed,
+    RequestSQE,
+)
 from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.queues import BoundedQueue
-from resonate_broker.kernel.recording import Caller, Recorder, Run
+from resonate_broker.kernel.recording import Recorder, Run
 from resonate_broker.kernel.scheduler import Scheduler
 from resonate_broker.kernel.submissions import (
     AioCompletion,
@@ -43,7 +42,6 @@ from resonate_broker.kernel.submissions import (
     Written,
 )
 from resonate_sdk.protocol import responses
-from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import Due, DueSchedules, Loaded, Page
 
@@ -72,41 +70,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     batch: int = 500
     completions: int = 1_000
     batch_ms: int = 10_000
-
-
-class Submitted(Struct, frozen=True):
-    """A request as the API hands it in.
-
-    Attributes:
-        link: its place in the chain it is an item of.
-        solitary: if not None, it shares its batch only with requests of the same number.
-        now_ms: the instant at which it is decided, if not that of the store.
-        caller: who asks, if that is to be recorded.
-    """
-
-    request: Request
-    link: Link | None = None
-    solitary: int | None = None
-    now_ms: int | None = None
-    caller: Caller | None = None
-
-
-class Completed(Struct, frozen=True):
-    """What became of a request.
-
-    Attributes:
-        now_ms: the instant it was decided at, on the clock of the store.
-        crash: what our own code or the database had against it, if that is why it failed.
-    """
-
-    answer: Answer
-    now_ms: int
-    crash: str | None = None
-
-
-RequestSQE = SQE[Submitted, Completed]
-AioSQE = SQE[AioSubmission, AioCompletion]
-AioCQE = CQE[AioCompletion]
 
 
 class AIO(Protocol):

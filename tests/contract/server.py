@@ -17,9 +17,9 @@ from resonate_broker.background.sweep import sweep
 from resonate_broker.background.tick import tick
 from resonate_broker.background.top_up import send_queued
 from resonate_broker.background.windows import Windows
-from resonate_broker.kernel.batch import Chain
+from resonate_broker.kernel.chains import Chain
 from resonate_broker.kernel.coroutine import Body
-from resonate_broker.kernel.entries import CQE, SQE
+from resonate_broker.kernel.entries import CQE, SQE, AioCQE, AioSQE, Completed, Submitted
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     AioSubmission,
@@ -39,15 +39,7 @@ from resonate_broker.kernel.submissions import (
     Write,
     Written,
 )
-from resonate_broker.kernel.system import (
-    SCHEDULES,
-    SWEEP,
-    AioCQE,
-    AioSQE,
-    Completed,
-    Submitted,
-    System,
-)
+from resonate_broker.kernel.system import SCHEDULES, SWEEP, System
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_broker.operations import register_operations
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings, strategies as st
 from msgspec import Struct
 
-from resonate_broker.kernel.batch import NOT_ATTEMPTED
+from resonate_broker.kernel.chains import NOT_ATTEMPTED
 from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.postgres import PostgresStore, settings as postgres_settings

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from resonate_broker.kernel.entries import CQE
+from resonate_broker.kernel.entries import CQE, AioCQE, AioSQE
 from resonate_broker.kernel.submissions import (
     Adopt,
     AioCompletion,
@@ -34,7 +34,6 @@ from resonate_broker.kernel.submissions import (
     Write,
     Written,
 )
-from resonate_broker.kernel.system import AioCQE, AioSQE
 from resonate_store.state import Changes
 from resonate_store.store import ConflictError, Store
 from tests.simulation.broker import Broker

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from resonate_broker import places, rules
 from resonate_broker.background.dispatch import Dispatch
-from resonate_broker.kernel.batch import Link
+from resonate_broker.kernel.chains import Link
 from resonate_broker.kernel.submissions import Outgoing, StoreFailed, Written
 from resonate_broker.kernel.system import System
 from resonate_broker.kernel.working_state import WorkingState

@@ -16,9 +16,9 @@ from resonate_broker.background.top_up import TopUp
 from resonate_broker.background.windows import Windows
 from resonate_broker.integration import register_integration
 from resonate_broker.integration.invocation import Invoke
-from resonate_broker.kernel.batch import NOT_ATTEMPTED, Chain
-from resonate_broker.kernel.entries import SQE
-from resonate_broker.kernel.system import Completed, Limits, Submitted
+from resonate_broker.kernel.chains import NOT_ATTEMPTED, Chain
+from resonate_broker.kernel.entries import SQE, Completed, Submitted
+from resonate_broker.kernel.system import Limits
 from resonate_broker.operations import register_operations
 from resonate_sdk.protocol import envelope, responses
 from resonate_sdk.protocol.envelope import Decoded, Malformed, decode_body

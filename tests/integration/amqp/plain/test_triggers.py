@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from resonate_broker.api import triggers
 from resonate_broker.cli.program import app
 from resonate_broker.config import Config, IntegrationConfig
-from resonate_broker.kernel.system import Completed
+from resonate_broker.kernel.entries import Completed
 from resonate_sdk import Context, Resonate
 from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.errors import ApplicationError, NotFoundError

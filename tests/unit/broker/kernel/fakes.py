@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from resonate_broker.kernel.batch import Chain
+from resonate_broker.kernel.chains import Chain
 from resonate_broker.kernel.coroutine import Body, Operation
-from resonate_broker.kernel.entries import CQE, SQE
+from resonate_broker.kernel.entries import CQE, SQE, AioCQE, AioSQE, Completed, Submitted
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     Begin,
@@ -16,15 +16,7 @@ from resonate_broker.kernel.submissions import (
     Write,
     Written,
 )
-from resonate_broker.kernel.system import (
-    SWEEP,
-    AioCQE,
-    AioSQE,
-    Completed,
-    Limits,
-    Submitted,
-    System,
-)
+from resonate_broker.kernel.system import SWEEP, Limits, System
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.requests import Request
 from resonate_sdk.protocol.responses import OK, Answer, Nothing

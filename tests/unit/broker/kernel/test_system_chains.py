@@ -1,6 +1,6 @@
 """C8: after the first item of a chain that is not answered 200 the rest is not attempted."""
 
-from resonate_broker.kernel.batch import Chain
+from resonate_broker.kernel.chains import Chain
 from resonate_broker.kernel.coroutine import Operation
 from resonate_broker.kernel.submissions import Begin, Commit, Load, Search, Write
 from resonate_broker.kernel.system import Limits

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from resonate_broker.kernel.batch import Chain
-from resonate_broker.kernel.entries import SQE
+from resonate_broker.kernel.chains import Chain
+from resonate_broker.kernel.entries import SQE, Submitted
 from resonate_broker.kernel.recording import Caller, Outcome, Run
 from resonate_broker.kernel.submissions import Write
-from resonate_broker.kernel.system import Submitted
 from tests.unit.broker.builders import NOW
 from tests.unit.broker.kernel.fakes import Bench, Item, Malformed, Put, Refuse
 
