@@ -1,4 +1,4 @@
-"""Templates of promise ids: text with places that an event fills in.
+"""Templates of promise ids, keys and priorities: text with places that an event fills in.
 
 `{{.message_id}}` and `{{.correlation_id}}` are properties of the message, `{{.headers.NAME}}` is one of
 its headers, `{{.body}}` the body, if that is one value, `{{.body.order.id}}` a field of it and
@@ -35,12 +35,17 @@ class Event(Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+def is_constant(template: str) -> bool:
+    """Whether it means the same for all events."""
+    return _PLACE.search(template) is None
+
+
 def fault(template: str, *, is_constant_allowed: bool = False) -> str | None:
     """Say what is wrong with a template, in one sentence, or None.
 
     Args:
-        template: of the ids of promises.
-        is_constant_allowed: whether all events may mean the same promise.
+        template: the template.
+        is_constant_allowed: whether it may mean the same for all events of a trigger.
     """
     left_over = _PLACE.sub("", template)
     if "{{" in left_over or "}}" in left_over:
@@ -57,23 +62,28 @@ def fault(template: str, *, is_constant_allowed: bool = False) -> str | None:
     return None
 
 
-def render(template: str, event: Event) -> str:
+def render(template: str, event: Event, purpose: str = "the id of its promise") -> str:
     """Fill in a template that has no fault.
+
+    Args:
+        template: the template.
+        event: what fills it in.
+        purpose: what comes of it, in words.
 
     Raises:
         MissingError: the event does not have what the template needs; the message names it.
     """
-    return "".join(_parts(template, event))
+    return "".join(_parts(template, event, purpose))
 
 
-def _parts(template: str, event: Event) -> Iterator[str]:
+def _parts(template: str, event: Event, purpose: str) -> Iterator[str]:
     end = 0
     for match in _PLACE.finditer(template):
         yield template[end : match.start()]
         end = match.end()
         path = _path(match[1])
         assert path is not None, "the template was checked when it was stored"
-        yield _text(match[0], _find(path, event))
+        yield _text(match[0], _find(path, event), purpose)
     yield template[end:]
 
 
@@ -123,11 +133,11 @@ def _field(found: Any, fields: Sequence[str]) -> Any:
     return found
 
 
-def _text(place: str, found: Any) -> str:
+def _text(place: str, found: Any, purpose: str) -> str:
     """What stands for a value: two values that differ must not look the same."""
     match found:
         case None | "":
-            raise MissingError(f"the event has no {place}, which the id of its promise needs")
+            raise MissingError(f"the event has no {place}, which {purpose} needs")
         case str():
             return found
         case int() if not isinstance(found, bool):

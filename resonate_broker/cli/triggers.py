@@ -17,6 +17,7 @@ from resonate_broker.cli.promise_view import CREATED, EXISTED, field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.cli.tables import table_lines
 from resonate_broker.config import Config
+from resonate_broker.operations.trigger_create import definition_fault
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import TriggerRecord
 from resonate_sdk.protocol.requests import (
@@ -80,6 +81,24 @@ PromiseIdOption = Annotated[
         show_default=False,
     ),
 ]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="TEMPLATE",
+        help="What limits of the group tell executions apart by, as {{.body.customer}}.",
+        show_default=False,
+    ),
+]
+PriorityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--priority",
+        metavar="DIGIT|TEMPLATE",
+        help="Whose turn it is in the group, 9 goes first: a digit, or as {{.headers.priority}}.",
+        show_default=False,
+    ),
+]
 SettleOption = Annotated[
     bool,
     typer.Option(
@@ -122,6 +141,8 @@ def create(
     func: FuncOption = None,
     target: TargetOption = None,
     promise_id: PromiseIdOption = None,
+    key: KeyOption = None,
+    priority: PriorityOption = None,
     settle: SettleOption = False,
     timeout: TimeoutOption = None,
     dry_run: DryRun = False,
@@ -134,7 +155,11 @@ def create(
 
     When this has ended, no event is missed that is published from then on.
     """
-    _check(func, target, promise_id, settles=settle)
+    _check(
+        {"--func": func, "--target": target, "--key": key, "--priority": priority},
+        promise_id,
+        settles=settle,
+    )
     try:
         request = TriggerCreate(
             id=id,
@@ -143,12 +168,17 @@ def create(
             promise_id=promise_id or PROMISE_ID_DEFAULT,
             func=func,
             target=target,
+            key=key,
+            priority=priority,
             timeout_ms=timeout or limits.PROMISE_TIMEOUT_MS_DEFAULT,
         )
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
     settings = client_settings(config, url, namespace)
     if dry_run:
+        fault = definition_fault(request)
+        if fault is not None:
+            raise CommandError(fault, ExitCode.REFUSED)
         asked = TriggerGet(id=id)
         found = talk(settings, lambda client: find(client, TriggerData, asked))
         foretell(id, "" if found else "created", as_json=as_json)
@@ -231,21 +261,29 @@ def _check_same(request: TriggerCreate, record: TriggerRecord) -> None:
         )
 
 
-def _check(func: str | None, target: str | None, promise_id: str | None, *, settles: bool) -> None:
+def _check(starts: Mapping[str, str | None], promise_id: str | None, *, settles: bool) -> None:
     """Refuse options that do not go together.
+
+    Args:
+        starts: the options of triggers that start something, by their names.
+        promise_id: template of the ids.
+        settles: whether it starts nothing.
 
     Raises:
         CommandError: some do not.
     """
-    if settles and (func is not None or target is not None):
+    given = [option for option, value in starts.items() if value is not None]
+    if settles and given:
         raise CommandError(
-            "--settle settles a promise: --func and --target do not go with it", ExitCode.USAGE
+            f"--settle settles a promise: {' and '.join(given)} "
+            f"{'does' if len(given) == 1 else 'do'} not go with it",
+            ExitCode.USAGE,
         )
     if settles and promise_id is None:
         raise CommandError(
             "--settle needs --promise-id, which names the promise of an event", ExitCode.USAGE
         )
-    if not settles and (func is None or target is None):
+    if not settles and not {"--func", "--target"} <= set(given):
         raise CommandError("a trigger needs --func and --target, or --settle", ExitCode.USAGE)
 
 
@@ -262,6 +300,10 @@ def _lines(record: TriggerRecord, remark: str = "") -> Iterator[Text]:
     yield field("events", _source(record))
     yield field("effect", _effect(record))
     yield field("promises", f"{record.promise_id}  deadline after {_deadline(record)}")
+    if record.key is not None:
+        yield field("key", record.key)
+    if record.priority is not None:
+        yield field("priority", record.priority)
 
 
 def _depths(settings: Config, records: Sequence[TriggerRecord]) -> Mapping[str, Depth | None]:

@@ -5,15 +5,22 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from resonate_broker import templates
 from resonate_broker.integration import calls, plain
 from resonate_broker.integration.invocation import Invoke
 from resonate_broker.integration.plain import NotPlainError
 from resonate_broker.templates import Event
-from resonate_sdk.protocol import limits
+from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import TriggerRecord
-from resonate_sdk.protocol.requests import PromiseSettle, check_id, check_value
+from resonate_sdk.protocol.requests import (
+    PromiseSettle,
+    check_id,
+    check_tags,
+    check_value,
+    priority_fault,
+)
 
 VERSION = 1  # of the functions that are started
 
@@ -48,11 +55,27 @@ def read(
         check_id("the id of its promise", promise_id)
         if trigger.func is None or trigger.target is None:
             return calls.settlement(promise_id, body, content_type, headers)
-        return _invocation(trigger, trigger.func, trigger.target, promise_id, body, content_type)
+        invoke = _invocation(trigger, trigger.func, trigger.target, promise_id, body, content_type)
+        return replace(invoke, wishes=_wishes(trigger, event))
     except NotPlainError:
         raise
     except ValueError as error:
         raise NotPlainError(str(error)) from error
+
+
+def _wishes(trigger: TriggerRecord, event: Event) -> Mapping[str, str]:
+    """The tags that say which limit counts, and whose turn it is."""
+    wishes: dict[str, str] = {}
+    if trigger.key is not None:
+        wishes[tags.KEY] = templates.render(trigger.key, event, "its key")
+    if trigger.priority is not None:
+        priority = templates.render(trigger.priority, event, "its priority")
+        fault = priority_fault(priority)
+        if fault is not None:
+            raise NotPlainError(fault)
+        wishes[tags.PRIORITY] = priority
+    check_tags(wishes)
+    return wishes
 
 
 def _invocation(

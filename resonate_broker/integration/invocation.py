@@ -14,7 +14,7 @@ from resonate_broker.integration.plain import NotPlainError
 from resonate_sdk.protocol import addresses, limits, tags, traces
 from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.records import Value
-from resonate_sdk.protocol.requests import Request, check_id, check_value
+from resonate_sdk.protocol.requests import Request, check_id, check_value, priority_fault
 from resonate_sdk.protocol.requests.checks import check_tags, check_text
 
 KIND = "invoke"
@@ -34,7 +34,6 @@ HEADERS = frozenset(
     }
 )
 _ROUTING_KEY = re.compile(rf"(?:p[0-9]{{2}}\.)?{KIND}")
-_PRIORITY = re.compile(rf"[0-{limits.PRIORITY_MAX}]")
 _COUNT = re.compile(r"[0-9]{1,15}")
 
 
@@ -225,11 +224,9 @@ def read_wishes(headers: Mapping[str, Any]) -> Mapping[str, str]:
         wishes[tags.KEY] = key
     priority = headers.get(plain.PRIORITY_HEADER)
     if priority is not None:
-        if isinstance(priority, bool) or _PRIORITY.fullmatch(str(priority)) is None:
-            raise NotPlainError(
-                f"the header {plain.PRIORITY_HEADER} is a number from 0 to {limits.PRIORITY_MAX}, "
-                f"{limits.PRIORITY_MAX} goes first: {priority!r}"
-            )
+        fault = priority_fault(str(priority))
+        if fault is not None:
+            raise NotPlainError(f"the header {plain.PRIORITY_HEADER}: {fault}")
         wishes[tags.PRIORITY] = str(priority)
     try:
         check_tags(wishes)

@@ -152,6 +152,8 @@ class TriggerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
         promise_id: template of the ids of the promises.
         func: the function that an event starts; absent: events settle promises.
         target: who runs it.
+        key: template of the keys that limits of the group look at; absent: there are none.
+        priority: template of the priorities; absent: there are none.
         timeout_ms: from an event to the deadline of its promise.
         is_ending: it takes no more events, and is removed soon.
     """
@@ -162,6 +164,8 @@ class TriggerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     promise_id: str = field(name="promiseId")
     func: str | None = None
     target: str | None = None
+    key: str | None = None
+    priority: str | None = None
     timeout_ms: int = field(name="timeout")
     created_at_ms: int = field(name="createdAt")
     is_ending: bool = field(name="isEnding", default=False)

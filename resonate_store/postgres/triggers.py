@@ -32,6 +32,8 @@ class PostgresTriggers:
                     trigger.promise_id,
                     trigger.func,
                     trigger.target,
+                    trigger.key,
+                    trigger.priority,
                     trigger.timeout_ms,
                     limits.TRIGGERS_MAX,
                 )
@@ -53,13 +55,15 @@ class PostgresTriggers:
                 promise_id=promise_id,
                 func=func,
                 target=target,
+                key=key,
+                priority=priority,
                 timeout_ms=timeout_ms,
                 created_at_ms=created_at_ms,
                 is_ending=is_ending,
             )
             for (
-                id, exchange, routing_key, promise_id, func, target, timeout_ms, created_at_ms,
-                is_ending,
+                id, exchange, routing_key, promise_id, func, target, key, priority, timeout_ms,
+                created_at_ms, is_ending,
             ) in rows
         )  # fmt: skip
 

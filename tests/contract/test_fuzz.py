@@ -19,7 +19,7 @@ ENVELOPES_PER_MESSAGE = 45  # times messages: more than 10,000
 MAPS = {"param", "value", "tags", "promiseParam", "promiseTags", "headers"}
 NULLABLE = {
     "cursor", "state", "group", "slots", "inFlight", "data", "headers", "corrId", "concurrency",
-    "keyRate",
+    "keyRate", "key", "priority",
 }  # fmt: skip
 FREE = {"sdk", "data", "routingKey"}  # text of which only little is wrong
 

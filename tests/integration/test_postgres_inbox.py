@@ -322,6 +322,8 @@ async def test_a_long_name_is_cut_alike(application, store):
         ({"id": ""}, asyncpg.InvalidParameterValueError, "found an empty one"),
         ({"func": ""}, asyncpg.InvalidParameterValueError, "found an empty one"),
         ({"id": "é" * 513}, asyncpg.ProgramLimitExceededError, "1026 bytes, the limit is 1024"),
+        ({"tags": {tags.PRIORITY: "10"}}, asyncpg.InvalidParameterValueError, "0 to 9.*'10'"),
+        ({"tags": {tags.PRIORITY: "5\n"}}, asyncpg.InvalidParameterValueError, "0 to 9"),
         ({"version": 0}, asyncpg.InvalidParameterValueError, "1 or more, found 0"),
         ({"target": "a b"}, asyncpg.InvalidParameterValueError, "'?a b'? is no address"),
         (

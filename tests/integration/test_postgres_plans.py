@@ -68,7 +68,7 @@ STATEMENTS = {
     "groups: all": ((), {"groups_pkey"}),
     "groups: delete": ((["g"],), {"groups_pkey"}),
     "groups: adopt": (("g",), {"groups_pkey", "promises_pkey", "timers_pkey"}),
-    "triggers: insert": (("t", "x", "k", "p", "f", "g", 1, 10), {"triggers_pkey"}),
+    "triggers: insert": (("t", "x", "k", "p", "f", "g", None, None, 1, 10), {"triggers_pkey"}),
     "triggers: all": ((), {"triggers_pkey"}),
     "triggers: end": (("t",), {"triggers_pkey"}),
     "triggers: remove": (("t",), {"triggers_pkey"}),

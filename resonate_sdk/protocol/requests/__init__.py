@@ -6,7 +6,12 @@ A request that decodes is storable: every later layer trusts its types, ranges a
 from collections.abc import Mapping
 
 from resonate_sdk.protocol.requests.base import ActionHead, Request
-from resonate_sdk.protocol.requests.checks import check_id, check_tags, check_value
+from resonate_sdk.protocol.requests.checks import (
+    check_id,
+    check_tags,
+    check_value,
+    priority_fault,
+)
 from resonate_sdk.protocol.requests.debug import (
     DebugReset,
     DebugSnap,
@@ -155,4 +160,5 @@ __all__ = [
     "check_tags",
     "check_value",
     "create_fault",
+    "priority_fault",
 ]

@@ -90,6 +90,16 @@ def check_address(name: str, text: str) -> None:
         raise ValueError(f"{name} {error}") from error
 
 
+def priority_fault(priority: str) -> str | None:
+    """Say why a text is no priority, in one sentence, or None."""
+    if len(priority) == 1 and "0" <= priority <= str(limits.PRIORITY_MAX):
+        return None
+    return (
+        f"a priority is a number from 0 to {limits.PRIORITY_MAX}, {limits.PRIORITY_MAX} goes first, "
+        f"found {priority[:40]!r}"
+    )
+
+
 def tags_fault(tags: Mapping[str, str], timeout_at_ms: int, *, acquire: bool) -> str | None:
     """Say what makes a creation with these tags impossible, in one sentence, or None.
 

@@ -27,6 +27,8 @@ class TriggerCreate(Request, frozen=True, kw_only=True):
         promise_id: template of the ids of the promises.
         func: the function that an event starts; absent: the event settles a promise.
         target: who runs it.
+        key: template of the tag `resonate:key`, by which limits of the group tell calls apart.
+        priority: template of the tag `resonate:priority`, or one digit for all events.
         timeout_ms: from an event to the deadline of its promise.
     """
 
@@ -37,6 +39,8 @@ class TriggerCreate(Request, frozen=True, kw_only=True):
     promise_id: Id = field(name="promiseId", default=PROMISE_ID_DEFAULT)
     func: Annotated[str, Meta(min_length=1)] | None = None
     target: str | None = None
+    key: str | None = None
+    priority: str | None = None
     timeout_ms: Instant = field(name="timeout", default=limits.PROMISE_TIMEOUT_MS_DEFAULT)
 
     def __post_init__(self) -> None:
@@ -56,6 +60,8 @@ class TriggerCreate(Request, frozen=True, kw_only=True):
                 addresses.normalize(self.target)
             except addresses.AddressError as error:
                 raise ValueError(f"target: {error}") from error
+        for name, template in (("key", self.key), ("priority", self.priority)):
+            _check_wish(name, template, starts=self.func is not None)
         if self.timeout_ms == 0:
             raise ValueError("timeout is 0: every promise would be over when it begins")
 
@@ -71,6 +77,17 @@ class TriggerSearch(Request, frozen=True, kw_only=True):
     """List all triggers, by ascending id."""
 
     kind: ClassVar[str] = "trigger.search"
+
+
+def _check_wish(name: str, template: str | None, *, starts: bool) -> None:
+    if template is None:
+        return
+    if not starts:
+        raise ValueError(f"{name} is for limits of the group that runs a func: events settle here")
+    check_text(name, template)
+    size = len(template.encode())
+    if not 0 < size <= limits.TAG_VALUE_BYTES_MAX:
+        raise ValueError(f"{name} has {size} bytes, the limit is {limits.TAG_VALUE_BYTES_MAX}")
 
 
 def _check_amqp_text(name: str, text: str) -> None:

@@ -64,6 +64,8 @@ VALID: dict[str, dict[str, Any]] = {
         "promiseId": "order-{{.body.id}}",
         "func": "fulfil",
         "target": "amqp://any@g",
+        "key": "{{.body.customer}}",
+        "priority": "7",
         "timeout": 60_000,
     },
     "trigger.delete": {"id": "orders"},

@@ -118,6 +118,26 @@ def test_an_event_of_kombu_names_its_execution_by_a_field_of_its_body(
     assert result(worker, "order-17") == 5
 
 
+async def test_an_event_gives_what_it_starts_a_key_and_a_priority(
+    shell: Shell, channel: BlockingChannel, shop: str, worker: Resonate, names: Names, rows: Rows
+):
+    wishes = ("--key", "{{.body}}", "--priority", "{{.headers.urgency}}")
+    await asyncio.to_thread(create, shell, shop, *STARTS, *wishes)
+
+    publish(channel, shop, b'"pot"', message_id="m-1", headers={"urgency": 7})
+    publish(channel, shop, b'"kettle"', message_id="m-2", headers={"urgency": 10})
+    letter, _ = await asyncio.to_thread(take, channel, names.dead_queue)
+
+    assert await asyncio.to_thread(result, worker, "orders:m-1") == 3
+    kept = "select json_agg(json_build_array(id, priority, concurrency_key))::text from promises"
+    assert json.loads(await rows.fetchval(kept)) == [["orders:m-1", 7, "pot"]]
+    assert (
+        "a priority is a number from 0 to 9, 9 goes first, found '10'"
+        in (letter.headers["resonate-reason"])
+    )
+    assert (await asyncio.to_thread(shell, "get", "orders"))[1]["key"] == "{{.body}}"
+
+
 async def test_an_event_settles_the_promise_that_it_names(
     shell: Shell, channel: BlockingChannel, shop: str, server: ServerThread, config: Config
 ):
@@ -369,6 +389,16 @@ def test_an_exchange_that_cannot_be_used_is_said(
     [
         (("--exchange", "shop", "--settle"), USAGE, "--settle needs --promise-id"),
         (("--exchange", "shop", "--func", "f"), USAGE, "needs --func and --target, or --settle"),
+        (
+            ("--exchange", "shop", "--settle", "--promise-id", "p", "--key", "k"),
+            USAGE,
+            "--settle settles a promise: --key does not go with it",
+        ),
+        (
+            ("--exchange", "shop", *STARTS, "--priority", "10", "--dry-run"),
+            REFUSED,
+            "a priority is a number from 0 to 9",
+        ),
         (("--exchange", "", *STARTS), USAGE, "exchange is empty"),
         (
             ("--exchange", "shop", *STARTS, "--promise-id", "{{.payload.id}}"),

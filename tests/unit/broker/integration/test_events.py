@@ -7,6 +7,7 @@ import pytest
 from resonate_broker.integration import events
 from resonate_broker.integration.invocation import Invoke
 from resonate_broker.integration.plain import NotPlainError
+from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.records import TriggerRecord, Value
 from resonate_sdk.protocol.requests import PromiseSettle
 from tests.unit.broker.builders import make_trigger
@@ -38,6 +39,50 @@ def test_an_event_is_the_one_argument_of_a_call(body: bytes, argument: Any):
     assert (request.id, request.target, request.timeout_ms) == ("m-1", "amqp://any@g", 60_000)
     assert stored(request.call) == {"func": "f", "args": [argument], "kwargs": {}, "version": 1}
     assert request.reply_to is None
+
+
+@pytest.mark.parametrize(
+    ("key", "priority", "wishes"),
+    [
+        (None, None, {}),
+        ("shop", "7", {"resonate:key": "shop", "resonate:priority": "7"}),
+        ("customer-{{.body.id}}", None, {"resonate:key": "customer-7"}),
+        (None, "{{.headers.urgency}}", {"resonate:priority": "2"}),
+    ],
+    ids=["none", "constants", "a key by the body", "a priority by a header"],
+)
+def test_what_an_event_starts_has_the_key_and_priority_of_its_trigger(
+    key: str | None, priority: str | None, wishes: dict[str, str]
+):
+    request = read(make_trigger(key=key, priority=priority), headers={"urgency": 2})
+
+    assert isinstance(request, Invoke)
+    own = request.tags(0)
+    assert {name: own[name] for name in (tags.KEY, tags.PRIORITY) if name in own} == wishes
+
+
+@pytest.mark.parametrize(
+    ("templates", "reason"),
+    [
+        ({"key": "{{.body.customer}}"}, "has no {{.body.customer}}, which its key needs"),
+        ({"key": "{{.body.text}}"}, "tag 'resonate:key' has 1025 bytes, the limit is 1024"),
+        ({"priority": "{{.headers.urgency}}"}, "has no {{.headers.urgency}}, which its priority"),
+        (
+            {"priority": "{{.body.id}}"},
+            "a priority is a number from 0 to 9, 9 goes first, found '17'",
+        ),
+    ],
+    ids=["no key", "long key", "no priority", "high priority"],
+)
+def test_an_event_without_the_key_or_priority_of_its_trigger_says_why(
+    templates: dict[str, str], reason: str
+):
+    body = json.dumps({"id": 17, "text": "x" * 1_025}).encode()
+
+    with pytest.raises(NotPlainError) as error:
+        read(make_trigger(**templates), body)
+
+    assert reason in str(error.value)
 
 
 def test_an_event_settles_the_promise_that_it_names():

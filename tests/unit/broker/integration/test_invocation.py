@@ -126,8 +126,11 @@ def test_the_promise_is_the_root_of_a_tree():
         ({"version": "new"}, "resonate-version is a number from 1 on"),
         ({"key": 17}, "resonate-key must be text"),
         ({"key": "x" * 1_025}, "resonate-key: tag 'resonate:key' has 1025 bytes"),
-        ({"priority": 10}, "resonate-priority is a number from 0 to 9, 9 goes first: 10"),
-        ({"priority": True}, "resonate-priority is a number"),
+        (
+            {"priority": 10},
+            "resonate-priority: a priority is a number from 0 to 9, 9 goes first, found '10'",
+        ),
+        ({"priority": True}, "resonate-priority: a priority is a number from 0 to 9"),
         ({"acknowledge": "perhaps"}, "resonate-acknowledge is true or false"),
         ({"timeuot": "1h"}, "'resonate-timeuot' is not known"),
     ],
