@@ -11,6 +11,7 @@ from resonate_sdk import targets
 from resonate_sdk.encoding.encoder import Encoder
 from resonate_sdk.errors import UsageError
 from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol.requests.checks import priority_fault
 from resonate_sdk.retry import RetryPolicy
 
 Seconds = float | int | timedelta
@@ -152,6 +153,10 @@ def make_options(
     ]
     if reserved:
         raise UsageError(f"tags beginning with 'resonate:' are reserved: {reserved[0]!r}")
+    if copied and tag.PRIORITY in copied:
+        fault = priority_fault(copied[tag.PRIORITY])
+        if fault is not None:
+            raise UsageError(f"tags= has {tag.PRIORITY!r}: {fault}")
     return Options(
         id=id,
         timeout_s=None if timeout is None else seconds(timeout),

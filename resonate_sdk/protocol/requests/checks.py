@@ -108,6 +108,9 @@ def tags_fault(tags: Mapping[str, str], timeout_at_ms: int, *, acquire: bool) ->
         timeout_at_ms: its deadline.
         acquire: whether its task is to run at once.
     """
+    fault = priority_fault(tags[tag.PRIORITY]) if tag.PRIORITY in tags else None
+    if fault is not None:
+        return f"tags: {tag.PRIORITY}: {fault}"
     target = tags.get(tag.TARGET)
     if target is None:
         if acquire:

@@ -92,6 +92,11 @@ def test_targets_have_one_stored_form(form, keyword):
         ({"timeout": timedelta(seconds=-1)}, ValueError, "0 seconds or more"),
         ({"tags": {"resonate:target": "g"}}, UsageError, "reserved: 'resonate:target'"),
         ({"tags": {"resonate:whatever": "g"}}, UsageError, "reserved: 'resonate:whatever'"),
+        (
+            {"tags": {"resonate:priority": "10"}},
+            UsageError,
+            "has 'resonate:priority': a priority is a number from 0 to 9, .* found '10'",
+        ),
         ({"target": "a b"}, ValueError, "'a b' is no address: write a group name like"),
         ({"target": ""}, ValueError, "is no address"),
     ],

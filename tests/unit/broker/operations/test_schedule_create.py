@@ -64,6 +64,7 @@ def test_a_schedule_that_exists_is_answered_as_it_is():
         ({"promise_tags": {tags.TARGET: "http://x"}}, "resonate:target"),
         ({"promise_tags": {tags.TARGET: TARGET, tags.TIMER: "true"}}, "a timer or has"),
         ({"promise_tags": {tags.TARGET: TARGET, tags.DELAY: "5"}}, "resonate:delay '5'"),
+        ({"promise_tags": {tags.TARGET: TARGET, tags.PRIORITY: "10"}}, "resonate:priority: a pri"),
         ({"promise_id": "{{.timestamp}}" * 60}, f"the limit is {limits.ID_BYTES_MAX}"),
         ({"promise_tags": {f"t{n}": "" for n in range(limits.TAGS_MAX)}}, "69 tags"),
     ],
