@@ -247,7 +247,11 @@ def _duration_ms(headers: Mapping[str, Any], name: str) -> int:
             raise NotPlainError(f"the header {name} is {found}, a duration is positive")
         return found
     if not isinstance(found, str):
-        raise NotPlainError(f"the header {name} is no duration: {found!r}")
+        # Seconds in one library, milliseconds in another: who guesses is wrong by a factor of 1,000.
+        raise NotPlainError(
+            f"the header {name} is no duration: {found!r}; write whole milliseconds, as 90000, or "
+            "a text, as '90s'"
+        )
     try:
         return parse_duration(found)
     except ValueError as error:

@@ -1,5 +1,6 @@
 import base64
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -120,6 +121,11 @@ def test_the_promise_is_the_root_of_a_tree():
         ({"timeout": "soon"}, "resonate-timeout: 'soon' is no duration: write 500ms"),
         ({"timeout": 0}, "resonate-timeout is 0, a duration is positive"),
         ({"timeout": True}, "resonate-timeout is no duration"),
+        (
+            {"timeout": 90.0},
+            "resonate-timeout is no duration: 90.0; write whole milliseconds, as 90000, or a text",
+        ),
+        ({"delay": Decimal("1.5")}, "resonate-delay is no duration: Decimal('1.5'); write whole"),
         ({"delay": -1}, "resonate-delay is -1"),
         ({"delay": 2**62}, "resonate-delay is"),
         ({"version": 0}, "resonate-version is a number from 1 on"),
