@@ -397,10 +397,11 @@ class Execution:
             self._coroutines.close(body)
 
     def _join(self, activation: Activation) -> None:
-        """Settle the promise once every promise that the function started is settled."""
+        """Settle the promise once all that the function started is settled, or made if detached."""
         child = activation.unjoined()
         if child is not None:
-            self._waiting.wait(activation, JOIN_TICKET, [child], "join")
+            wanted = "join" if child.is_joined else "made"
+            self._waiting.wait(activation, JOIN_TICKET, [child], wanted)
             return
         node, outcome, codec = activation.node, activation.outcome, self._environment.codec
         assert outcome is not None, "only a function that ended has an outcome"
@@ -476,7 +477,7 @@ class Execution:
             self._ready.append((activation, Again(wait.ticket, wait.then)))
             return
         match wait.wanted:
-            case "join":
+            case "join" | "made":
                 self._join(activation)
             case "result":
                 assert node is not None, "one promise is waited for"

@@ -97,7 +97,7 @@ class Node:
         return self.record.state not in ("pending", "resolved")
 
 
-Wanted = Literal["result", "creation", "creations", "join"] | Until
+Wanted = Literal["result", "creation", "creations", "join", "made"] | Until
 
 
 class Wait:
@@ -134,7 +134,7 @@ class Wait:
     def is_decided_by(self, node: Node) -> bool:
         """Whether it is over now that one of the promises is there."""
         match self.wanted:
-            case "result" | "join" | "first":
+            case "result" | "join" | "made" | "first":
                 return True
             case "first_resolved":
                 return not node.has_failed
@@ -254,10 +254,10 @@ class Activation:
         self.waits.clear()
 
     def unjoined(self) -> Node | None:
-        """The last promise, of those still pending, that its end must wait for."""
+        """The last promise that its end must wait for: pending, or let go before it exists."""
         while self.children:
             id, child = self.children.popitem()
-            if child.is_joined and not child.is_settled:
+            if not (child.is_settled if child.is_joined else child.is_created):
                 self.children[id] = child
                 return child
             if child.is_joined and child.has_failed and not child.is_awaited:

@@ -39,7 +39,7 @@ class Waiting:
         """
         wait = Wait(activation, ticket, nodes, wanted, then)
         activation.waits[ticket] = wait
-        is_for_creation = wanted in ("creation", "creations")
+        is_for_creation = wanted in ("creation", "creations", "made")
         for node in nodes:
             if is_for_creation:
                 is_there, waits = node.is_created, node.creation_waits

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from asyncio import gather  # noqa: TID251  # users write it
+from contextvars import ContextVar
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_a_call_that_is_never_awaited_is_carried_out_and_joined(world):
     assert world.server.state("x.1") == "resolved"
 
 
+def test_a_detached_call_that_is_never_awaited_is_made_before_the_end(world):
+    async def parent(ctx):
+        ctx.detached("a").options(id="own")
+        return "done"
+
+    assert world.result(parent) == "done"
+    assert world.server.state("own") == "pending"
+
+
 def test_options_on_the_line_of_the_call_count(world):
     async def parent(ctx):
         call = ctx.rpc("a").options(id="other")
@@ -156,6 +166,7 @@ def test_a_body_that_waits_for_its_loop_is_given_a_grace_before_it_suspends(worl
 
     (timer,) = progress.effects
     assert isinstance(timer, StartTimer)
+    assert timer.delay_s == 0.02
     assert progress.outcome is None
     assert execution.advance([world.carry_out(timer)]).outcome is not None
     execution.close()
@@ -379,6 +390,29 @@ def test_current_is_the_context_of_the_function_that_runs(world, style):
         return [(yield ctx.run(func)), current().id]
 
     assert world.result(parent) == ["x.1", "x"]
+
+
+TENANT: ContextVar[str] = ContextVar("TENANT", default="nobody")
+
+
+@pytest.mark.parametrize("call", ["run", "begin_run"])
+def test_what_a_body_sets_for_its_context_its_local_children_find(world, call):
+    def plainly(ctx):
+        return TENANT.get()
+
+    async def by_await(ctx):
+        return TENANT.get()
+
+    def parent(ctx):
+        TENANT.set("Ada")
+        found = []
+        for func in (plainly, by_await):
+            answer = yield getattr(ctx, call)(func)
+            found.append(answer if call == "run" else (yield answer))
+        return found
+
+    assert world.result(parent) == ["Ada", "Ada"]
+    assert TENANT.get() == "nobody"
 
 
 def test_there_is_no_current_context_elsewhere():
