@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from resonate_sdk.errors import FunctionNotFoundError
 from resonate_sdk.functions.callee import Callee, describe, instant
 from resonate_sdk.functions.function import given_to, raw, registered_as
-from resonate_sdk.functions.ops import Call, Command, CommandKind, Invocation
+from resonate_sdk.functions.ops import Call, Command, CommandKind, Invocation, OfVersion
 from resonate_sdk.functions.scope import Scope, call_site
 from resonate_sdk.options import NO_OPTIONS, Options
 
@@ -30,15 +32,17 @@ class Commands:
 
     def local(
         self, kind: CommandKind, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Command, Options]:
-        """A call of a function in this process.
+    ) -> tuple[Command, Options, OfVersion | None]:
+        """A call of a function in this process; by its name, another version may be chosen later.
 
         Raises:
             FunctionNotFoundError: it is a name that is not registered here.
             UsageError: it is no function, or the arguments do not fit.
         """
+        of_version = None
         if isinstance(func, str):
             registered = self._scope.registry.by_name(func, self.given.version or 0)
+            of_version = self._of_version
         else:
             registered = registered_as(self._scope.registry, func, f"ctx.{kind}")
         if registered is None:
@@ -51,7 +55,7 @@ class Commands:
         command = self.command(
             kind, name=name, version=version, callee=callee, args=args, kwargs=kwargs
         )
-        return command, given
+        return command, given, of_version
 
     def remote(
         self, kind: CommandKind, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -140,6 +144,12 @@ class Commands:
         if scope.on_made is not None:
             scope.on_made(op)
         return op
+
+    def _of_version(self, command: Command, version: int) -> tuple[Command, Options]:
+        registered = self._scope.registry.by_name(command.name, version)
+        registered.callee.check_arguments(command.args, command.kwargs)
+        changed = replace(command, version=registered.version, callee=registered.callee)
+        return changed, registered.options.merged(self.given)
 
     def _merged(self, registered: Options, func: Any) -> Options:
         return registered.merged(self.given).merged(given_to(func))

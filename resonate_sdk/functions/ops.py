@@ -3,7 +3,7 @@
 They do nothing by themselves: the execution that they belong to carries them out.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, Unpack, overload
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.callee import Callee
 from resonate_sdk.functions.running import RUNNING
 from resonate_sdk.options import (
+    NO_OPTIONS,
     CommandOptions,
     Options,
     TypedCommandOptions,
@@ -60,6 +61,10 @@ class Command(Struct, frozen=True, kw_only=True):
     def what(self) -> str:
         """A word for messages."""
         return f"{self.kind} {self.name or self.id}"
+
+
+OfVersion = Callable[[Command, int], tuple[Command, Options]]
+"""Finds a version of the function that a command calls, and the options of its registration."""
 
 
 class Op(Generic[T_co]):
@@ -170,11 +175,21 @@ class Promise(Op[T]):
 class Pending(Op[T]):
     """A command that may not have been carried out; `options` completes it."""
 
-    def __init__(self, command: Command, options: Options) -> None:
-        """Made by a context."""
-        self.command = command
-        self.given = options
+    def __init__(
+        self, command: Command, options: Options, of_version: OfVersion | None = None
+    ) -> None:
+        """Made by a context.
+
+        Args:
+            command: what to carry out.
+            options: that it was given so far.
+            of_version: finds another version of the function, if it was called by its name.
+        """
+        self.command: Command = command
+        self.given: Options = options
         self.is_begun = False
+        self._of_version = of_version
+        self._completed = NO_OPTIONS
 
     @property
     def id(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read-only here
@@ -186,6 +201,7 @@ class Pending(Op[T]):
 
         Raises:
             UsageError: it has begun, or options contradict each other.
+            FunctionNotFoundError: the function has no such version here.
         """
         if self.is_begun:
             raise UsageError(
@@ -194,9 +210,14 @@ class Pending(Op[T]):
         check_known(f"{self!r}.options", given, TypedCommandOptions)
         if given.get("durable") is False and self.command.kind != "run":
             raise UsageError(f"durable=False is for ctx.run and ctx.begin_run, found {self!r}")
-        merged = self.given.merged(make_options(**given))
+        options = make_options(**given)
+        merged = self.given.merged(options)
         if merged.execute_here:
             self._check_here(merged)
+        self._completed = self._completed.merged(options)
+        if options.version is not None and self._of_version is not None:
+            self.command, registered = self._of_version(self.command, options.version)
+            merged = registered.merged(self._completed)
         self.given = merged
 
     def _check_here(self, merged: Options) -> None:

@@ -271,6 +271,17 @@ def test_a_registered_function_can_be_run_by_its_name(world):
     assert world.result(parent) == 3
 
 
+@pytest.mark.parametrize(("version", "found"), [(1, "old"), (2, "new"), (0, "new"), (None, "new")])
+def test_of_several_versions_that_is_run_which_the_call_names(world, version, found):
+    world.register(lambda ctx: "old", name="report", version=1)
+    world.register(lambda ctx: "new", name="report", version=2)
+
+    def parent(ctx):
+        return (yield ctx.run("report").options(version=version))
+
+    assert world.result(parent) == found
+
+
 def test_arguments_of_local_calls_are_the_objects_themselves(world):
     thing = object()
 
