@@ -62,9 +62,10 @@ class Lineage(Struct, frozen=True):
             deadline_ms=record.timeout_at_ms,
         )
 
-    def unrecorded(self, id: str) -> "Lineage":
+    def unrecorded(self, command: Command, given: Options, now_ms: int) -> "Lineage":
         """The lineage of a function that runs inside this one, without a promise."""
-        return structs.replace(self, id=id)
+        deadline_ms = _deadline_ms(command, given, self, now_ms)
+        return structs.replace(self, id=command.id, deadline_ms=deadline_ms)
 
 
 def fingerprint(command: Command) -> str:

@@ -199,7 +199,8 @@ class Family:
         self._nodes[id] = node
         owner.children[id] = node
         if not is_durable:
-            self._lineages[id] = self._lineages[owner.node.id].unrecorded(command.id)
+            lineage, now_ms = self._lineages[owner.node.id], self._environment.now_ms()
+            self._lineages[id] = lineage.unrecorded(command, given, now_ms)
             self._run_here(node)
         elif record is not None:
             self.learn(node, record)

@@ -1,11 +1,12 @@
 """When a failed function is run again, and when it is given up."""
 
+import asyncio
 from collections import deque
 
 import pytest
 
 from resonate_sdk import Constant, Exponential, Linear, Never, NonRetryable, RetryAfter, UsageError
-from resonate_sdk.execution.effects import Done, StartTimer
+from resonate_sdk.execution.effects import Done, Failed, StartTimer
 from resonate_sdk.options import make_options
 from tests.unit.sdk.execution.scripted import World
 
@@ -118,6 +119,27 @@ def test_an_explicit_policy_on_a_workflow_replays_its_body_over_settled_children
     assert attempts == [1, 2, 3]
     assert steps == [("x.1.1", 1), ("x.1.2", 2), ("x.1.3", 3)]
     assert world.server.ids == ["x.1", "x.1.1", "x.1.2", "x.1.3"]
+
+
+def test_a_function_that_is_not_durable_is_run_again_as_well(world):
+    flaky = Flaky(2)
+
+    assert world.result(calling(flaky, durable=False)) == 3
+    assert world.delays == [2, 4]
+    assert world.server.ids == []
+
+
+def test_attempts_are_counted_anew_by_who_goes_on_after_a_crash(world):
+    """They are known to the process alone."""
+    flaky = Flaky(3)
+    parent = calling(flaky)
+    execution = world.start(parent)
+    world.carry_out_all(execution.advance(world.carry_out_all(execution.advance().effects)).effects)
+    execution.close()  # it dies after the first attempt
+    assert flaky.attempts == [1]
+
+    assert world.result(parent) == 4
+    assert flaky.attempts == [1, 1, 2, 3]
 
 
 def test_a_retried_workflow_meets_children_that_are_still_under_way(world):
@@ -258,6 +280,20 @@ def test_what_could_not_be_retried_any_more_keeps_its_cause(world):
     assert caught.value.delay == 90
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), asyncio.CancelledError()])
+@pytest.mark.parametrize("is_root", [True, False])
+def test_what_ends_a_pass_is_nothing_to_try_again(world, error, is_root):
+    flaky, always = Flaky(9, error), make_options(retry_policy=Constant(1))
+    outcome = (
+        world.run(flaky, given=always)
+        if is_root
+        else world.run(calling(flaky, retry_policy=Constant(1)))
+    )
+
+    assert outcome == Failed(error)
+    assert (flaky.attempts, world.delays) == ([1], [])
+
+
 def test_a_childs_rejection_is_not_retried_by_its_parent(world):
     flaky, parents = Flaky(9), []
 
@@ -292,6 +328,12 @@ def test_the_last_delay_ends_before_the_deadline(world):
     with pytest.raises(ValueError, match="flaky"):
         world.result(calling(flaky, retry_policy=Constant(10), timeout=20.001))
     assert world.delays == [10, 10]
+
+
+def test_a_function_that_is_not_durable_fails_at_once_as_well(world):
+    with pytest.raises(ValueError, match="flaky"):
+        world.result(calling(Flaky(9), retry_policy=Constant(10), timeout=5, durable=False))
+    assert world.delays == []
 
 
 def test_a_workflow_with_a_policy_fails_at_once_as_well(world):
