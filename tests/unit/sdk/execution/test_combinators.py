@@ -1,5 +1,7 @@
 """Waiting for several calls: the values, the first rejection, the first of several; and replays."""
 
+from datetime import UTC
+
 import pytest
 
 from resonate_sdk import CanceledError, Never, Settled, UsageError, Won
@@ -321,6 +323,37 @@ def test_random_numbers_and_time_are_recorded(world):
     first = [world.server.value(f"x.{n}") for n in range(1, 5)]
     world.server.resolve("x.5")
     assert world.result(parent) == first
+
+
+@pytest.mark.parametrize(
+    ("draw", "fits"),
+    [
+        (lambda ctx: ctx.random.randrange(10, 20, 5), lambda n: n in (10, 15)),
+        (lambda ctx: ctx.random.randrange(2), lambda n: n in (0, 1)),
+        (lambda ctx: ctx.random.choices("ab", k=3), lambda found: len(found) == 3),
+        (lambda ctx: ctx.random.sample([1, 2], 2), lambda found: sorted(found) == [1, 2]),
+        (lambda ctx: ctx.random.getrandbits(8), lambda n: 0 <= n < 256),
+        (lambda ctx: ctx.random.uniform(1, 2), lambda x: 1 <= x <= 2),
+        (lambda ctx: ctx.random.triangular(1, 3, 2), lambda x: 1 <= x <= 3),
+        (lambda ctx: ctx.random.betavariate(1, 2), lambda x: 0 <= x <= 1),
+        (lambda ctx: ctx.random.expovariate(2), lambda x: x >= 0),
+        (lambda ctx: ctx.time.strftime("%Y"), lambda text: text.isdigit()),
+        (lambda ctx: ctx.time.now(), lambda now: now.tzinfo is UTC),
+    ],
+    ids=range(11),
+)
+def test_what_is_drawn_fits_and_is_drawn_once(world, draw, fits):
+    drawn = []
+
+    def parent(ctx):
+        drawn.append((yield draw(ctx)))
+        yield ctx.rpc("a")
+
+    world.awaited(parent)
+    world.awaited(parent)
+
+    assert fits(drawn[0])
+    assert drawn[0] == drawn[1]
 
 
 def test_the_sources_of_chance_and_time_can_be_replaced(world):
