@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from resonate_sdk.errors import FunctionNotFoundError, RegistrationError
+from resonate_sdk.errors import FunctionNotFoundError, RegistrationError, UsageError
 from resonate_sdk.functions.callee import Callee, describe, is_hashable
 from resonate_sdk.options import NO_OPTIONS, Options
 
@@ -53,9 +53,11 @@ class Registry:
 
         Raises:
             RegistrationError: the name is missing or taken, or the version is below one.
+            UsageError: name or version are of the wrong type, or nothing takes the context.
         """
+        _check_types(name, version)
         name = name if name is not None else getattr(func, "__name__", None)
-        if name is None or not name:
+        if not name:
             raise RegistrationError(f"{func!r} has no name: register it with name=...")
         if name == "<lambda>":
             raise RegistrationError("a lambda has no name of its own: register it with name=...")
@@ -122,6 +124,13 @@ class Registry:
         if not names:
             return ": no function is"
         return f", these are: {', '.join(names[:20])}"
+
+
+def _check_types(name: object, version: object) -> None:
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"the name of a function is a string, found {name!r}")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise UsageError(f"the version of a function is a whole number, found {version!r}")
 
 
 def _key(func: Callable[..., Any]) -> Hashable:
