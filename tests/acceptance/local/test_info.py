@@ -82,6 +82,13 @@ def test_what_it_calls(way):
     }
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_child_has_no_more_time_than_its_caller_unless_it_is_detached(way):
+    found = run("caller", way, timeout=30)
+
+    assert found["timeout"] == START_S + (60 if way == "detached" else 30)
+
+
 @pytest.mark.parametrize("id", [None, "chosen"])
 def test_a_promise_that_was_made_beforehand_is_attached_to(id):
     def asks(ctx):

@@ -570,6 +570,36 @@ async def test_trouble_in_the_middle_gives_the_task_back_and_settles_nothing(rea
     assert slot.events[-1] == "free"
 
 
+@pytest.mark.parametrize("reaction", [UNREACHABLE, refusal(500)])
+@pytest.mark.parametrize("where", ["settlement nobody awaits", "suspension", "fulfillment"])
+@in_virtual_time
+async def test_trouble_at_the_end_of_something_gives_the_task_back_as_well(where, reaction):
+    def workflow(ctx):
+        yield ctx.begin_run(leaf)
+        if where == "suspension":
+            yield (yield ctx.promise(id="answer"))
+
+    def settles(request):
+        is_settlement = isinstance(request.action, SettleAction)
+        return reaction if is_settlement else server._react(request)
+
+    server = Server(make_root("workflow"))
+    server.overrules = {
+        "settlement nobody awaits": {TaskFence: settles},
+        "suspension": {TaskSuspend: reaction},
+        "fulfillment": {TaskFulfill: reaction},
+    }[where]
+    async with make_bench(server, workflow) as bench:
+        slot = bench.hint()
+        await virtual_time.elapse(60)
+        await _let_end(bench)
+
+    assert bench.kinds()[-1] == "task.release"
+    assert bench.kinds().count("task.release") == 1
+    assert not bench.leases.holds("x")
+    assert slot.events[-1] == "free"
+
+
 @pytest.mark.parametrize("status", [400, 404])
 @in_virtual_time
 async def test_a_refused_action_inside_a_fence_that_held_gives_the_task_back(status):
