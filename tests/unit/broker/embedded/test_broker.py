@@ -310,6 +310,7 @@ def test_asking_about_what_is_settled_writes_nothing(question: dict[str, Any], t
     server.ask(question)
 
     assert server.connection.total_changes == before
+    server.broker.close()
 
 
 def test_tasks_that_a_dead_process_held_are_offered_at_once(tmp_path: Path):
@@ -322,6 +323,7 @@ def test_tasks_that_a_dead_process_held_are_offered_at_once(tmp_path: Path):
     second = Server(tmp_path / "store.db", clock)
     messages = second.attach("w2", credit=1)
     second.advance(0)
+    second.broker.close()
 
     (hint,) = messages
     assert isinstance(hint, Invoke)
@@ -338,6 +340,7 @@ def test_what_was_answered_is_there_after_a_restart(tmp_path: Path):
     second = Server(tmp_path / "store.db", clock)
 
     assert second.snapshot() == before
+    second.broker.close()
 
 
 def test_a_broker_that_was_never_used_can_be_closed():
@@ -394,6 +397,7 @@ def test_requests_that_cannot_be_read_for_are_answered_and_the_next_ones_carried
     assert [answer.status >= 500 for answer in answers] == [True, True, True]
     assert all("cannot be used: interrupted" in answer.data for answer in answers)
     assert server.statuses(create("a")) == [200]
+    server.broker.close()
 
 
 def test_a_file_that_turns_out_to_be_damaged_is_let_go(tmp_path: Path):
