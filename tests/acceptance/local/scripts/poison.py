@@ -1,6 +1,6 @@
 """Runs a function that cannot come to an end, for a moment, and tells how often it was begun.
 
-Argument: what is wrong with it.
+Arguments: what is wrong with it, and for how many seconds to wait.
 """
 
 import os
@@ -8,7 +8,7 @@ import sys
 
 from resonate_sdk import HandleTimeout, Promise, Resonate
 
-what = sys.argv[1]
+what, patience_s = sys.argv[1], float(sys.argv[2])
 runs = []
 client = Resonate.local()
 
@@ -44,7 +44,7 @@ def poison(ctx):
 
 handle = poison.begin_run("x")
 try:
-    handle.result(10)
+    handle.result(patience_s)
 except HandleTimeout:
     print("settled no", flush=True)  # noqa: T201
 except Exception as error:  # noqa: BLE001  # it is told
