@@ -10,8 +10,9 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from resonate_broker.kernel.chains import NOT_ATTEMPTED, Chain, Link
+from resonate_broker.kernel.chains import NOT_ATTEMPTED, Chain
 from resonate_broker.kernel.coroutine import Coroutine
+from resonate_broker.kernel.entries import Submitted
 from resonate_broker.kernel.submissions import Commit, Load, Outgoing
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.responses import Answer
@@ -35,30 +36,29 @@ class Dispatcher(Protocol):
 class Member:
     """A coroutine on its way through a batch."""
 
-    __slots__ = ("answer", "coroutine", "link", "load", "more", "solitary")
+    __slots__ = ("answer", "coroutine", "link", "load", "more", "submitted")
 
-    def __init__(
-        self, coroutine: Coroutine, load: Load, link: Link | None, solitary: int | None
-    ) -> None:
+    def __init__(self, coroutine: Coroutine, load: Load, submitted: Submitted | None) -> None:
         """Take a coroutine that waits for its load.
 
         Args:
             coroutine: the work.
             load: what it asked for first.
-            link: its place in the chain it is an item of.
-            solitary: if not None, it shares its batch only with members of the same number.
+            submitted: the request that it is about; None for what nobody asked for, which belongs
+                to no chain and shares any batch.
         """
         self.coroutine = coroutine
         self.load = load
         self.more: Load | None = None  # what it found it needs as well
-        self.link = link
-        self.solitary = solitary
+        self.submitted = submitted
+        self.link = None if submitted is None else submitted.link
         self.answer: Answer | None = None
 
     @property
     def company(self) -> tuple[int | None, int | None]:
         """Members that share a batch agree in this."""
-        return self.solitary, self.coroutine.now_ms
+        solitary = None if self.submitted is None else self.submitted.solitary
+        return solitary, self.coroutine.now_ms
 
 
 class Decided(Struct, frozen=True):

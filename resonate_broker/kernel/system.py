@@ -4,14 +4,13 @@
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from resonate_broker.kernel.batch import Again, Batch, Crashed, Decided, Dispatcher, Member
+from resonate_broker.kernel.batch import Batch, Dispatcher, Member
 from resonate_broker.kernel.clock import StoreClock
 from resonate_broker.kernel.coroutine import Body, Coroutine
 from resonate_broker.kernel.entries import (
@@ -37,10 +36,9 @@ from resonate_broker.kernel.submissions import (
     Publish,
     Published,
     Spawn,
-    StoreFailed,
     Write,
-    Written,
 )
+from resonate_broker.kernel.transactions import Transactions
 from resonate_sdk.protocol import responses
 from resonate_sdk.protocol.responses import Answer
 from resonate_store.state import Due, DueSchedules, Loaded, Page
@@ -53,7 +51,6 @@ IDLE_MS_MAX = 1_000
 LOOKS = (Due, DueSchedules)
 TELLS_INSTANT = (Loaded, Due, DueSchedules, Page)
 TOLD_GATHER_MS = 100
-_FREE = (None, None)  # what nobody asked for belongs to no chain and shares any batch
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -133,7 +130,6 @@ class System:
         """
         self.limits = limits or Limits()
         self._recorder = recorder
-        self._is_strict = is_strict
         self.clock = StoreClock()
         self.meters = meters or Meters()
         self._aio = aio
@@ -145,16 +141,22 @@ class System:
         self._submissions = BoundedQueue[RequestSQE](self.limits.submissions)
         self._requests: dict[Coroutine, RequestSQE] = {}
         self._scheduler = Scheduler(self._submit)
-        self._gathering_urgent = deque[Member]()
-        self._gathering = deque[Member]()
-        self._halves = deque[Batch]()
-        self._batch: Batch | None = None
+        self._transactions = Transactions(
+            self._effect,
+            self.clock,
+            dispatcher,
+            self.meters,
+            size_max=self.limits.batch,
+            retry_ms_max=self.limits.batch_ms,
+            recorder=recorder,
+            is_strict=is_strict,
+            on_committed=self._committed,
+        )
         self._completed: list[CQE[Completed]] = []
         self._told: list[Outgoing] = []
         self._told_at_ms = 0
         self._open_effects = 0
         self._postponed: AioSQE | None = None  # a step of the transaction that found no room
-        self._now_ms = 0
         self._is_shutting_down = False
         self.is_still = False  # for debugging: nothing happens that nobody asked for
 
@@ -177,7 +179,7 @@ class System:
 
     def wake(self, name: str, store_at_ms: int | None = None) -> None:
         """Let a background coroutine, if there is one, run at an instant of the store's clock."""
-        at_ms = self._now_ms if store_at_ms is None else self.clock.to_tick(store_at_ms)
+        at_ms = self.clock.tick_ms if store_at_ms is None else self.clock.to_tick(store_at_ms)
         background = self._background.get(name)
         if background is not None:
             background.next_at_ms = min(background.next_at_ms, at_ms)
@@ -196,7 +198,7 @@ class System:
     @property
     def store_now_ms(self) -> int:
         """What the clock of the store shows at this tick, as far as the kernel knows."""
-        return self.clock.to_store(self._now_ms)
+        return self.clock.store_ms
 
     @property
     def known_now_ms(self) -> int | None:
@@ -228,7 +230,7 @@ class System:
         return {
             "urgent": len(self._urgent),
             "submissions": len(self._submissions),
-            "batch": len(self._gathering_urgent) + len(self._gathering),
+            "batch": self._transactions.gathered,
             "effects": self._open_effects,
         }
 
@@ -237,7 +239,7 @@ class System:
         """Whether nothing is under way."""
         return not (
             self._has_waiting
-            or self._batch
+            or self._transactions.is_open
             or self._scheduler
             or self._completed
             or self._told
@@ -253,27 +255,22 @@ class System:
 
     def next_tick_at_ms(self) -> int:
         """When to tick again if nothing arrives before."""
-        if self._scheduler or (self._batch is None and self._has_waiting):
-            return self._now_ms
+        if self._scheduler or (not self._transactions.is_open and self._has_waiting):
+            return self.clock.tick_ms
         instants: list[int] = []
         if not (self._is_shutting_down or self.is_still):
             instants += [b.next_at_ms for b in self._background.values() if not b.is_running]
-        if self._told and self._batch is None:
+        if self._told and not self._transactions.is_open:
             instants.append(self._told_at_ms + TOLD_GATHER_MS)
-        return max(self._now_ms, min(instants, default=self._now_ms + IDLE_MS_MAX))
+        return max(self.clock.tick_ms, min(instants, default=self.clock.tick_ms + IDLE_MS_MAX))
 
     @property
     def _has_waiting(self) -> bool:
-        return bool(self._urgent or self._submissions or self._has_gathered)
-
-    @property
-    def _has_gathered(self) -> bool:
-        """Whether there is a batch to begin, with all that it needs to begin."""
-        return bool(self._gathering_urgent or self._gathering or self._halves)
+        return bool(self._urgent or self._submissions or self._transactions.has_next)
 
     def tick(self, now_ms: int) -> None:
         """Do all that can be done at this instant, which never runs backwards."""
-        self._now_ms = max(self._now_ms, now_ms)
+        self.clock.tick(now_ms)
         self._submit_postponed()
         for cqe in self._aio.completions(self.limits.completions):
             cqe.complete()
@@ -290,9 +287,9 @@ class System:
         if self._is_shutting_down or self.is_still:
             return
         for background in self._background.values():
-            if background.next_at_ms <= self._now_ms and not background.is_running:
+            if background.next_at_ms <= self.clock.tick_ms and not background.is_running:
                 background.is_running = True
-                background.next_at_ms = self._now_ms + background.interval_ms
+                background.next_at_ms = self.clock.tick_ms + background.interval_ms
                 on_end = partial(self._background_ended, background)
                 self._scheduler.add(Coroutine(background.make, on_end))
 
@@ -306,9 +303,9 @@ class System:
             self.wake(background.name, coroutine.result)
 
     def _start_requests(self) -> None:
-        for sqe in self._urgent.pop_up_to(self.limits.batch - len(self._gathering_urgent)):
+        for sqe in self._urgent.pop_up_to(self._transactions.room(is_urgent=True)):
             self._start_request(sqe, is_urgent=True)
-        for sqe in self._submissions.pop_up_to(self.limits.batch - len(self._gathering)):
+        for sqe in self._submissions.pop_up_to(self._transactions.room(is_urgent=False)):
             self._start_request(sqe, is_urgent=False)
 
     def _start_request(self, sqe: RequestSQE, *, is_urgent: bool) -> None:
@@ -353,9 +350,8 @@ class System:
         match submission:
             case Load():
                 sqe = self._requests.get(coroutine)
-                link, solitary = (sqe.submission.link, sqe.submission.solitary) if sqe else _FREE
-                gathering = self._gathering_urgent if coroutine.is_urgent else self._gathering
-                gathering.append(Member(coroutine, submission, link, solitary))
+                submitted = None if sqe is None else sqe.submission
+                self._transactions.gather(Member(coroutine, submission, submitted))
             case Spawn(bodies=makes):
                 self._spawn(coroutine, makes)
             case Commit():
@@ -384,7 +380,7 @@ class System:
         def complete(completion: AioCompletion) -> None:
             self._open_effects -= 1
             if isinstance(completion, TELLS_INSTANT):
-                self.clock.observe(self._now_ms, completion.now_ms)
+                self.clock.observe(completion.now_ms)
             if isinstance(completion, LOOKS):
                 self.meters.looked(completion)
             callback(completion)
@@ -404,94 +400,19 @@ class System:
             self._postponed = None
 
     def _begin_batch(self) -> None:
-        if self._batch is not None:
-            return
-        self._gather_told()
-        if self._halves:
-            self._batch = self._halves.popleft()
-        elif self._gathering_urgent or self._gathering:
-            self._batch = Batch(self._take_members())
-        else:
-            return
-        self._effect(Begin(self._batch.load()), self._begun)
+        if not self._transactions.is_open:
+            self._gather_told()
+            self._transactions.begin()
 
     def _gather_told(self) -> None:
         """Forgetting listeners joins a batch that is formed anyway, or waits a moment for one."""
-        is_late = self._now_ms >= self._told_at_ms + TOLD_GATHER_MS
-        is_forming = bool(self._gathering_urgent or self._gathering)
-        if self._told and (is_forming or is_late or self._is_shutting_down):
+        is_late = self.clock.tick_ms >= self._told_at_ms + TOLD_GATHER_MS
+        if self._told and (self._transactions.gathered or is_late or self._is_shutting_down):
             told, self._told = tuple(self._told), []
             self.run_once(partial(self._on_told, told))
             self._scheduler.run()
 
-    def _take_members(self) -> list[Member]:
-        members: list[Member] = []
-        for gathering in (self._gathering_urgent, self._gathering):
-            while (
-                gathering
-                and len(members) < self.limits.batch
-                and (not members or gathering[0].company == members[0].company)
-            ):
-                members.append(gathering.popleft())
-        return members
-
-    def _begun(self, completion: AioCompletion) -> None:
-        batch = self._batch
-        assert batch is not None, "a transaction belongs to a batch"
-        match completion:
-            case Loaded():
-                self._decide(batch, completion)
-            case StoreFailed():
-                self._failed(batch, completion)
-            case _:
-                self._failed(batch, StoreFailed("aborted", f"{completion}"))
-
-    def _decide(self, batch: Batch, loaded: Loaded) -> None:
-        if batch.began_at_ms is None:
-            batch.began_at_ms = self._now_ms
-        now_ms = self.clock.last_ms if batch.now_ms is None else batch.now_ms
-        match batch.decide(loaded, now_ms, self._dispatcher, is_strict=self._is_strict):
-            case Decided(changes=changes):
-                if self._recorder is not None:
-                    self._recorder.intend(self._runs(batch))
-                self._effect(Write(changes, self._has_gathered), self._written)
-            case Again():
-                self.meters.batches["again"] += 1
-                batch.restart()
-                self._effect(Begin(batch.load()), self._begun)
-            case Crashed(member=member, error=error):
-                self.meters.batches["crashed"] += 1
-                batch.remove(member)
-                member.coroutine.on_end(member.coroutine, error)
-                batch.restart()
-                self._effect(Begin(batch.load()), self._begun)
-
-    def _written(self, completion: AioCompletion) -> None:
-        batch = self._batch
-        assert batch is not None, "a transaction belongs to a batch"
-        match completion:
-            case Written():
-                self._committed(batch)
-            case StoreFailed():
-                self._failed(batch, completion)
-            case _:
-                self._failed(batch, StoreFailed("aborted", f"{completion}"))
-
-    def _runs(self, batch: Batch) -> Sequence[Run]:
-        """What a batch that has decided is about to answer."""
-        runs: list[Run] = []
-        for member in batch.members:
-            sqe = self._requests.get(member.coroutine)
-            caller = None if sqe is None else sqe.submission.caller
-            if sqe is not None and caller is not None and member.answer is not None:
-                request = sqe.submission.request
-                runs.append(Run(request, caller, member.answer, batch.state.now_ms))
-        return runs
-
     def _committed(self, batch: Batch) -> None:
-        if self._recorder is not None:
-            self._recorder.end("committed")
-        self._batch = None
         for timer in batch.state.armed:
             self.wake(SWEEP, timer.due_at_ms)
         for at_ms in batch.state.next_runs_at_ms:
@@ -511,44 +432,8 @@ class System:
     def _published(self, completion: AioCompletion) -> None:
         if isinstance(completion, Published) and completion.told:
             if not self._told:
-                self._told_at_ms = self._now_ms
+                self._told_at_ms = self.clock.tick_ms
             self._told.extend(completion.told)
-
-    def _failed(self, batch: Batch, failed: StoreFailed) -> None:
-        """Nothing of the batch has left the kernel: run it again, or say that it failed."""
-        if self._recorder is not None:
-            self._recorder.end("unknown" if failed.outcome == "unknown" else "aborted")
-        self.meters.batches[failed.outcome] += 1
-        batch.restart()
-        if batch.began_at_ms is None:
-            batch.began_at_ms = self._now_ms
-        is_late = self._now_ms - batch.began_at_ms >= self.limits.batch_ms
-        if failed.outcome == "aborted" and not is_late:
-            self._effect(Begin(batch.load()), self._begun)
-            return
-        self._batch = None
-        if failed.outcome == "rejected" and len(batch.members) > 1:
-            self._halves.extendleft(reversed(batch.halves()))
-            return
-        logger.error("batch failed outcome=%s reason=%s", failed.outcome, failed.reason)
-        for member in batch.members:
-            coroutine = member.coroutine
-            if failed.outcome == "rejected":
-                coroutine.close()
-                coroutine.on_end(coroutine, NotStorableError(failed.reason))
-            else:
-                coroutine.finish(_failure(failed) if coroutine in self._requests else None)
-                coroutine.on_end(coroutine, None)
-
-
-class NotStorableError(Exception):
-    """The database refuses what a single request wants to write."""
-
-
-def _failure(failed: StoreFailed) -> Answer:
-    if failed.outcome == "unknown":
-        return Answer(responses.INTERNAL, f"Internal error: fate unknown: {failed.reason}")
-    return Answer(responses.UNAVAILABLE, f"not carried out, ask again: {failed.reason}")
 
 
 def _log_crash(coroutine: Coroutine, error: Exception | None) -> None:

@@ -16,7 +16,7 @@ from resonate_broker import places, rules
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.kernel.chains import Link
 from resonate_broker.kernel.submissions import Outgoing, StoreFailed, Written
-from resonate_broker.kernel.system import System
+from resonate_broker.kernel.transactions import Transactions
 from resonate_broker.kernel.working_state import WorkingState
 from resonate_sdk.protocol.requests import TaskSuspend
 from resonate_sdk.protocol.responses import Answer
@@ -43,7 +43,7 @@ _expire_lease = _sweep.expire_lease
 _task_suspend = _operations.task_suspend
 _plan = _schedules.plan
 _retry = Dispatch.retry
-_written = System._written
+_written = Transactions._written
 _put_trouble = WorkingState.put_trouble
 _send = WorkingState.send
 _try_begin = Database.try_begin
@@ -97,9 +97,9 @@ def _and_counts(state: WorkingState, promise: Promise, *rest: Any) -> Promise:
     return given_back
 
 
-def _for_certain(system: System, completion: Any) -> None:
+def _for_certain(transactions: Transactions, completion: Any) -> None:
     is_unknown = isinstance(completion, StoreFailed) and completion.outcome == "unknown"
-    _written(system, Written() if is_unknown else completion)
+    _written(transactions, Written() if is_unknown else completion)
 
 
 def _never(dispatch: Dispatch, state: WorkingState, promise: Promise) -> Promise:
@@ -195,7 +195,7 @@ BUGS: Sequence[Bug] = (
     Bug("a suspension looks at the first awaited", {(_operations, "task_suspend"): _at_the_first}),
     Bug("a lost hint is never sent again", {(Dispatch, "retry"): _never}),
     Bug("hints go to another group", {(WorkingState, "send"): _astray}),
-    Bug("a commit of unknown fate counts as durable", {(System, "_written"): _for_certain}),
+    Bug("a commit of unknown fate counts as durable", {(Transactions, "_written"): _for_certain}),
     Bug("a chain goes on after a refusal", {(Link, "holds"): property(lambda link: True)}),
     Bug(
         "missed instants of a schedule are forgotten",

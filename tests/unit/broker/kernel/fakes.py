@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar
 from resonate_broker.kernel.chains import Chain
 from resonate_broker.kernel.coroutine import Body, Operation
 from resonate_broker.kernel.entries import CQE, SQE, AioCQE, AioSQE, Completed, Submitted
+from resonate_broker.kernel.recording import Recorder
 from resonate_broker.kernel.submissions import (
     AioCompletion,
     Begin,
@@ -129,11 +130,17 @@ def crash(request: Crash) -> Operation:
 class Bench:
     """A kernel, its scripted peer and the answers that it gave, in order."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.aio = ScriptedAIO()
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        aio: ScriptedAIO | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.aio = aio or ScriptedAIO()
         self.dispatch = NoDispatch()
         self.told: list[tuple[Outgoing, ...]] = []
-        self.system = System(self.aio, self.dispatch, self._forget, limits)
+        self.system = System(self.aio, self.dispatch, self._forget, limits, recorder=recorder)
         for operation in (put, refuse, malformed, crash):
             self.system.add_on_request(operation.__name__, operation)
         self.answers: list[tuple[str, Completed]] = []

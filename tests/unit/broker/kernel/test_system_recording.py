@@ -7,7 +7,7 @@ from resonate_broker.kernel.entries import SQE, Submitted
 from resonate_broker.kernel.recording import Caller, Outcome, Run
 from resonate_broker.kernel.submissions import Write
 from tests.unit.broker.builders import NOW
-from tests.unit.broker.kernel.fakes import Bench, Item, Malformed, Put, Refuse
+from tests.unit.broker.kernel.fakes import Bench, Item, Malformed, Put, Refuse, ScriptedAIO
 
 CALLER = Caller("queue", "c1", 7)
 
@@ -15,14 +15,14 @@ CALLER = Caller("queue", "c1", 7)
 class Noted:
     """Notes what it is told, and whether the write was on its way by then."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self) -> None:
+        self.aio = ScriptedAIO()
         self.told: list[object] = []
         self.is_written: list[bool] = []
 
     def intend(self, runs: Sequence[Run]) -> None:
         self.told.append([(run.request, run.answer.status, run.now_ms) for run in runs])
-        self.is_written.append(self._bench.aio.has(Write))
+        self.is_written.append(self.aio.has(Write))
 
     def end(self, outcome: Outcome) -> None:
         self.told.append(outcome)
@@ -32,10 +32,8 @@ class Noted:
 
 
 def recorded() -> tuple[Bench, Noted]:
-    bench = Bench()
-    noted = Noted(bench)
-    bench.system._recorder = noted
-    return bench, noted
+    noted = Noted()
+    return Bench(aio=noted.aio, recorder=noted), noted
 
 
 def submit(bench: Bench, *requests: Item, chain: Chain | None = None) -> None:
