@@ -9,6 +9,7 @@ from resonate_broker.cli.client import GROUP, HEARTBEAT_S
 from resonate_broker.cli.logs import log_nothing
 from resonate_broker.cli.loops import run_impatiently
 from resonate_broker.cli.management import Connection, Consumer, ManagementError, management_of
+from resonate_broker.cli.progress import progress
 from resonate_broker.cli.reasons import rabbitmq_failure
 from resonate_broker.config import Config
 
@@ -55,8 +56,15 @@ def try_attendance(config: Config) -> Attendance | ManagementError:
         return error
 
 
-def count_queues(config: Config, queues: Iterable[str]) -> dict[str, Depth | None]:
+def count_queues(
+    config: Config, queues: Iterable[str], *, has_bar: bool = False
+) -> dict[str, Depth | None]:
     """Count what waits in queues, and their consumers; None for a queue that does not exist.
+
+    Args:
+        config: says where RabbitMQ is.
+        queues: their names.
+        has_bar: whether a bar shows how far it is, if they are many.
 
     Raises:
         CommandError: RabbitMQ cannot be reached.
@@ -64,11 +72,13 @@ def count_queues(config: Config, queues: Iterable[str]) -> dict[str, Depth | Non
     wanted = tuple(dict.fromkeys(queues))
 
     async def count(session: "Session") -> dict[str, Depth | None]:
-        found = {queue: await session.count(queue) for queue in wanted}
-        return {
-            queue: None if count is None else Depth(count.ready, count.consumers)
-            for queue, count in found.items()
-        }
+        found: dict[str, Depth | None] = {}
+        with progress("looking into queues", len(wanted) if has_bar else 0) as done:
+            for queue in wanted:
+                counted = await session.count(queue)
+                found[queue] = counted and Depth(counted.ready, counted.consumers)
+                done()
+        return found
 
     return in_session(config, count) if wanted else {}
 

@@ -14,6 +14,7 @@ from resonate_broker.cli.foretelling import foretell
 from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_broker.cli.watching import View, Watch, show
 from resonate_broker.config import Config
 from resonate_broker.durations import UNITS_MS, parse_duration
 from resonate_sdk.clock import now_ms
@@ -135,6 +136,7 @@ def set_limits(
 @app.command("get", epilog="Example: resonate groups get mail")
 def get(
     group: GroupName,
+    is_watched: Watch = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -142,8 +144,12 @@ def get(
 ) -> None:
     """Show the limits of a group, and how many executions it has."""
     settings = client_settings(config, url, namespace)
-    record = talk(settings, lambda client: _group(client, GroupGet(name=group)))
-    Output(as_json=as_json).show(_document(record), _lines(record))
+
+    def look() -> View:
+        record = talk(settings, lambda client: _group(client, GroupGet(name=group)))
+        return View(document=_document(record), lines=tuple(_lines(record)))
+
+    show(Output(as_json=as_json), look, is_watched=is_watched)
 
 
 @app.command("unset", epilog="Example: resonate groups unset mail")
@@ -198,7 +204,7 @@ async def _group(client: Client, request: Request) -> GroupRecord:
     return (await client.ask_for(GroupData, request)).group
 
 
-def _document(record: GroupRecord) -> Mapping[str, Any]:
+def _document(record: GroupRecord) -> dict[str, Any]:
     def of(rate: Rate | None) -> Mapping[str, int] | None:
         return None if rate is None else {"count": rate.count, "per_ms": rate.per_ms}
 

@@ -10,13 +10,14 @@ import typer
 from rich.text import Text
 
 from resonate_broker.cli.arguments import DryRun, read_group
-from resonate_broker.cli.broker import Depth, in_session
+from resonate_broker.cli.broker import count_queues, in_session
 from resonate_broker.cli.client import NobodyAnswersError, talk
 from resonate_broker.cli.declared import Declaration, Declared, binding_keys, compare
 from resonate_broker.cli.diagnosis import Broker, Facts, Finding, Level, diagnose, examine
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.management import Management, ManagementError, management_of
 from resonate_broker.cli.output import Output
+from resonate_broker.cli.progress import progress
 from resonate_broker.cli.settings import (
     AsJson,
     ConfigFile,
@@ -45,7 +46,7 @@ from resonate_sdk.protocol.permissions import (
     subscriber_permissions,
     worker_permissions,
 )
-from resonate_sdk.protocol.topology import Names, Topology, events_topology
+from resonate_sdk.protocol.topology import Names, Topology, events_topology, group_topology
 
 if TYPE_CHECKING:  # the client libraries are loaded when they are needed
     from resonate_sdk.amqp.session import Session
@@ -118,9 +119,8 @@ def apply(
     _refuse_different(before)
     missing = [each for each in before if each.state == "missing"]
     if not dry_run:
-        wanted = _wanted(settings, groups)
         try:
-            in_session(settings, lambda session: session.declare(wanted))
+            in_session(settings, lambda session: _declare(session, settings, groups))
         except CommandError as error:
             raise _refusal(error) from error
     done = "would be declared" if dry_run else "declared"
@@ -226,12 +226,7 @@ def _facts(
     groups = _groups(settings, management, asked)
     declarations = _declarations(settings, management, groups)
     queues = [each.name for each in declarations if each.kind == "queue"]
-
-    async def count(session: "Session") -> dict[str, Depth | None]:
-        found = {queue: await session.count(queue) for queue in queues}
-        return {name: c and Depth(c.ready, c.consumers) for name, c in found.items()}
-
-    depths = in_session(settings, count)
+    depths = count_queues(settings, queues, has_bar=True)
     trouble = None
     try:
         talk(settings, _nothing)
@@ -290,6 +285,15 @@ def _wanted(settings: Config, groups: Sequence[str]) -> Topology:
     return whole_topology(names, settings.partitions, groups, events)
 
 
+async def _declare(session: "Session", settings: Config, groups: Sequence[str]) -> None:
+    """Declare what is wanted, a group at a time: the broker has a while for each."""
+    with progress("declaring groups", len(groups)) as done:
+        await session.declare(_wanted(settings, ()))
+        for group in groups:
+            await session.declare(group_topology(Names(settings.namespace), group))
+            done()
+
+
 def _declarations(
     settings: Config, management: Management | None, groups: Sequence[str]
 ) -> list[Declaration]:
@@ -307,8 +311,16 @@ def _declarations(
         return compare(wanted, declared)
 
     async def look(session: "Session") -> Declared:
-        exchanges = [e.name for e in wanted.exchanges if await session.has_exchange(e.name)]
-        queues = [q.name for q in wanted.queues if await session.count(q.name) is not None]
+        exchanges, queues = set[str](), set[str]()
+        with progress("looking", len(wanted.exchanges) + len(wanted.queues)) as done:
+            for exchange in wanted.exchanges:
+                if await session.has_exchange(exchange.name):
+                    exchanges.add(exchange.name)
+                done()
+            for queue in wanted.queues:
+                if await session.count(queue.name) is not None:
+                    queues.add(queue.name)
+                done()
         return Declared(exchanges=frozenset(exchanges), queues=frozenset(queues))
 
     return compare(wanted, in_session(settings, look))

@@ -8,7 +8,7 @@ from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.output import Output, has_symbols
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.cli.tree_view import Node, build_tree, tree_document, tree_lines
-from resonate_broker.cli.watching import View, Watch, watch
+from resonate_broker.cli.watching import View, Watch, show
 from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol import tags as tag
@@ -36,13 +36,7 @@ def tree(
     """
     settings = client_settings(config, url, namespace)
     output = Output(as_json=as_json)
-    if is_watched:
-        watch(output, lambda: _view(settings, id))
-        return
-    view = _view(settings, id)
-    output.show(view.document, view.lines)
-    for note in view.notes:
-        output.note(note)
+    show(output, lambda: _view(settings, id), is_watched=is_watched)
 
 
 def _view(settings: Config, id: str) -> View:

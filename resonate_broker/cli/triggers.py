@@ -16,6 +16,7 @@ from resonate_broker.cli.output import Output, plain
 from resonate_broker.cli.promise_view import CREATED, EXISTED, field
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
 from resonate_broker.cli.tables import table_lines
+from resonate_broker.cli.watching import View, Watch, show
 from resonate_broker.config import Config
 from resonate_broker.operations.trigger_create import definition_fault
 from resonate_sdk.protocol import limits
@@ -195,6 +196,7 @@ def create(
 
 @app.command("list", epilog="Example: resonate triggers list")
 def list_triggers(
+    is_watched: Watch = False,
     url: Url = None,
     namespace: Namespace = None,
     config: ConfigFile = None,
@@ -202,6 +204,10 @@ def list_triggers(
 ) -> None:
     """List all triggers, with what waits in their queues and how many servers take it."""
     settings = client_settings(config, url, namespace)
+    show(Output(as_json=as_json), lambda: _list_view(settings), is_watched=is_watched)
+
+
+def _list_view(settings: Config) -> View:
     found = talk(settings, lambda client: client.ask_for(TriggerPage, TriggerSearch())).triggers
     depths = _depths(settings, found)
     rows = [
@@ -209,7 +215,9 @@ def list_triggers(
         for record in found
     ]
     document = {"triggers": [{**_document(r), **_queue_document(depths[r.id])} for r in found]}
-    Output(as_json=as_json).show(document, [*table_lines(HEADS, rows)] or [Text("no triggers")])
+    return View(
+        document=document, lines=(*table_lines(HEADS, rows),) if rows else (Text("no triggers"),)
+    )
 
 
 @app.command(epilog="Example: resonate triggers get orders")

@@ -39,6 +39,17 @@ class View(Struct, frozen=True, kw_only=True):
         return (self.essence or self.document) == (other.essence or other.document)
 
 
+def show(output: Output, look: Callable[[], View], *, is_watched: bool) -> None:
+    """Show a view once, or again and again."""
+    if is_watched:
+        watch(output, look)
+        return
+    view = look()
+    output.show(view.document, view.lines)
+    for note in view.notes:
+        output.note(Text(note, style="yellow"))
+
+
 def watch(
     output: Output, look: Callable[[], View], pause: Callable[[], object] | None = None
 ) -> None:

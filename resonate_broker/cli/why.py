@@ -30,6 +30,8 @@ from resonate_broker.cli.settings import (
 from resonate_broker.cli.staff import workers_of
 from resonate_broker.cli.tree import fetch_tree
 from resonate_broker.cli.tree_view import Node
+from resonate_broker.cli.watching import View, Watch, watch
+from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
 from resonate_sdk.errors import NotFoundError
 from resonate_sdk.protocol import tags as tag
@@ -54,6 +56,7 @@ class Told(Struct, frozen=True):
 
 def why(
     id: PromiseId,
+    is_watched: Watch = False,
     url: Url = None,
     management_url: ManagementUrl = None,
     namespace: Namespace = None,
@@ -63,9 +66,20 @@ def why(
     """Say in one paragraph why a promise is not settled.
 
     It follows what the promise waits for down to what waits for nobody else, and looks there at
-    tasks, leases, queues and workers.
+    tasks, leases, queues and workers. With --watch it goes on until the promise is settled.
     """
     settings = operator_settings(config, url, management_url, namespace)
+    output = Output(as_json=as_json)
+    if is_watched:
+        watch(output, lambda: _view(settings, id))
+        return
+    view = _view(settings, id)
+    output.show_paragraph(view.document, view.lines[0].plain)
+    for sentence in view.notes:
+        output.note(Text(sentence, style="yellow"))
+
+
+def _view(settings: Config, id: str) -> View:
     told = talk(settings, lambda client: _ask(client, id))
     names, unseen = Names(settings.namespace), list[str]()
     ends = blockers(told.root, told.runner)
@@ -89,17 +103,22 @@ def why(
         runner=told.runner,
     )
     sentences, reasons = explain(told.root, around, now_ms())
+    state = told.root.record.state
     document = {
         "id": id,
-        "state": told.root.record.state,
+        "state": state,
         "text": " ".join(sentences),
         "reasons": [reason_document(reason) for reason in reasons],
         "unseen": unseen,
     }
-    output = Output(as_json=as_json)
-    output.show_paragraph(document, plain(" ".join(sentences)))
-    for sentence in unseen:
-        output.note(Text(sentence, style="yellow"))
+    return View(
+        document=document,
+        lines=(Text(plain(" ".join(sentences))),),
+        notes=tuple(unseen),
+        is_final=not told.root.is_pending,
+        # Sentences tell how long something has lasted.
+        essence={"state": state, "reasons": [(each.id, each.cause) for each in reasons]},
+    )
 
 
 async def _ask(client: Client, id: str) -> Told:

@@ -23,7 +23,7 @@ from resonate_broker.cli.settings import (
 )
 from resonate_broker.cli.staff import Group, Load, Worker, groups_of, summary_of, workers_of
 from resonate_broker.cli.tables import table_lines
-from resonate_broker.cli.watching import View, Watch, watch
+from resonate_broker.cli.watching import View, Watch, show
 from resonate_broker.config import Config
 from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol.requests import GroupWorkers
@@ -73,13 +73,7 @@ def workers(
     settings = operator_settings(config, url, management_url, namespace)
     output = Output(as_json=as_json)
     groups = frozenset(only or ())
-    if is_watched:
-        watch(output, lambda: _view(settings, groups))
-        return
-    view = _view(settings, groups)
-    output.show(view.document, view.lines)
-    for sentence in view.notes:
-        output.note(Text(sentence, style="yellow"))
+    show(output, lambda: _view(settings, groups), is_watched=is_watched)
 
 
 def _view(settings: Config, only: frozenset[str]) -> View:

@@ -1,6 +1,10 @@
 """`resonate groups`."""
 
+import signal
+
 import pytest
+
+from tests.acceptance.cli.programs import running
 
 LIMITS = {
     "concurrency": 3,
@@ -66,3 +70,16 @@ def test_rates_are_written_as_people_do(resonate, id, text, count, per_ms):
     resonate("groups", "unset", group)
 
     assert result.document["rate"] == {"count": count, "per_ms": per_ms}
+
+
+def test_the_limits_of_a_group_are_watched_until_somebody_stops_that(resonate, place, id):
+    group = id.replace("id-", "group-")
+
+    with running("groups", "get", group, "--watch", "--json", env=place) as watching:
+        watching.wait_for('"concurrency":null')
+        resonate("groups", "set", group, "--concurrency", "3")
+        watching.wait_for('"concurrency":3')
+        code = watching.end(signal.SIGINT)
+
+    assert (code, watching.err) == (0, [])
+    assert len(watching.out) == 2

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from tests.acceptance.cli.programs import running
 from tests.processes import wait_until
 
@@ -66,10 +68,11 @@ def test_a_tree_that_is_not_there_is_not_found(resonate, id):
     assert result.error == {"error": f"no promise '{id}'", "exit_code": 4}
 
 
-def test_a_tree_is_watched_until_it_is_settled(resonate, place, group, id):
+@pytest.mark.parametrize("command", ["tree", "why"])
+def test_an_execution_is_watched_until_it_is_settled(resonate, place, group, id, command):
     awaited = start_order(resonate, group, id)
 
-    with running("tree", id, "--watch", "--json", env=place) as watching:
+    with running(command, id, "--watch", "--json", env=place) as watching:
         watching.wait_for('"state":"pending"')
         resonate("promises", "resolve", awaited, "--value", "true")
         code = watching.wait()

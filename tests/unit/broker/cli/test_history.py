@@ -1,12 +1,15 @@
 """`resonate history export`."""
 
 import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from resonate_broker.api.history import HistoryRecorder
+from resonate_broker.cli import history
 from resonate_broker.cli.program import app
 from resonate_broker.kernel.recording import Caller, Run
 from resonate_sdk.protocol.requests import PromiseGet
@@ -40,6 +43,23 @@ def test_a_history_is_written_to_a_file(recorded: Path, tmp_path: Path):
     assert result.exit_code == 0
     assert result.stdout == f"Wrote 1 requests to {tmp_path}/history.jsonl\n"
     assert json.loads((tmp_path / "history.jsonl").read_text())["req"] == {"id": "a"}
+
+
+def test_a_long_recording_shows_how_far_it_has_been_read(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+):
+    steps: list[int] = []
+
+    @contextmanager
+    def bar(title: str, total: int) -> Generator[Callable[[], None]]:
+        steps.append(total)
+        yield lambda: steps.append(1)
+
+    monkeypatch.setattr(history, "progress", bar)
+    recorded.write_text("\n" * (3 * history.RECORDS_PER_STEP) + recorded.read_text())
+
+    assert run(str(recorded)).exit_code == 0
+    assert steps == [3, 1, 1, 1]
 
 
 def test_a_recording_that_is_not_there_is_named(tmp_path: Path):

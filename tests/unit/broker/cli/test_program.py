@@ -39,6 +39,14 @@ COMMANDS = [
     ("triggers", "list"),
     ("triggers", "get"),
     ("triggers", "delete"),
+    ("dlq", "list"),
+    ("dlq", "show"),
+    ("dlq", "replay"),
+    ("dlq", "discard"),
+    ("groups", "set"),
+    ("groups", "get"),
+    ("groups", "unset"),
+    ("groups", "list"),
     ("history", "export"),
 ]
 OPTION = re.compile(r"│\s+(?:\*\s+)?(--[a-z-]+)(.*)│")
