@@ -14,8 +14,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, _end)
     from resonate_broker.cli import program  # takes a moment, in which nothing has been begun
 
-    signal.signal(signal.SIGINT, before)
-    program.main()
+    program.main(on_begin=lambda: signal.signal(signal.SIGINT, before))
 
 
 def _end(*_: object) -> None:

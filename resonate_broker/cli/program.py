@@ -3,6 +3,7 @@
 import io
 import signal
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -47,6 +48,8 @@ class Program(TyperGroup):
         """Run a command."""
         as_json: bool = ctx.meta["as_json"]
         try:
+            if ctx.obj is not None:
+                ctx.obj()
             return super().invoke(ctx)
         except _UsageError as error:
             if not as_json:
@@ -122,14 +125,19 @@ app.add_typer(triggers.app, name="trigger", hidden=True)
 app.add_typer(topology.app, name="topology")
 
 
-def main() -> None:
-    """Run the program."""
+def main(on_begin: Callable[[], object]) -> None:
+    """Run the program.
+
+    Args:
+        on_begin: called when an interruption is a sentence here, and no sooner: the commands are
+            put together and their arguments read before that.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A sign of a value that the terminal cannot show is written as an escape.
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="resonate")
+        app(prog_name="resonate", obj=on_begin)
     finally:
         # All is said and done. Who presses Ctrl-C once more while Python cleans up would get its
         # traceback, and another exit code.

@@ -55,6 +55,24 @@ def test_ctrl_c_while_it_is_being_loaded_ends_it_with_a_sentence(arguments, said
     assert (ended.code, ended.out, ended.err) == (130, "", said)
 
 
+def test_ctrl_c_while_the_commands_are_put_together_ends_it_with_a_sentence():
+    program = """
+import os, signal
+import typer.main
+put_together = typer.main.get_command
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+    return put_together(*arguments)
+typer.main.get_command = interrupted
+from resonate_broker.cli import main
+main()
+"""
+
+    ended = run("tree", "a", env=environment(), program=(sys.executable, "-c", program))
+
+    assert (ended.code, ended.out, ended.err) == (130, "", "Error: interrupted\n")
+
+
 def test_who_interrupts_it_once_more_at_its_end_does_not_disturb_that():
     program = """
 import atexit, os, signal
