@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from msgspec.structs import replace
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -141,13 +142,20 @@ SUFFIXES = {
 }
 
 
+# Series that have no value before something goes wrong, or before they are asked for.
+UNSEEN = {"resonate_store_conflicts_total"}
+
+
+def worker_families() -> tuple[Metric, ...]:
+    """What a worker tells that has done nothing yet."""
+    worker = ProbedWorker(("", 0), {}, Hooks(), lambda: CONNECTED, lambda: 0)
+    return tuple(worker.collector.collect())
+
+
 def exported_by_workers() -> set[str]:
     """The same of a worker."""
-    worker = ProbedWorker(("", 0), {}, Hooks(), lambda: CONNECTED, lambda: 0)
     return {
-        family.name + suffix
-        for family in worker.collector.collect()
-        for suffix in SUFFIXES[family.type]
+        family.name + suffix for family in worker_families() for suffix in SUFFIXES[family.type]
     }
 
 
@@ -167,6 +175,35 @@ def test_the_dashboard_shows_what_there_is_and_nothing_else(config: Config, serv
     assert shown - known == set()
     own = {name for name in known if name.startswith("resonate_")}
     assert own - shown - {name for name in own if name.endswith(("_sum", "_count"))} == set()
+
+
+async def test_the_dashboard_asks_for_labels_that_there_are(
+    config: Config, server: ServerThread, client: ForeignClient
+):
+    await client.ask("group.set", {"name": "g", "concurrency": 3})
+    task = {"tags": {"resonate:target": "g"}, "param": {}, "timeoutAt": 2**52}
+    await client.ask("promise.create", {"id": "a", **task})
+    text = ask(config.http.listen, "/metrics", OPEN_METRICS)[2]
+    labels: dict[str, set[str]] = {}
+    for family in (*open_metrics(text), *worker_families()):
+        for sample in family.samples:
+            labels.setdefault(sample.name, {"instance"}).update(sample.labels)
+
+    queries = [
+        (target["expr"], target.get("legendFormat", ""))
+        for panel in json.loads(DASHBOARD.read_text())["panels"]
+        for target in panel.get("targets", ())
+    ]
+    for expr, legend in queries:
+        series = set(re.findall(r"\b(?:resonate|process)_\w+", expr))
+        wanted = set(re.findall(r"\b(\w+)(?:=~|!~|!=|=)\"", expr)) | set(
+            re.findall(r"{{(\w+)}}", legend)
+        )
+        for names in re.findall(r"\bby \(([^)]*)\)", expr):
+            wanted |= {name.strip() for name in names.split(",")}
+        seen = series & labels.keys()
+        assert series - seen <= UNSEEN, expr
+        assert not seen or wanted <= set().union(*(labels[name] for name in seen)), expr
 
 
 def test_every_panel_has_a_query_and_a_place_of_its_own():
