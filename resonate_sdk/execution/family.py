@@ -166,7 +166,8 @@ class Family:
         command, given, owner = op.command, op.given, activation.owner
         refused = activation.refused.get(command.id)
         if refused is not None:
-            return refused
+            refused.is_told = True
+            return refused.raised
         op.is_begun = True
         if owner.scope is not None:
             owner.scope.unused.pop(command.id, None)

@@ -151,6 +151,24 @@ class Again(Struct, frozen=True):
     op: Op[Any]
 
 
+class Refusal:
+    """A call that has begun by itself and could not.
+
+    Attributes:
+        command: the call.
+        raised: why it could not.
+        is_told: whether the function has waited for it, and so has been told.
+    """
+
+    __slots__ = ("command", "is_told", "raised")
+
+    def __init__(self, command: Command, raised: Raised) -> None:
+        """Nobody has been told yet."""
+        self.command = command
+        self.raised = raised
+        self.is_told = False
+
+
 class Activation:
     """One run of a function: attempts, its body, and the promises it made.
 
@@ -210,7 +228,7 @@ class Activation:
         self.body: GeneratorBody | CoroutineBody | None = None
         self.children: dict[str, Node] = {}
         self.waits: dict[int, Wait] = {}
-        self.refused: dict[str, Raised] = {}
+        self.refused: dict[str, Refusal] = {}
         self.is_blocked = False
         self.outcome: Returned | Raised | None = None
         self.is_given_up = False

@@ -6,7 +6,7 @@ from typing import Any
 from resonate_sdk.execution import mistakes
 from resonate_sdk.execution.bodies import Raised, Returned
 from resonate_sdk.execution.family import Family
-from resonate_sdk.execution.nodes import Activation, Node, Wanted
+from resonate_sdk.execution.nodes import Activation, Node, Refusal, Wanted
 from resonate_sdk.execution.outbox import Outbox
 from resonate_sdk.execution.waiting import Waiting
 from resonate_sdk.functions.context import Context
@@ -85,7 +85,7 @@ class Operations:
         """A coroutine has made a call, which begins by itself; a refusal is told when it waits."""
         made = self._family.child(activation, op)
         if isinstance(made, Raised):
-            activation.refused[op.command.id] = made
+            activation.refused[op.command.id] = Refusal(op.command, made)
 
     def _named(self, promises: Iterable[Promise[Any]]) -> list[Node]:
         return [self._family.promise(promise.id) for promise in promises]

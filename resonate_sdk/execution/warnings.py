@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def warn_of_unused(activation: Activation) -> None:
-    """Tell of calls that were made and never yielded."""
+    """Tell of calls that were made and never yielded, or refused and never awaited."""
     assert activation.scope is not None, "a function that ended had a context"
     for unused in activation.scope.unused.values():
         logger.warning(
@@ -22,6 +22,16 @@ def warn_of_unused(activation: Activation) -> None:
             unused.line,
         )
     activation.scope.unused.clear()
+    for refused in activation.refused.values():
+        if not refused.is_told:
+            logger.warning(
+                "%s could not be begun, and nobody has awaited it promise_id=%s at=%s:%d reason=%s",
+                refused.command.what,
+                activation.node.id,
+                refused.command.file,
+                refused.command.line,
+                refused.raised.error,
+            )
 
 
 def warn_of_fewer_steps(activation: Activation) -> None:

@@ -133,6 +133,20 @@ def test_a_call_may_be_awaited_twice(world):
     assert world.server.ids == ["x.1"]
 
 
+@pytest.mark.parametrize("call", ["rpc", "detached"])
+def test_a_call_that_cannot_be_stored_and_is_never_awaited_is_told_to_the_log(world, caplog, call):
+    async def parent(ctx):
+        getattr(ctx, call)("a", object())
+        return "done"
+
+    with caplog.at_level(logging.WARNING):
+        assert world.result(parent) == "done"
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{call} a could not be begun, and nobody has awaited it promise_id=x ")
+    assert f"at={__file__}:{parent.__code__.co_firstlineno + 1} " in said
+    assert "a value of type object cannot be stored as JSON" in said
+
+
 # Other things of asyncio
 
 
