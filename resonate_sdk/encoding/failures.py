@@ -123,7 +123,19 @@ def _data(codec: Codec, error: BaseException) -> Mapping[str, Any]:
     adapter = codec.exceptions.of(type(error))
     if adapter is None or adapter.encode is None:
         return vars(error)
-    return adapter.encode(error)
+    try:
+        data = dict(adapter.encode(error))
+        if all(isinstance(key, str) for key in data):  # pyright: ignore[reportUnnecessaryIsInstance]  # users do
+            return data
+        reason: object = "a key of its data is no string"
+    except Exception as broken:  # noqa: BLE001  # it is code of the user's
+        reason = broken
+    logger.warning(
+        "registered exception was not encoded, its attributes are stored class=%s reason=%r",
+        type(error).__qualname__,
+        reason,
+    )
+    return vars(error)
 
 
 def decode_failure(codec: Codec, record: PromiseRecord) -> Exception:

@@ -12,9 +12,11 @@ import resonate_sdk
 from resonate_sdk import (
     CanceledError,
     Constant,
+    Never,
     NotFoundError,
     Registry,
     Resonate,
+    ShutdownError,
     UsageError,
     poll,
 )
@@ -424,6 +426,37 @@ def test_an_id_of_which_half_a_character_is_missing_is_refused_at_the_line(reson
     resonate.register(caller)
 
     assert "holds half of a character" in resonate.run("caller", caller)
+
+
+def test_an_exception_comes_back_as_the_program_has_said(resonate: Resonate):
+    class Held(Exception):  # noqa: N818  # no module has it
+        def __init__(self, holder):
+            self.holder = holder
+
+    @resonate.register(retry_policy=Never())
+    def fails(ctx):
+        raise Held({"pid": 7})
+
+    resonate.register_exception(
+        Held, encode=lambda error: error.holder, decode=lambda data: Held({"pid": data["pid"]})
+    )
+
+    with pytest.raises(Held) as caught:
+        fails.begin_run("x").result(WAIT_S)
+    assert caught.value.holder == {"pid": 7}
+
+
+def test_a_client_is_stopped_by_a_coroutine_as_often_as_one_likes(make_client):
+    resonate = make_client()
+    assert resonate.register(leaf).run("x", 1) == 1
+
+    async def main():
+        await resonate.aio.stop()
+        await resonate.aio.stop()
+        with pytest.raises(ShutdownError):
+            await resonate.aio.get("x")
+
+    asyncio.run(main())
 
 
 # Retries

@@ -473,6 +473,30 @@ def test_a_broken_decoder_does_not_hide_the_error(caplog):
     assert "registered exception was not decoded" in caplog.text
 
 
+def no_mapping(error: LockedError) -> Any:
+    return error.holder
+
+
+def breaks(error: LockedError) -> Any:
+    raise RuntimeError("broken encoder")
+
+
+def odd_keys(error: LockedError) -> Any:
+    return {7: 1, "who": error.holder}
+
+
+@pytest.mark.parametrize("encode", [no_mapping, breaks, odd_keys])
+def test_a_broken_encoder_does_not_hide_the_error(encode: Any, caplog: pytest.LogCaptureFixture):
+    codec = Codec()
+    codec.exceptions.add(ExceptionAdapter(LockedError, encode))
+
+    back = decode_failure(codec, make_record(value=encode_failure(codec, LockedError(holder=1))))
+
+    assert isinstance(back, LockedError)
+    assert str(back) == "held by 1"
+    assert "registered exception was not encoded, its attributes are stored" in caplog.text
+
+
 @exception
 class MarkedError(Exception):
     pass
