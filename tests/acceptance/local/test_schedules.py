@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from resonate_sdk import AlreadyExistsError, InvalidError, NotFoundError
+from resonate_sdk.testing import Environment
 
 DAILY, HOURLY = "0 6 * * *", "0 * * * *"
 
@@ -89,6 +90,38 @@ def test_a_function_schedules_itself_with_its_own_options(resonate):
     assert again.next_run == daily.next_run
     with pytest.raises(AlreadyExistsError):
         function.schedule("daily", DAILY, region="north")
+
+
+def test_each_instant_is_one_call_with_the_arguments_at_the_target():
+    runs: list[tuple[str, str, int]] = []
+
+    def sums_up(ctx, region, *, year):
+        runs.append((ctx.id, region, year))
+
+    with Environment(start="2026-01-01T00:30Z") as env:
+        client = env.client("callers")
+        worker = env.worker("reports", register=[sums_up])
+        daily = client.options(target="reports", timeout=60, tags={"team": "a"}).schedule(
+            "daily", DAILY, "sums_up", "north", year=2026
+        )
+        env.advance(hours=36)
+        env.restart(worker)
+        env.advance(hours=24)
+        occurrences = list(daily.runs())
+
+        ids = {occurrence.id for occurrence in occurrences}
+        assert len(ids) == len(occurrences) == 3
+        assert {id.partition(".")[0] for id in ids} == {"daily"}
+        assert runs == [(id, "north", 2026) for id, *_ in runs]
+        assert sorted(id for id, *_ in runs) == sorted(ids)
+        for occurrence in occurrences:
+            assert occurrence.resolved
+            assert occurrence.tags["resonate:target"] == "amqp://any@reports"
+            assert occurrence.tags["team"] == "a"
+            assert occurrence.timeout_at - occurrence.created_at <= 60_000
+        daily.delete()
+        env.advance(hours=24)
+        assert len(runs) == 3
 
 
 def test_a_program_of_coroutines_has_schedules_as_well(resonate):
