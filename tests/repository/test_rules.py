@@ -1,11 +1,8 @@
 """The rules that keep batches, crashes and duplicates harmless, and the tests that prove each."""
 
-import ast
-from functools import lru_cache
-
 import pytest
 
-from tests.repository.sources import ROOT
+from tests.repository.sources import functions_in
 
 # What each rule says, and where it is proven.
 RULES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -250,11 +247,4 @@ def test_every_rule_is_proven():
 def test_a_rule_has_the_tests_that_prove_it(rule: str):
     module, names = RULES[rule]
 
-    assert set(names) <= _tests_of(module), f"{module} proves {rule}"
-
-
-@lru_cache
-def _tests_of(module: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / module).read_text())
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, functions))
+    assert set(names) <= functions_in(module), f"{module} proves {rule}"
