@@ -31,6 +31,10 @@ class ContradictionError(UsageError, ValueError):
     """Two arguments say different things; the message says which one to leave out."""
 
 
+class DependencyNotFoundError(UsageError, LookupError):
+    """A function asks for something of a type that its client was given nothing of."""
+
+
 class RegistrationError(ResonateError, ValueError):
     """A function cannot be registered under this name and version."""
 

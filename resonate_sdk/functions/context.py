@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from resonate_sdk.errors import UsageError
+from resonate_sdk.errors import DependencyNotFoundError, UsageError
 from resonate_sdk.functions.calls import Calls
 from resonate_sdk.functions.combinators import Combinators
 from resonate_sdk.functions.commands import Commands
@@ -205,14 +205,14 @@ class Context(Calls, Combinators):
             default: what a missing name gives.
 
         Raises:
-            LookupError: nothing of that type is there.
+            DependencyNotFoundError: nothing of that type is there; a `LookupError`, and final.
         """
         if isinstance(key, str):
             return self._scope.dependencies.get(key, default)
         if key not in self._scope.dependencies:
-            raise LookupError(
-                f"no dependency of type {key.__qualname__}: "
-                "give it to the client with with_dependency(...)"
+            raise DependencyNotFoundError(
+                f"no dependency of type {key.__qualname__}: give it to each client that runs this "
+                "function, with resonate.with_dependency(...)"
             )
         return self._scope.dependencies[key]
 

@@ -14,8 +14,8 @@ from resonate_sdk.options import ClientOptions, ContextOptions, TypedCommandOpti
 
 POLICIES = "Constant Exponential Linear Never RetryPolicy"
 ERRORS = (
-    "ResonateError UsageError RegistrationError FunctionNotFoundError StoreError NotFoundError "
-    "AlreadyExistsError AlreadySettledError ConflictError InvalidError TransportError "
+    "ResonateError UsageError RegistrationError FunctionNotFoundError DependencyNotFoundError "
+    "StoreError NotFoundError AlreadyExistsError AlreadySettledError ConflictError InvalidError TransportError "
     "OverloadedError EncodeError DecodeError NondeterminismError ShutdownError ApplicationError "
     "CanceledError TimedOutError HandleTimeout NonRetryable RetryAfter "
     "ResonateStoreError ResonateCanceledError ResonateTimedoutError ResonateShutdownError"
@@ -260,6 +260,7 @@ def test_errors_are_caught_as_what_they_are():
         resonate_sdk.UsageError: TypeError,
         resonate_sdk.RegistrationError: ValueError,
         resonate_sdk.FunctionNotFoundError: (ValueError, LookupError),
+        resonate_sdk.DependencyNotFoundError: (resonate_sdk.UsageError, LookupError),
         resonate_sdk.TimedOutError: TimeoutError,
         resonate_sdk.HandleTimeout: TimeoutError,
     }

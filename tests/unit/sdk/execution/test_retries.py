@@ -258,6 +258,30 @@ def test_some_errors_are_final_whatever_the_policy_says(world, error, options):
     assert flaky.attempts == [1]
 
 
+@pytest.mark.parametrize("form", ["plain", "generator", "coroutine"])
+def test_a_dependency_that_nobody_has_given_is_not_waited_for(world, form):
+    def plain(ctx):
+        return ctx.get_dependency(World)
+
+    def generator(ctx):
+        yield ctx.sleep(0)
+        return ctx.get_dependency(World)
+
+    async def coroutine(ctx):
+        return ctx.get_dependency(World)
+
+    func = {"plain": plain, "generator": generator, "coroutine": coroutine}[form]
+    with pytest.raises(LookupError) as caught:
+        world.result(calling(func, retry_policy=Constant(1)))
+
+    assert isinstance(caught.value, UsageError)
+    assert str(caught.value) == (
+        "no dependency of type World: give it to each client that runs this function, with "
+        "resonate.with_dependency(...)"
+    )
+    assert world.delays == []
+
+
 def test_other_errors_are_retried_in_spite_of_non_retryable_ones(world):
     options = {"retry_policy": Constant(1), "non_retryable_exceptions": (DeclinedError,)}
 
