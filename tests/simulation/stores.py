@@ -1,4 +1,4 @@
-"""Stores for simulations: SQLite in memory, and PostgreSQL."""
+"""Stores for simulations: those of local mode, and PostgreSQL."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from resonate_store.memory import MemoryStore
 from resonate_store.postgres import PostgresStore, settings
 from resonate_store.sqlite import SqliteStore
 from tests.simulation.simulation import OpenStores, Stores
@@ -20,7 +21,7 @@ def _complete(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value
-    raise AssertionError("SQLite does not wait")
+    raise AssertionError("a store of local mode does not wait")
 
 
 @contextmanager
@@ -31,6 +32,12 @@ def sqlite(count: int, now_ms: Callable[[], int]) -> Generator[Stores]:
         yield Stores([store] * count, _complete)
     finally:
         _complete(store.close())
+
+
+@contextmanager
+def memory(count: int, now_ms: Callable[[], int]) -> Generator[Stores]:
+    """One store that all servers share."""
+    yield Stores([MemoryStore(now_ms)] * count, _complete)
 
 
 def postgres(url: str, namespace: str) -> OpenStores:

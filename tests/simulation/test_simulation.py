@@ -47,6 +47,10 @@ def test_a_seed_is_carried_out_in_one_way_only():
     assert first.trace != next(runner.outcomes([8])).trace
 
 
+def test_the_stores_of_local_mode_lead_to_the_same():
+    assert simulate(7, stores.sqlite).trace == simulate(7, stores.memory).trace
+
+
 @pytest.mark.parametrize("number", ["1", "2"])
 def test_a_seed_does_not_depend_on_how_text_is_hashed(number: str):
     program = "from tests.simulation.runner import outcomes; print(next(outcomes([7])).digest)"
