@@ -18,11 +18,16 @@ from resonate_sdk.protocol.listening import address_of
 from resonate_sdk.stores.remote import RemoteStore
 from resonate_sdk.task_sources.amqp import Amqp
 from resonate_sdk.task_sources.poller import Poller
+from resonate_sdk.worker.settings import WorkerSettings
 
 T = TypeVar("T")
 
 NAMESPACE_DEFAULT = "resonate"
 GROUP_DEFAULT = "default"
+LEASE_S_MIN = 1.0
+LEASE_S_MAX = limits.LEASE_MS_MAX / 1000
+WORKERS_MAX = 32
+WORKERS_BESIDE_CPUS = 4
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -187,11 +192,39 @@ def environment_for(*, is_url_given: bool) -> Mapping[str, str]:
     return {k: v for k, v in os.environ.items() if k not in ("RESONATE_URL", "RESONATE_URL_FILE")}
 
 
-def check_count(option: str, found: object, *, least: int) -> None:
-    """Refuse what is no number of things.
+def settings_of(
+    *,
+    ttl: Seconds,
+    workers: int | None,
+    max_concurrent_tasks: int,
+    overlap: bool,
+    poison_attempts: int,
+    cache_size: int,
+) -> WorkerSettings:
+    """How executions are run.
 
     Raises:
-        UsageError: it is none, or too small.
+        UsageError: one of the numbers is none, too small or too large.
     """
+    lease_s = seconds(ttl)
+    if not LEASE_S_MIN <= lease_s <= LEASE_S_MAX:
+        raise UsageError(
+            f"a lease (ttl) lasts {LEASE_S_MIN} s or more, at most {LEASE_S_MAX}, found {lease_s}"
+        )
+    _check_count("workers", 1 if workers is None else workers, least=1)
+    _check_count("max_concurrent_tasks", max_concurrent_tasks, least=1)
+    _check_count("poison_attempts", poison_attempts, least=1)
+    _check_count("cache_size", cache_size, least=0)
+    return WorkerSettings(
+        lease_ms=round(lease_s * 1000),
+        threads=workers or min(WORKERS_MAX, (os.cpu_count() or 1) + WORKERS_BESIDE_CPUS),
+        slots=max_concurrent_tasks,
+        overlap=overlap,
+        poison_attempts=poison_attempts,
+        cache_size=cache_size,
+    )
+
+
+def _check_count(option: str, found: object, *, least: int) -> None:
     if not isinstance(found, int) or found < least:
         raise UsageError(f"{option}= is a whole number, {least} or more, found {found!r}")

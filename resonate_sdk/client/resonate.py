@@ -13,11 +13,11 @@ from resonate_sdk.client.aio import AsyncResonate
 from resonate_sdk.client.asking import Asking
 from resonate_sdk.client.broker_url import url_of
 from resonate_sdk.client.configuration import (
-    check_count,
     configure,
     either,
     environment_for,
     in_child,
+    settings_of,
 )
 from resonate_sdk.client.connect import connect
 from resonate_sdk.client.executions import Executions
@@ -62,11 +62,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Err = TypeVar("Err", bound=Exception)
 
-LEASE_S_MIN = 1.0
-LEASE_S_MAX = limits.LEASE_MS_MAX / 1000
 CACHE_SIZE = 1_000
-WORKERS_MAX = 32
-WORKERS_BESIDE_CPUS = 4
 
 
 class Resonate(Registration, Asking, Lifetime):
@@ -185,15 +181,14 @@ class Resonate(Registration, Asking, Lifetime):
             listen=listen,
             environment=environment_for(is_url_given=server is not None or network is not None),
         )
-        lease_s = seconds(ttl)
-        if not LEASE_S_MIN <= lease_s <= LEASE_S_MAX:
-            raise UsageError(
-                f"a lease (ttl) lasts {LEASE_S_MIN} s or more, at most {LEASE_S_MAX}, found {lease_s}"
-            )
-        check_count("workers", 1 if workers is None else workers, least=1)
-        check_count("max_concurrent_tasks", max_concurrent_tasks, least=1)
-        check_count("poison_attempts", poison_attempts, least=1)
-        check_count("cache_size", cache_size, least=0)
+        settings = settings_of(
+            ttl=ttl,
+            workers=workers,
+            max_concurrent_tasks=max_concurrent_tasks,
+            overlap=overlap,
+            poison_attempts=poison_attempts,
+            cache_size=cache_size,
+        )
         if on_nondeterminism not in (known := get_args(OnNondeterminism)):
             raise UsageError(f"on_nondeterminism= is one of {known}, found {on_nondeterminism!r}")
         self.group = configuration.group
@@ -209,7 +204,6 @@ class Resonate(Registration, Asking, Lifetime):
         self._host = host or ThreadHost()
         if log_level is not None:
             logging.getLogger("resonate_sdk").setLevel(log_level)
-        cpus = os.cpu_count() or 1
         first = connect(configuration, network, server, signs=signs)
         self._server = first.server if isinstance(first, LocalTransport) else None
 
@@ -238,14 +232,9 @@ class Resonate(Registration, Asking, Lifetime):
                     tracer=tracer,
                 ),
                 self._host if parent is None else ThreadHost(),
+                settings,
                 pid=own.pid,
                 address=str(Address("uni", own.group, own.pid)),
-                lease_ms=round(lease_s * 1000),
-                threads=workers or min(WORKERS_MAX, cpus + WORKERS_BESIDE_CPUS),
-                slots=max_concurrent_tasks,
-                overlap=overlap,
-                poison_attempts=poison_attempts,
-                cache_size=cache_size,
                 listen=own.listen,
                 labels={"namespace": own.namespace, "group": own.group, "pid": own.pid},
                 answer_timeout_s=own.answer_timeout_s,

@@ -30,6 +30,7 @@ from resonate_sdk.protocol.responses import Answer, PromiseData, TaskGranted
 from resonate_sdk.transport import Slot, Transport
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted
+from resonate_sdk.worker.settings import WorkerSettings
 from resonate_sdk.worker.tasks import Tasks
 from resonate_sdk.worker.worker import Worker
 
@@ -48,15 +49,10 @@ class Runtime:
         transport: Transport,
         environment: Environment,
         host: Host,
+        settings: WorkerSettings,
         *,
         pid: str,
         address: str,
-        lease_ms: int,
-        threads: int,
-        slots: int,
-        overlap: bool = True,
-        poison_attempts: int = 10,
-        cache_size: int = 0,
         listen: tuple[str, int] | None = None,
         labels: Mapping[str, str],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
@@ -68,14 +64,9 @@ class Runtime:
             transport: the way to the server.
             environment: what durable functions run in.
             host: runs the loop.
+            settings: what the program says of how executions are run.
             pid: the name of this process.
             address: where news for this process go.
-            lease_ms: how long a lease lasts without a heartbeat.
-            threads: how many functions may run at a time.
-            slots: how many executions may be under way at a time.
-            overlap: whether fresh executions start while their tasks are being acquired.
-            poison_attempts: after so many failures in a row a task is halted.
-            cache_size: how many suspended executions may stay in memory.
             listen: host and port for Prometheus and probes, once hints are taken.
             labels: what tells this process from others there.
             answer_timeout_s: how long a request of the program waits for its answer.
@@ -86,11 +77,10 @@ class Runtime:
         self.pid = pid
         self.address = address
         self._serves = serves
-        self._lease_ms = lease_ms
-        self._slots = slots
+        self._settings = settings
         self._answer_timeout_s = answer_timeout_s
         self._watches = Watches(transport, environment.codec, address)
-        self._leases = Leases(transport, pid, lease_ms)
+        self._leases = Leases(transport, pid, settings.lease_ms)
         self._probes = probes_of(
             listen, labels, environment.hooks, transport, lambda: self._leases.count
         )
@@ -100,13 +90,10 @@ class Runtime:
             transport,
             environment,
             self._leases,
+            settings,
             pid=pid,
-            lease_ms=lease_ms,
-            threads=host.threads(threads),
+            threads=host.threads(settings.threads),
             coroutines=self._coroutines,
-            overlap=overlap,
-            poison_attempts=poison_attempts,
-            cache_size=cache_size,
             replays_always=host.replays_always,
             on_settled=self._watches.settle,
             on_suspended=self._keep_watching,
@@ -278,7 +265,7 @@ class Runtime:
 
     def _subscribe(self) -> None:
         self._is_subscribed = True
-        self._spawn(self._transport.subscribe(self._slots))
+        self._spawn(self._transport.subscribe(self._settings.slots))
         if self._probes is not None:
             self._forever.append(self._spawn(self._probes.serve()))
 
@@ -332,7 +319,9 @@ class Runtime:
     async def _create_or_adopt(
         self, request: PromiseCreate, result: Result, created: "Future[None]"
     ) -> None:
-        task = TaskCreate(pid=self.pid, lease_ms=self._lease_ms, action=CreateAction(data=request))
+        task = TaskCreate(
+            pid=self.pid, lease_ms=self._settings.lease_ms, action=CreateAction(data=request)
+        )
         try:
             answer = await ask(self._transport, task, timeout_s=self._answer_timeout_s)
             if answer.status not in (responses.OK, responses.CONFLICT):

@@ -39,6 +39,7 @@ from resonate_sdk.worker.overlap import StartedTasks, may_overlap
 from resonate_sdk.worker.pace import Pace
 from resonate_sdk.worker.pass_driver import PassDriver, StoppingError
 from resonate_sdk.worker.reports import Reports
+from resonate_sdk.worker.settings import WorkerSettings
 from resonate_sdk.worker.tasks import Tasks
 from resonate_sdk.worker.threads import Threads
 
@@ -56,14 +57,11 @@ class Worker:
         transport: Transport,
         environment: Environment,
         leases: Leases,
+        settings: WorkerSettings,
         *,
         pid: str,
-        lease_ms: int,
         threads: Threads,
         coroutines: CoroutineLoop,
-        overlap: bool = True,
-        poison_attempts: int = 10,
-        cache_size: int = 0,
         replays_always: bool = False,
         on_settled: Callable[[PromiseRecord], None],
         on_suspended: Callable[[str], None],
@@ -74,14 +72,10 @@ class Worker:
             transport: the way to the server.
             environment: what the functions run in.
             leases: keeps what is acquired.
+            settings: what the program says of it.
             pid: the name of this process.
-            lease_ms: how long a lease lasts without a heartbeat.
             threads: run code of the user's.
             coroutines: run coroutines.
-            overlap: whether bodies may start while their tasks are being acquired.
-            poison_attempts: after so many failures in a row, which are not its function's, a task
-                is halted.
-            cache_size: how many suspended executions may stay in memory.
             replays_always: whether to begin each pass anew after everything that it has written.
             on_settled: told of each promise that a pass has settled.
             on_suspended: told of each promise whose pass ended without that.
@@ -90,20 +84,19 @@ class Worker:
         self._environment = environment
         self._leases = leases
         self._pid = pid
-        self._lease_ms = lease_ms
-        self._poison_attempts = poison_attempts
+        self._settings = settings
         self._on_settled = on_settled
         self._on_suspended = on_suspended
         self._threads = threads
         self._coroutines = coroutines
         self._replays_always = replays_always
-        self._keeps = cache_size > 0
-        self._kept = KeptPasses(cache_size, on_dropped=self._close_kept)
+        self._keeps = settings.cache_size > 0
+        self._kept = KeptPasses(settings.cache_size, on_dropped=self._close_kept)
         self._reporting = transport if isinstance(transport, ReportingTransport) else None
         self._at_once = (
             transport.answer_at_once if isinstance(transport, ImmediateTransport) else None
         )
-        self._overlap = overlap and self._at_once is None
+        self._overlap = settings.overlap and self._at_once is None
         self._tasks: Tasks | None = None
         self._drivers = set[PassDriver]()
         self._started = StartedTasks()
@@ -247,7 +240,9 @@ class Worker:
                 slot.answered()  # nothing is left to run: others may come meanwhile
                 slot.free()
             preload = not self._kept.knows_enough(ref.id, ref.version)
-            granted = await holder.acquire(ref.version, self._lease_ms, done, preload=preload)
+            granted = await holder.acquire(
+                ref.version, self._settings.lease_ms, done, preload=preload
+            )
             if granted is None and early is not None:
                 early.give_up()
             if granted is None and not self._leases.holds(ref.id):
@@ -434,7 +429,8 @@ class Worker:
         """Halt a task that cannot go on, however often it is tried; False if it may still."""
         is_of_server = isinstance(error, StoreError | TransportError)
         is_poison = (
-            not is_of_server and self._failures.count(holder.id) + 1 >= self._poison_attempts
+            not is_of_server
+            and self._failures.count(holder.id) + 1 >= self._settings.poison_attempts
         )
         if not is_poison and not isinstance(error, NondeterminismError):
             return False

@@ -33,6 +33,7 @@ from resonate_sdk.retry import Never
 from resonate_sdk.transport import Arrival
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.heartbeat import Leases
+from resonate_sdk.worker.settings import WorkerSettings
 from resonate_sdk.worker.tasks import Tasks
 from resonate_sdk.worker.worker import Worker
 from tests.unit.sdk import virtual_time
@@ -147,12 +148,16 @@ class Bench:
             wire,
             environment,
             self.leases,
+            WorkerSettings(
+                lease_ms=round(LEASE_S * 1000),
+                threads=2,
+                slots=2,
+                overlap=overlap,
+                cache_size=cache_size,
+            ),
             pid="me",
-            lease_ms=round(LEASE_S * 1000),
             threads=virtual_time.TimelessThreads(2, "test"),
             coroutines=CoroutineLoop(),
-            overlap=overlap,
-            cache_size=cache_size,
             on_settled=self.settled.append,
             on_suspended=self.suspended.append,
         )
