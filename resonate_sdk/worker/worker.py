@@ -10,14 +10,11 @@ from resonate_sdk.errors import (
     DecodeError,
     NondeterminismError,
     ResonateError,
-    StoreError,
-    TransportError,
 )
 from resonate_sdk.execution.effects import Done, Failed, Setback, Suspended
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
 from resonate_sdk.functions.call_envelope import decode_call
-from resonate_sdk.hooks import Happening, Occasion
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
@@ -31,7 +28,7 @@ from resonate_sdk.transport import (
 )
 from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
-from resonate_sdk.worker.failures import Failures, delay_s
+from resonate_sdk.worker.giving_back import GivingBack
 from resonate_sdk.worker.heartbeat import Leases
 from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
 from resonate_sdk.worker.kept_passes import KeptPass, KeptPasses
@@ -101,7 +98,13 @@ class Worker:
         self._drivers = set[PassDriver]()
         self._started = StartedTasks()
         self._departure: Departure | None = None
-        self._failures = Failures()
+        self._giving_back = GivingBack(
+            environment,
+            threads,
+            self._reports,
+            poison_attempts=settings.poison_attempts,
+            on_suspended=on_suspended,
+        )
         self._hints = 0
         self._under_way = 0  # hints and executions that the stop waits for
         self._is_stopping = False
@@ -289,42 +292,13 @@ class Worker:
             driver.stop()
         self._begins()
         try:
-            await self._run_or_give_back(granted, holder, driver, early)
+            passes = partial(self._run_passes, granted, holder, driver, early)
+            await self._giving_back.run(holder, driver, passes)
             self._keep(holder, driver)
         finally:
             self._ends()
             self._leases.remove(task.id, task.version)
             self._drivers.discard(driver)
-
-    async def _run_or_give_back(
-        self, granted: Granted, holder: Holder, driver: PassDriver, early: EarlyPass | None
-    ) -> None:
-        try:
-            await self._run_passes(granted, holder, driver, early)
-            self._failures.forget(holder.id)
-            return
-        except LeaseLostError as error:
-            self._lost(holder, error)
-            return
-        except StoppingError as error:
-            logger.info("task is given back task_id=%s reason=%s", holder.id, error)
-        except Exception as error:  # noqa: BLE001  # the server's trouble, the user's or our own
-            try:
-                if await self._is_halted(holder, error):
-                    return
-                await self._delay_release(holder, error, driver)
-            except LeaseLostError as lost:
-                self._lost(holder, lost)
-                return
-        await self._release(holder)
-        self._on_suspended(holder.id)
-
-    def _lost(self, holder: Holder, error: LeaseLostError) -> None:
-        logger.info(
-            "lease was lost task_id=%s version=%d reason=%s", holder.id, holder.version, error
-        )
-        self._tell_hooks("fence_lost", holder, error)
-        self._on_suspended(holder.id)
 
     async def _run_passes(
         self, granted: Granted, holder: Holder, driver: PassDriver, early: EarlyPass | None
@@ -424,72 +398,6 @@ class Worker:
             registered.version,
             is_preload_complete=granted.is_complete,
         )
-
-    async def _is_halted(self, holder: Holder, error: Exception) -> bool:
-        """Halt a task that cannot go on, however often it is tried; False if it may still."""
-        is_of_server = isinstance(error, StoreError | TransportError)
-        is_poison = (
-            not is_of_server
-            and self._failures.count(holder.id) + 1 >= self._settings.poison_attempts
-        )
-        if not is_poison and not isinstance(error, NondeterminismError):
-            return False
-        attempts = self._failures.count(holder.id) + 1
-        self._reports(holder).tell(error, attempts, None)  # goes first: halted, it is not ours
-        try:
-            await holder.halt()
-        except ResonateError as refused:
-            logger.warning("task was not halted task_id=%s reason=%s", holder.id, refused)
-            return False
-        self._failures.forget(holder.id)
-        logger.error(
-            "task was halted: mend what is wrong, then continue it task_id=%s reason=%s",
-            holder.id,
-            error,
-        )
-        self._tell_hooks("poison", holder, error)
-        self._on_suspended(holder.id)
-        return True
-
-    def _tell_hooks(self, occasion: Occasion, holder: Holder, error: Exception) -> None:
-        """Tell the program; on a thread, since that runs code of the user's."""
-        hooks = self._environment.hooks
-        if not hooks:
-            return
-        happening = Happening(
-            occasion=occasion,
-            id=holder.id,
-            origin_id=holder.origin,
-            at_ms=self._environment.now_ms(),
-            error=error,
-        )
-        self._threads.call(hooks.tell, happening)  # whose end nobody waits for
-
-    async def _delay_release(self, holder: Holder, error: Exception, driver: PassDriver) -> None:
-        """Keep the lease a while: a task that is given back is dispatched again at once.
-
-        Raises:
-            LeaseLostError: the lease was lost meanwhile.
-        """
-        attempts = self._failures.add(holder.id)
-        exc_info = None if isinstance(error, ResonateError) else error
-        logger.log(
-            logging.WARNING if exc_info is None else logging.ERROR,
-            "task cannot go on here task_id=%s attempt=%d reason=%s",
-            holder.id,
-            attempts,
-            error,
-            exc_info=exc_info,
-        )
-        pause_s = delay_s(holder.id, attempts)
-        self._reports(holder).tell(error, attempts, pause_s)
-        await driver.pause(pause_s)
-
-    async def _release(self, holder: Holder) -> None:
-        try:
-            await holder.release()
-        except ResonateError as error:
-            logger.info("task was not given back task_id=%s reason=%s", holder.id, error)
 
     def _begins(self) -> None:
         """Let a stop wait for something."""
