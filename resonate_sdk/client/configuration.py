@@ -78,30 +78,16 @@ def configure(
     remote: RemoteStore | None = _expect(store, (RemoteStore,), "store")
     if url is not None and remote is not None:
         raise ContradictionError("url= and store= mean the same: give one of them")
-    urls = {found for found in (url, *_urls_of(remote), *_urls_of(source)) if found}
-    if len(urls) > 1:
-        found = ", ".join(sorted(without_password(found) for found in urls))
-        raise ContradictionError(
-            f"url, store and task_source must name the same broker, found {found}"
-        )
-    groups = {found for found in (group, source and source.group) if found}
-    if len(groups) > 1:
-        raise ContradictionError(f"group and task_source must name the same group, found {groups}")
-    pids = {found for found in (pid, source and source.id) if found}
-    if len(pids) > 1:
-        raise ContradictionError(f"pid and task_source must name the same process, found {pids}")
-    found = next(iter(urls), None) or _url_from(environment)
+    urls = (url, *_urls_of(remote), *_urls_of(source))
+    found = _one_of(urls, "url, store and task_source", "broker") or _url_from(environment)
     given = source or remote
     if found is None and given is not None:
         raise UsageError(f"{type(given).__name__} needs url='amqp://...', or RESONATE_URL")
-    auth, token = (auth or (remote and remote.auth)), (token or (remote and remote.token))
-    if auth is not None and token is not None:
-        raise ContradictionError("auth= and token= both say who you are: give one of them")
-    if found is not None:
-        check_url(found)
-        found = with_credentials(found, auth, token)
-    elif auth is not None or token is not None:
-        raise UsageError("auth= and token= are for a broker: give url='amqp://...', too")
+    groups = (group, source and source.group)
+    named = _one_of(groups, "group and task_source", "group") or environment.get("RESONATE_GROUP")
+    pids = (pid, source and source.id)
+    known = _one_of(pids, "pid and task_source", "process") or environment.get("RESONATE_PID")
+    found = _as_whom(found, auth or (remote and remote.auth), token or (remote and remote.token))
     timeout: Seconds | None = remote and remote.timeout
     name = namespace or environment.get("RESONATE_NAMESPACE") or NAMESPACE_DEFAULT
     if not re.fullmatch(limits.NAMESPACE_PATTERN, name):
@@ -109,13 +95,34 @@ def configure(
     return Configuration(
         url=found,
         namespace=name,
-        group=_name(next(iter(groups), None) or environment.get("RESONATE_GROUP"), GROUP_DEFAULT),
-        pid=_name(next(iter(pids), None) or environment.get("RESONATE_PID"), secrets.token_hex(16)),
+        group=_name(named, GROUP_DEFAULT),
+        pid=_name(known, secrets.token_hex(16)),
         prefix=prefix if prefix is not None else environment.get("RESONATE_PREFIX", ""),
         listen=_address(listen, environment.get("RESONATE_LISTEN", "")),
         prefetch=_prefetch(source),
         answer_timeout_s=ANSWER_TIMEOUT_S if timeout is None else seconds(timeout),
     )
+
+
+def _one_of(spellings: Sequence[str | None], names: str, what: str) -> str | None:
+    """What all spellings that are given say."""
+    found = sorted({spelling for spelling in spellings if spelling})
+    if len(found) > 1:
+        shown = ", ".join(without_password(one) for one in found)
+        raise ContradictionError(f"{names} must name the same {what}, found {shown}")
+    return found[0] if found else None
+
+
+def _as_whom(url: str | None, auth: tuple[str, str] | None, token: str | None) -> str | None:
+    """The URL with what the program says of who it is."""
+    if auth is not None and token is not None:
+        raise ContradictionError("auth= and token= both say who you are: give one of them")
+    if url is not None:
+        check_url(url)
+        return with_credentials(url, auth, token)
+    if auth is not None or token is not None:
+        raise UsageError("auth= and token= are for a broker: give url='amqp://...', too")
+    return None
 
 
 def _address(given: str | None, default: str) -> tuple[str, int] | None:
