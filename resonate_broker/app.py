@@ -19,6 +19,7 @@ from resonate_broker.aio.triggers import TriggerSubsystem
 from resonate_broker.api.history import HistoryRecorder
 from resonate_broker.api.plain import PlainDoor
 from resonate_broker.api.submission import SubmissionApi
+from resonate_broker.api.triggers import TriggerConsumers
 from resonate_broker.background import GROUPS, INBOX, TOP_UP, register_background
 from resonate_broker.background.dispatch import Dispatch
 from resonate_broker.background.groups import GroupWatch, Limited
@@ -152,9 +153,8 @@ class Server:
             partitions=config.partitions,
             prefetch=config.kernel.prefetch,
             api=self._api,
-            messages=self._messages,
-            triggers=triggers,
-            has_triggers=not is_recorded,
+            users=(self._api, self._messages, triggers),
+            triggers=None if is_recorded else TriggerConsumers(names, triggers, self._api),
             events=events,
             more=more,
             guard=guard,

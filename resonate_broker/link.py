@@ -6,10 +6,9 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from resonate_broker.aio.events import EventOutlet
-from resonate_broker.aio.messages import MessageSubsystem
-from resonate_broker.aio.triggers import TriggerSubsystem
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.api.triggers import TriggerConsumers
 from resonate_broker.background.lease_expiry import LeaseGuard
@@ -32,6 +31,14 @@ STOP_TIMEOUT_S = 5.0
 PROBE = Publication(exchange="", routing_key="", body=b"", is_mandatory=False, is_persistent=False)
 
 
+class SessionUser(Protocol):
+    """Who publishes, declares or answers through the session of the moment."""
+
+    def use(self, session: Session | None) -> None:
+        """Go on with another session; None if there is none."""
+        ...
+
+
 class Link:
     """Consumes the submission queues for as long as the server runs."""
 
@@ -43,9 +50,8 @@ class Link:
         partitions: int,
         prefetch: int,
         api: SubmissionApi,
-        messages: MessageSubsystem,
-        triggers: TriggerSubsystem,
-        has_triggers: bool,
+        users: Sequence[SessionUser],
+        triggers: TriggerConsumers | None,
         events: EventOutlet | None,
         more: Topology,
         guard: LeaseGuard,
@@ -54,7 +60,7 @@ class Link:
         wake: Callable[[], None],
         meters: Meters,
     ) -> None:
-        """Connect API and AIO to a broker.
+        """Connect a server to a broker.
 
         Args:
             url: of the broker.
@@ -62,9 +68,8 @@ class Link:
             partitions: how many submission queues there are.
             prefetch: how many messages of a queue may be unacknowledged.
             api: takes what arrives.
-            messages: sends.
-            triggers: makes the queues of triggers.
-            has_triggers: whether they are consumed.
+            users: all who need the session of the moment; the API is one of them.
+            triggers: consumes their queues, if this server does.
             events: publishes them, if the tap is on.
             more: what else a server declares.
             guard: told whether heartbeats can be heard.
@@ -78,9 +83,8 @@ class Link:
         self._partitions = partitions
         self._prefetch = prefetch
         self._api = api
-        self._messages = messages
+        self._users = users
         self._triggers = triggers
-        self._trigger_consumers = TriggerConsumers(names, triggers, api) if has_triggers else None
         self._events = events
         self._more = more
         self._guard = guard
@@ -142,8 +146,8 @@ class Link:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 for consumer in self._consumers:
                     await consumer.stop()
-                if self._trigger_consumers is not None:
-                    await self._trigger_consumers.stop()
+                if self._triggers is not None:
+                    await self._triggers.stop()
         except AMQP_ERRORS as error:
             logger.warning("consumers could not be stopped reason=%s", error)
         self._api.forget_waiting()
@@ -158,9 +162,7 @@ class Link:
 
     async def _take_up(self, session: Session) -> None:
         await self._declare(session)
-        self._api.use(session)
-        self._messages.use(session)
-        self._triggers.use(session)
+        self._let_use(session)
         queues = await self._submit_queues(session)
         for queue in (self._names.heartbeat, self._names.replies, *queues):
             await self._consume(session, queue)
@@ -201,8 +203,8 @@ class Link:
                 tasks.create_task(self._is_stopped.wait()),
             ]
             beside = [tasks.create_task(self._listen(session))]
-            if self._trigger_consumers is not None:
-                beside.append(tasks.create_task(self._trigger_consumers.serve(session)))
+            if self._triggers is not None:
+                beside.append(tasks.create_task(self._triggers.serve(session)))
             if self._events is not None:
                 beside.append(tasks.create_task(self._events.serve(session)))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -237,6 +239,8 @@ class Link:
         self._guard.heard_since_ms = None
         self._is_consumed = False
         self._consumers.clear()
-        self._api.use(None)
-        self._messages.use(None)
-        self._triggers.use(None)
+        self._let_use(None)
+
+    def _let_use(self, session: Session | None) -> None:
+        for user in self._users:
+            user.use(session)
