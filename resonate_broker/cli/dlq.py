@@ -1,6 +1,6 @@
 """`resonate dlq`: what nobody could carry out, or answer."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -100,7 +100,7 @@ def show(
     _expect_all([id], [found.letter for found in shown])
     letter, body = shown[0].letter, shown[0].body
     document = {**letter_document(letter), "body": body.decode(errors="replace")}
-    Output(as_json=as_json).show(document, _lines(letter, body, now_ms()))
+    Output(as_json=as_json).show(document, letter_lines(letter, body, now_ms()))
 
 
 @app.command(epilog="Example: resonate dlq replay 3f2a9c41d07b")
@@ -328,21 +328,27 @@ def _row(letter: DeadLetter, now_ms: int) -> tuple[str, ...]:
     )
 
 
-def _lines(letter: DeadLetter, body: bytes, now_ms: int) -> list[Text]:
-    lines = [Text(letter.id), field("reason", letter.reason)]
+def letter_lines(letter: DeadLetter, body: bytes, now_ms: int) -> list[Text]:
+    """A letter for people."""
+    fields = [*_fields(letter, body, now_ms)]
+    chars = max(len(label) for label, _ in fields)
+    return [Text(letter.id), *(field(label, text, chars) for label, text in fields)]
+
+
+def _fields(letter: DeadLetter, body: bytes, now_ms: int) -> Iterator[tuple[str, str]]:
+    yield "reason", letter.reason
     if letter.died_at_ms is not None:
-        lines.append(field("died", instant_text(letter.died_at_ms, now_ms)))
+        yield "died", instant_text(letter.died_at_ms, now_ms)
     if letter.first_died_at_ms not in (None, letter.died_at_ms):
-        lines.append(field("first", instant_text(letter.first_died_at_ms or 0, now_ms)))
-    lines.append(field("from", f"{letter.exchange or 'the default exchange'} {letter.routing_key}"))
+        yield "first", instant_text(letter.first_died_at_ms or 0, now_ms)
+    yield "from", f"{letter.exchange or 'the default exchange'} {letter.routing_key}"
     for name in ("message_id", "user_id", "promise_id"):
         value = getattr(letter, name)
         if value is not None:
-            lines.append(field(name.replace("_", " "), value))
+            yield name.replace("_", " "), value
     for name, text in sorted(letter.kept.items()):
-        lines.append(field(name, str(text)))
-    lines.append(field("body", body.decode(errors="replace")))
-    return lines
+        yield name, str(text)
+    yield "body", body.decode(errors="replace")
 
 
 def _is_json(value: Any) -> bool:

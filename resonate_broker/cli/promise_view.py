@@ -35,7 +35,7 @@ SYMBOLS = {"yellow": "🟡", "green": "🟢", "red": "🔴"}
 CREATED = "created"
 EXISTED = "exists already"
 HEADS = ("ID", "STATE", "AGE", "TARGET", "FUNCTION")
-LABEL_CHARS = 10
+LABEL_CHARS = 8
 SUMMARY_CHARS_MAX = 100
 
 
@@ -169,9 +169,9 @@ def created_remark(request: PromiseCreate, record: PromiseRecord) -> str:
     return EXISTED if is_same else f"{EXISTED}, created with other data"
 
 
-def field(label: str, text: str) -> Text:
-    """A line with a name and what stands for it."""
-    return Text.assemble("  ", (label.ljust(LABEL_CHARS), "dim"), plain(text))
+def field(label: str, text: str, label_chars: int = LABEL_CHARS) -> Text:
+    """A line with a name and what stands for it, in a column of its own."""
+    return Text.assemble("  ", (label.ljust(label_chars), "dim"), "  ", plain(text))
 
 
 def _row(record: PromiseRecord, now_ms: int) -> tuple[Text | str, ...]:
