@@ -90,10 +90,32 @@ def read_tag(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _ids(incomplete: str) -> list[str]:
+def offered_ids(incomplete: str) -> list[str]:
+    """Ids of promises that a shell may offer."""
     from resonate_broker.cli.completion import complete_id  # it loads much, and only for TAB
 
     return complete_id(incomplete)
+
+
+def offered_schedules(incomplete: str) -> list[str]:
+    """Ids of schedules that a shell may offer."""
+    from resonate_broker.cli.completion import complete_schedule
+
+    return complete_schedule(incomplete)
+
+
+def offered_triggers(incomplete: str) -> list[str]:
+    """Ids of triggers that a shell may offer."""
+    from resonate_broker.cli.completion import complete_trigger
+
+    return complete_trigger(incomplete)
+
+
+def offered_groups(incomplete: str) -> list[str]:
+    """Groups that a shell may offer."""
+    from resonate_broker.cli.completion import complete_group
+
+    return complete_group(incomplete)
 
 
 PromiseId = Annotated[
@@ -102,7 +124,7 @@ PromiseId = Annotated[
         metavar="ID",
         help="Id of the promise.",
         parser=read_id,
-        autocompletion=_ids,
+        autocompletion=offered_ids,
         show_default=False,
     ),
 ]
@@ -112,7 +134,7 @@ TaskId = Annotated[
         metavar="ID",
         help="Id of the task's promise.",
         parser=read_id,
-        autocompletion=_ids,
+        autocompletion=offered_ids,
         show_default=False,
     ),
 ]

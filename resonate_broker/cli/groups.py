@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from resonate_broker.cli.arguments import DryRun
+from resonate_broker.cli.arguments import DryRun, offered_groups
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
 from resonate_broker.cli.foretelling import foretell
@@ -52,7 +52,13 @@ def read_rate(text: str) -> Rate:
 
 GroupName = Annotated[
     str,
-    typer.Argument(metavar="GROUP", help="The group.", parser=read_group, show_default=False),
+    typer.Argument(
+        metavar="GROUP",
+        help="The group.",
+        parser=read_group,
+        autocompletion=offered_groups,
+        show_default=False,
+    ),
 ]
 Concurrency = Annotated[
     int | None,

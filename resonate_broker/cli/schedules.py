@@ -8,6 +8,7 @@ from resonate_broker.cli.arguments import (
     CursorOption,
     DryRun,
     LimitOption,
+    offered_schedules,
     read_duration_ms,
     read_id,
     read_json,
@@ -44,7 +45,13 @@ PROMISE_TIMEOUT_MS = 86_400_000
 
 ScheduleId = Annotated[
     str,
-    typer.Argument(metavar="ID", help="Id of the schedule.", parser=read_id, show_default=False),
+    typer.Argument(
+        metavar="ID",
+        help="Id of the schedule.",
+        parser=read_id,
+        autocompletion=offered_schedules,
+        show_default=False,
+    ),
 ]
 CronOption = Annotated[
     str,

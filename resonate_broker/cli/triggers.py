@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from resonate_broker.cli.arguments import DryRun, read_duration_ms, read_target
+from resonate_broker.cli.arguments import DryRun, offered_triggers, read_duration_ms, read_target
 from resonate_broker.cli.broker import Depth, count_queues
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
@@ -33,7 +33,13 @@ from resonate_sdk.protocol.responses import Nothing, TriggerData, TriggerPage
 from resonate_sdk.protocol.topology import Names
 
 TriggerId = Annotated[
-    str, typer.Argument(metavar="ID", help="Id of the trigger.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="Id of the trigger.",
+        autocompletion=offered_triggers,
+        show_default=False,
+    ),
 ]
 ExchangeOption = Annotated[
     str,

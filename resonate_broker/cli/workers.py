@@ -8,6 +8,7 @@ import typer
 from msgspec import Struct
 from rich.text import Text
 
+from resonate_broker.cli.arguments import offered_groups
 from resonate_broker.cli.broker import Attendance, count_queues, try_attendance
 from resonate_broker.cli.client import Client, NobodyAnswersError, talk
 from resonate_broker.cli.durations import format_duration
@@ -39,7 +40,11 @@ EXAMPLES = "Example: resonate workers --group billing"
 GroupsOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--group", metavar="GROUP", help="Only this one; may be repeated.", show_default=False
+        "--group",
+        metavar="GROUP",
+        help="Only this one; may be repeated.",
+        autocompletion=offered_groups,
+        show_default=False,
     ),
 ]
 
