@@ -1,6 +1,5 @@
 """Types that JSON knows nothing of: how they are written, and how they come back."""
 
-from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from ipaddress import (
@@ -18,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct, inspect
 
+from resonate_sdk.encoding.containers import container, written
 from resonate_sdk.errors import UsageError
 
 CAN_BE_STORED = (
@@ -55,7 +55,6 @@ class Adapters:
     def __init__(self) -> None:
         """Know what the standard library has."""
         self._by_class: dict[type, Adapter] = dict.fromkeys(_AS_TEXT, Adapter(str, str))
-        self._by_class[deque] = Adapter(list, deque)
 
     def add(self, cls: type, adapter: Adapter) -> None:
         """Learn a class; its subclasses are written in the same way.
@@ -82,17 +81,29 @@ class Adapters:
         dump = getattr(value, "model_dump", None)
         if callable(dump):  # pydantic, which need not be installed
             return dump(mode="json")
-        raise TypeError(CAN_BE_STORED)
+        try:
+            return written(value)
+        except TypeError:
+            raise TypeError(CAN_BE_STORED) from None
 
-    def typed(self, type: Any, value: Any) -> Any:
-        """Make a value of what was read; what nobody knows is left as it is, and may be refused."""
+    def typed(self, type: Any, value: Any, convert: Callable[[Any, Any], Any]) -> Any:
+        """Make a value of what was read; what nobody knows is left as it is, and may be refused.
+
+        Args:
+            type: an annotation that msgspec knows nothing of.
+            value: plain data.
+            convert: brings the parts into their types.
+        """
         adapter = self._of(type)
         if adapter is not None:
             if adapter.decode is str:
                 return type(msgspec.convert(value, str))
             return adapter.decode(value)
         validate = getattr(type, "model_validate", None)
-        return value if validate is None else validate(value)  # pydantic
+        if validate is not None:  # pydantic
+            return validate(value)
+        found = container(type)
+        return value if found is None else found.make(convert(value, found.annotation))
 
     def _of(self, cls: Any) -> Adapter | None:
         for base in getattr(cls, "__mro__", ()):

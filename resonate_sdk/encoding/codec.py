@@ -29,6 +29,7 @@ CODEC_HEADER = "resonate:codec"
 ENCRYPTION_HEADER = "resonate:enc"
 CODEC_NAME = "json.v1"
 _INFINITIES = (INFINITY.encode(), NEGATIVE_INFINITY.encode())
+_INSIDE = re.compile(r" - at `\$([^`]*)` - at `$")
 _PASSED_AS_IS = (Any, None, type(None), object)
 
 
@@ -185,13 +186,19 @@ class Codec:
         if type in _PASSED_AS_IS:
             return value
         try:
-            return msgspec.convert(value, type, str_keys=True, dec_hook=self._adapters.typed)
+            return msgspec.convert(value, type, str_keys=True, dec_hook=self._typed)
         except msgspec.ValidationError as error:
             raise _misfit("", error, path) from error
         except TypeError:
             return self._convert_parts(value, type, path)
         except Exception as error:  # a class of the user's runs code of its own when it is made
             raise DecodeError(f"the value does not become {type!r}: {error}") from error
+
+    def _typed(self, type: Any, value: Any) -> Any:
+        try:
+            return self._adapters.typed(type, value, self.convert)
+        except DecodeError as error:
+            raise ValueError(str(error)) from error  # to which msgspec adds the place
 
     def _convert_parts(self, value: Any, type: Any, path: str = "$") -> Any:
         try:
@@ -207,7 +214,7 @@ class Codec:
 
     def _decode_typed(self, text: bytes, type: Any) -> Any:
         try:
-            return msgspec.json.decode(text, type=type, dec_hook=self._adapters.typed)
+            return msgspec.json.decode(text, type=type, dec_hook=self._typed)
         except TypeError:  # msgspec refuses the annotation
             return self._convert_parts(msgspec.json.decode(text), type)
 
@@ -274,8 +281,11 @@ def _misfit(what: str, error: msgspec.ValidationError, path: str = "$") -> Decod
     found = re.search(r"`(\$[^`]*)`$", message)
     if found is None:
         return DecodeError(f"{what}{message} - at `{path}`", path=path)
-    place = path + found[1][1:]
-    return DecodeError(f"{what}{message[: found.start(1)]}{place}`", path=place)
+    place, sentence = path + found[1][1:], message[: found.start(1)]
+    inside = _INSIDE.search(sentence)
+    if inside is not None:  # a part of what we have made, told by us with its place in that
+        place, sentence = place + inside[1], sentence[: inside.start()] + " - at `"
+    return DecodeError(f"{what}{sentence}{place}`", path=place)
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Whatever an annotation can say: a value of it comes back as it was, and so do exceptions."""
 
 import math
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import make_dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -82,6 +83,7 @@ Typed = tuple[Any, st.SearchStrategy[Any]]
 def types(draw: Any, depth: int = 3) -> Typed:
     """An annotation, and a strategy for values of it."""
     shapes = ["simple", "list", "tuple", "many", "dict", "set", "optional", "class", "attrs"]
+    shapes += ["deque", "ordered", "counter"]
     shape = draw(st.sampled_from(shapes if depth else ["simple"]))
     if shape == "simple":
         type = draw(st.sampled_from(list(SIMPLE)))
@@ -102,6 +104,13 @@ def types(draw: Any, depth: int = 3) -> Typed:
         case "set":
             type = draw(st.sampled_from([set, frozenset]))
             return type[key], st.sets(SIMPLE[key], max_size=3).map(type)
+        case "deque":
+            return deque[inner], st.lists(values, max_size=3).map(deque)
+        case "ordered":
+            shuffled = st.lists(st.tuples(SIMPLE[str], values), max_size=3)
+            return OrderedDict[str, inner], shuffled.map(OrderedDict)
+        case "counter":
+            return Counter[str], st.dictionaries(text, st.integers(), max_size=3).map(Counter)
         case "optional":
             return Optional[inner], st.none() | values  # noqa: UP045  # of what is known at run time
         case _:

@@ -2,7 +2,8 @@
 
 import base64
 import math
-from collections import deque
+import typing
+from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -483,6 +484,28 @@ Basket = attrs.make_class(
 Number = NewType("Number", int)
 
 
+class Names(list[str]):
+    pass
+
+
+class Index(dict[str, int]):
+    pass
+
+
+class OrderId(str):
+    def __str__(self) -> str:
+        return "shown otherwise"
+
+
+class Cents(int):
+    def __repr__(self) -> str:
+        return f"{int(self)} cents"
+
+
+class Ratio(float):
+    pass
+
+
 @pytest.mark.parametrize(
     ("value", "type"),
     [
@@ -506,6 +529,23 @@ Number = NewType("Number", int)
         (Transfer("DE1"), NewType("Way", Transfer)),
         (5, Number),
         (deque([1, 2]), deque),
+        (deque([Item("a")]), deque[Item]),
+        (deque([Item("a")]), typing.Deque[Item]),  # noqa: UP006  # users write it
+        ([deque([Transfer("DE1")])], list[deque[Card | Transfer]]),
+        (OrderedDict(b=1, a=2), OrderedDict),
+        (OrderedDict(a=Item("x")), OrderedDict[str, Item]),
+        (OrderedDict({1: Counter("aab")}), OrderedDict[int, Counter[str]]),
+        (Counter("aab"), Counter),
+        (Counter([1, 1, 2]), Counter[int]),
+        (Counter("aab"), Counter[str] | None),
+        (defaultdict(list, a=[1]), defaultdict),
+        (defaultdict(list, a=[Item("x")]), defaultdict[str, list[Item]]),
+        (Names(["a"]), Names),
+        (Index(a=1), Index),
+        (OrderId("A-1"), OrderId),
+        ({"ids": [OrderId("A-1")]}, dict[str, list[OrderId]]),
+        (Cents(5), Cents),
+        (Ratio(0.5), Ratio),
         (Fraction(1, 3), Fraction),
         ([Fraction(1, 3)], list[Fraction]),
         (Fraction(1, 3), Fraction | Card),
@@ -523,8 +563,25 @@ def test_what_msgspec_does_not_take_comes_back_as_well(value, type, way):
 
 
 @pytest.mark.parametrize(
+    ("annotation", "empty"), [(list[int], []), (dict[str, int], {}), (int, 0), (Item, None)]
+)
+def test_gaps_of_a_dictionary_are_filled_as_its_annotation_says(annotation: Any, empty: Any):
+    back = CODEC.convert({}, defaultdict[str, annotation])
+
+    if empty is None:
+        with pytest.raises(KeyError):
+            back["a"]
+    else:
+        assert back["a"] == empty
+
+
+@pytest.mark.parametrize(
     ("value", "type", "path"),
     [
+        ({"a": "b"}, Counter[str], "$[...]"),
+        ({"c": {"a": [1, "2"]}}, dict[str, OrderedDict[str, deque[int]]], "$[...][...][1]"),
+        ([1], Index, "$"),
+        ("a", Cents, "$"),
         ({"x": 1}, Card | Transfer, "$"),
         ([{"number": "1"}, 3], list[Card | Transfer], "$[1]"),
         ({"by": {"number": 7}, "amount": "1"}, Payment, "$.by"),
