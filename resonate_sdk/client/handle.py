@@ -67,14 +67,16 @@ class Handle(Generic[T]):
         refuse_blocking(self.id)
         try:
             return self.future.result(None if timeout is None else seconds(timeout))
-        except FutureTimeoutError:
+        except FutureTimeoutError as error:
             if self.future.done():
-                raise
+                raise error.with_traceback(None)  # noqa: B904  # it is that one itself
             raise HandleTimeout(
                 f"promise {self.id!r} was not settled within {timeout} s of waiting; it goes on, and "
                 f"`resonate why {quote(self.id)}` or resonate_sdk.debug.explain(resonate, {self.id!r}) tell "
                 "what it waits for"
             ) from None
+        except Exception as error:  # noqa: BLE001  # it goes on, without lines of ours
+            raise error.with_traceback(None)  # noqa: B904  # it is that one itself
 
     def done(self) -> bool:
         """Whether the promise is settled, as far as this process has heard."""

@@ -37,6 +37,10 @@ _AS_TEXT = (
 )
 
 
+class FormlessError(TypeError):
+    """A value has no stored form."""
+
+
 class Adapter(Struct, frozen=True):
     """How values of one class are stored.
 
@@ -84,7 +88,7 @@ class Adapters:
         try:
             return written(value)
         except TypeError:
-            raise TypeError(CAN_BE_STORED) from None
+            raise FormlessError(CAN_BE_STORED) from None
 
     def typed(self, type: Any, value: Any, convert: Callable[[Any, Any], Any]) -> Any:
         """Make a value of what was read; what nobody knows is left as it is, and may be refused.

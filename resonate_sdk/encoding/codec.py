@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 
 import msgspec
 
-from resonate_sdk.encoding.adapters import Adapter, Adapters
+from resonate_sdk.encoding.adapters import Adapter, Adapters, FormlessError
 from resonate_sdk.encoding.coercion import UnknownTypeError, coerce_parts
 from resonate_sdk.encoding.culprits import find_culprit
 from resonate_sdk.encoding.exceptions import Exceptions
@@ -150,7 +150,7 @@ class Codec:
         except DecodeError:
             raise
         except msgspec.ValidationError as error:
-            raise _misfit("the stored data does not fit: ", error) from error
+            raise _misfit("the stored data does not fit: ", error) from _reason(error)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"the stored data is not JSON: {error}") from error
         except Exception as error:  # a class of the user's runs code of its own when it is made
@@ -188,7 +188,7 @@ class Codec:
         try:
             return msgspec.convert(value, type, str_keys=True, dec_hook=self._typed)
         except msgspec.ValidationError as error:
-            raise _misfit("", error, path) from error
+            raise _misfit("", error, path) from _reason(error)
         except TypeError:
             return self._convert_parts(value, type, path)
         except Exception as error:  # a class of the user's runs code of its own when it is made
@@ -252,7 +252,7 @@ class Codec:
     def _to_json(self, value: object) -> bytes:
         try:
             return self._written(value)
-        except Exception as error:  # a class of the user's runs code of its own when it is written
+        except Exception as error:  # noqa: BLE001  # a class of the user's runs code of its own
             culprit = find_culprit(value, self._written)
             cause = ""
             if culprit.path != "$":
@@ -260,7 +260,7 @@ class Codec:
             raise EncodeError(
                 f"{_describe(value)} cannot be stored as JSON{cause}: {culprit.reason}",
                 path=culprit.path,
-            ) from error
+            ) from (None if isinstance(error, FormlessError) else error)
 
     def _written(self, value: object) -> bytes:
         text = msgspec.json.encode(value, enc_hook=self._adapters.plain)
@@ -288,6 +288,14 @@ def _misfit(what: str, error: msgspec.ValidationError, path: str = "$") -> Decod
     return DecodeError(f"{what}{sentence}{place}`", path=place)
 
 
+def _reason(error: BaseException) -> BaseException | None:
+    """What a class of the user's has raised; what msgspec says is in our sentence already."""
+    cause = error.__cause__
+    if cause is not None and isinstance(cause.__cause__, DecodeError):  # of a part
+        return cause.__cause__.__cause__
+    return cause
+
+
 def _check_headers(headers: Mapping[str, str]) -> None:
     codec = headers.get(CODEC_HEADER, CODEC_NAME)
     if codec != CODEC_NAME:
@@ -297,7 +305,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 def _replace_infinities(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         if math.isnan(value):
-            raise ValueError("NaN has no JSON form")
+            raise FormlessError("NaN has no JSON form")
         return INFINITY if value > 0 else NEGATIVE_INFINITY
     if is_object(value):
         return {key: _replace_infinities(item) for key, item in value.items()}

@@ -5,6 +5,7 @@ import builtins
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
@@ -15,6 +16,7 @@ from resonate_sdk.errors import (
     CanceledError,
     DecodeError,
     EncodeError,
+    ResonateError,
     TimedOutError,
 )
 from resonate_sdk.protocol.records import PromiseRecord, Value
@@ -26,6 +28,8 @@ MESSAGE_CHARS_MAX = 20_000
 CAUSES_MAX = 5
 ERRORS_MAX = 100
 _GROUP: type[Exception] = ExceptionGroup
+_PACKAGE = str(Path(__file__).parents[1] / "_").removesuffix("_")
+_EXAMPLES = f"{_PACKAGE}examples"
 
 
 class Failure(
@@ -107,8 +111,23 @@ def _one_failure(codec: Codec, error: BaseException, causes: int, *, is_brief: b
             if cause is None or causes == 0
             else _failure(codec, cause, causes - 1, is_brief=is_brief)
         ),
-        stack=_clean("".join(traceback.format_exception(error, chain=False)))[-STACK_CHARS_MAX:],
+        stack=_clean(_stack(error))[-STACK_CHARS_MAX:],
     )
+
+
+def _stack(error: BaseException) -> str:
+    """The traceback as text, without lines of ours: they say nothing about a mistake of others."""
+    told = traceback.TracebackException.from_exception(error)
+    theirs = [frame for frame in told.stack if not _is_ours(frame.filename)]
+    if not theirs and (error.__traceback__ is None or isinstance(error, ResonateError)):
+        return ""
+    if theirs:
+        told.stack = traceback.StackSummary.from_list(theirs)
+    return "".join(told.format(chain=False))
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
 
 
 def _args(error: BaseException) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """What a body is told that does something a durable function cannot do."""
 
-from inspect import isasyncgen
+from inspect import isasyncgen, iscoroutine, isgenerator
 
 from resonate_sdk.errors import UsageError
 from resonate_sdk.functions.callee import Callee
@@ -39,9 +39,15 @@ def returned_op(callee: Callee, value: object) -> UsageError | None:
             f"{callee.name} is an async function that yields: write `await ctx.run(...)` in it, or "
             "`def` instead of `async def`"
         )
+    keyword = "await" if callee.kind == "coroutine" else "yield"
+    if iscoroutine(value) or isgenerator(value):
+        value.close()  # or Python would tell as well that nobody has run it
+        return UsageError(
+            f"{callee.name} returned what {value.__name__}(...) gives, which was never run: write "
+            f"`return ({keyword} ctx.run({value.__name__}, ...))`"
+        )
     if not isinstance(value, Op):
         return None
-    keyword = "await" if callee.kind == "coroutine" else "yield"
     return UsageError(
         f"{callee.name} returned {value!r} instead of its value: write `return ({keyword} ...)`"
     )

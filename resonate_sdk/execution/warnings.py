@@ -2,6 +2,7 @@
 
 import logging
 
+from resonate_sdk.execution.bodies import Raised
 from resonate_sdk.execution.children import settles_here
 from resonate_sdk.execution.nodes import Activation
 from resonate_sdk.functions.ops import Command
@@ -13,7 +14,9 @@ logger = logging.getLogger(__name__)
 def warn_of_unused(activation: Activation) -> None:
     """Tell of calls that were made and never yielded, or refused and never awaited."""
     assert activation.scope is not None, "a function that ended had a context"
-    for unused in activation.scope.unused.values():
+    # Who raises has a reason not to go on, and is told of one mistake at a time.
+    is_told = isinstance(activation.outcome, Raised)
+    for unused in () if is_told else activation.scope.unused.values():
         logger.warning(
             "%s was never started: forgotten `yield`? promise_id=%s at=%s:%d",
             unused.what,

@@ -2,11 +2,20 @@
 
 import asyncio
 import logging
+import os
 import re
+import traceback
 
 import pytest
 
-from resonate_sdk import EncodeError, FunctionNotFoundError, Never, Resonate, UsageError
+from resonate_sdk import (
+    EncodeError,
+    FunctionNotFoundError,
+    Never,
+    Resonate,
+    ResonateError,
+    UsageError,
+)
 
 WAIT_S = 30
 
@@ -58,6 +67,60 @@ def test_a_forgotten_await_at_the_return(resonate):
     assert told(resonate, forgets) == (
         "forgets returned <run leaf> instead of its value: write `return (await ...)`"
     )
+
+
+@pytest.mark.parametrize("keyword", ["yield", "await"])
+def test_a_function_that_is_called_and_not_run_at_the_return(resonate, keyword):
+    async def coroutine(ctx):
+        return 1
+
+    def yields(ctx):
+        yield ctx.run(leaf)
+        return generator(ctx)
+
+    async def awaits(ctx):
+        return coroutine(ctx)
+
+    func, called = (yields, "generator") if keyword == "yield" else (awaits, "coroutine")
+    assert told(resonate, func) == (
+        f"{func.__name__} returned what {called}(...) gives, which was never run: write "
+        f"`return ({keyword} ctx.run({called}, ...))`"
+    )
+
+
+def forgets_at_the_return(ctx):
+    return ctx.run(leaf)
+    yield
+
+
+def cannot_be_stored(ctx):
+    return object()
+
+
+def misspells(ctx):
+    yield ctx.run(leaf).options(timeot=5)
+
+
+def calls_it_itself(ctx):
+    yield ctx.run(leaf(ctx, 5))
+
+
+@pytest.mark.parametrize(
+    ("func", "times"),
+    [(forgets_at_the_return, 1), (cannot_be_stored, 1), (misspells, 2), (calls_it_itself, 2)],
+)
+def test_what_a_terminal_shows_is_short_and_about_the_program(resonate, caplog, func, times):
+    """The sentence stands at the end, and once more below the line of the program that it is about."""
+    with pytest.raises(ResonateError) as caught, caplog.at_level(logging.WARNING):
+        resonate.register(func).run("x")
+
+    shown = "".join(traceback.format_exception(caught.value))
+    places = re.findall(r'File "(.*)", line', shown)
+    ours = [place for place in places if f"{os.sep}resonate_sdk{os.sep}" in place]
+    assert shown.count(str(caught.value)) == times
+    assert [place.rpartition(os.sep)[2] for place in ours] == ["function.py", "handle.py"]
+    assert set(places) - {*ours} == {__file__}
+    assert caplog.records == []
 
 
 def test_a_plain_generator_that_is_yielded(resonate):

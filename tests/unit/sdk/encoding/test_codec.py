@@ -406,6 +406,39 @@ def test_what_has_no_json_form_is_an_encode_error_that_names_the_type(value):
     assert isinstance(caught.value, TypeError)
 
 
+def test_only_what_a_class_of_the_program_has_raised_is_a_cause():
+    """What a library says is in our sentence."""
+
+    class Moody:
+        def model_dump(self, mode: str) -> None:
+            raise LookupError("not in the mood")
+
+    @dataclass
+    class Choosy:
+        number: int
+
+        def __post_init__(self) -> None:
+            raise ValueError("none will do")
+
+    with pytest.raises(EncodeError) as unknown:
+        CODEC.encode(Thing())
+    with pytest.raises(EncodeError) as moody:
+        CODEC.encode(Moody())
+    with pytest.raises(DecodeError) as misfit:
+        CODEC.convert({"number": "x"}, Invoice)
+    with pytest.raises(DecodeError) as choosy:
+        CODEC.convert({"number": 1}, Choosy)
+    with pytest.raises(DecodeError) as part:
+        CODEC.convert({"a": {"number": 1}}, OrderedDict[str, Choosy])
+    with pytest.raises(DecodeError) as plain_part:
+        CODEC.convert({"a": "b"}, Counter[str])
+
+    assert unknown.value.__cause__ is misfit.value.__cause__ is plain_part.value.__cause__ is None
+    assert isinstance(moody.value.__cause__, LookupError)
+    assert isinstance(choosy.value.__cause__, ValueError)
+    assert str(part.value.__cause__) == "none will do"
+
+
 def test_the_error_names_the_inner_type_and_what_would_do():
     with pytest.raises(EncodeError, match=r"Thing at \$\.a\[0\]: use plain .* dataclasses"):
         CODEC.encode({"a": [Thing()]})

@@ -14,6 +14,7 @@ from resonate_sdk.errors import (
     ApplicationError,
     CanceledError,
     DecodeError,
+    EncodeError,
     FunctionNotFoundError,
     NonRetryable,
     NotFoundError,
@@ -136,6 +137,41 @@ def test_a_deep_traceback_is_cut_at_its_beginning():
 
     assert len(stack) <= 8_000
     assert stack.rstrip().endswith("ValueError: at the bottom")
+
+
+def test_lines_of_ours_are_left_out_of_a_traceback():
+    """They say nothing about a mistake of the program's."""
+    codec = Codec()
+    codec.register(complex, encode=lambda number: vars(number), decode=complex)
+
+    with pytest.raises(EncodeError) as caught:
+        codec.encode(1j)
+    stack = written(caught.value)["stack"]
+
+    places = [line for line in stack.splitlines() if line.startswith("  File ")]
+    assert len(places) == 1
+    assert __file__ in places[0]
+
+
+@pytest.mark.parametrize("error", [UsageError("a mistake"), ValueError("a value")])
+def test_what_was_raised_nowhere_has_no_traceback(error: Exception):
+    data = written(error)
+
+    assert "stack" not in data
+    assert not hasattr(read(data), "__notes__")
+
+
+def test_a_bug_of_ours_keeps_its_lines():
+    """Nothing of the program's was under way: they are all there is."""
+    error = raised(AssertionError("ours"))
+    module = compile("raise error", decode_failure.__code__.co_filename, "exec")
+    with pytest.raises(AssertionError) as caught:
+        exec(module, {"error": error.with_traceback(None)})
+    assert caught.value.__traceback__ is not None
+
+    stack = written(caught.value.with_traceback(caught.value.__traceback__.tb_next))["stack"]
+
+    assert "failures.py" in stack
 
 
 def test_broken_texts_and_attributes_do_not_hide_the_error():
