@@ -303,10 +303,12 @@ class System:
             self.wake(background.name, coroutine.result)
 
     def _start_requests(self) -> None:
-        for sqe in self._urgent.pop_up_to(self._transactions.room(is_urgent=True)):
-            self._start_request(sqe, is_urgent=True)
-        for sqe in self._submissions.pop_up_to(self._transactions.room(is_urgent=False)):
-            self._start_request(sqe, is_urgent=False)
+        if self._urgent:
+            for sqe in self._urgent.pop_up_to(self._transactions.room(is_urgent=True)):
+                self._start_request(sqe, is_urgent=True)
+        if self._submissions:
+            for sqe in self._submissions.pop_up_to(self._transactions.room(is_urgent=False)):
+                self._start_request(sqe, is_urgent=False)
 
     def _start_request(self, sqe: RequestSQE, *, is_urgent: bool) -> None:
         request = sqe.submission.request
