@@ -11,7 +11,8 @@ from resonate_sdk.functions.callee import Callee, describe, instant
 from resonate_sdk.functions.function import given_to, raw, registered_as
 from resonate_sdk.functions.ops import Call, Command, CommandKind, Invocation, OfVersion
 from resonate_sdk.functions.scope import Scope, call_site
-from resonate_sdk.options import NO_OPTIONS, Options
+from resonate_sdk.options import NO_OPTIONS, Options, make_options
+from resonate_sdk.protocol import addresses
 
 PendingT = TypeVar("PendingT", Call[Any], Invocation[Any])
 
@@ -65,10 +66,12 @@ class Commands:
         Raises:
             FunctionNotFoundError: it is a function that is not registered here.
             UsageError: it is no function, or the arguments do not fit.
+            AddressError: the address of a service among the arguments is misspelt.
         """
         if isinstance(func, str):
+            kwargs, given = _aimed(kwargs, self.given)
             command = self.command(kind, name=func, version=0, args=args, kwargs=kwargs)
-            return command, self.given
+            return command, given
         registered = registered_as(self._scope.registry, func, f"ctx.{kind}")
         if registered is None:
             name = getattr(func, "__name__", repr(func))
@@ -153,3 +156,15 @@ class Commands:
 
     def _merged(self, registered: Options, func: Any) -> Options:
         return registered.merged(self.given).merged(given_to(func))
+
+
+def _aimed(kwargs: dict[str, Any], given: Options) -> tuple[dict[str, Any], Options]:
+    """Take the address of a service out of the arguments: it says where a call goes.
+
+    No function of this SDK is behind such an address that could have a parameter `target`.
+    """
+    target = kwargs.get("target")
+    if not isinstance(target, str) or not addresses.is_of_service(target):
+        return kwargs, given
+    others = {name: value for name, value in kwargs.items() if name != "target"}
+    return others, given.merged(make_options(target=target))

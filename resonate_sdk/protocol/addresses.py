@@ -140,6 +140,11 @@ def parse_target(text: str) -> Address | ExchangeAddress:
     return address
 
 
+def is_of_service(text: str) -> bool:
+    """Whether this means the address of somebody who knows no protocol, well written or not."""
+    return text.startswith((_EXCHANGE_SCHEME, _CELERY_SCHEME))
+
+
 def _parse_group(text: str) -> Address:
     try:
         return parse(text)

@@ -8,13 +8,15 @@ from functools import partial
 from resonate_sdk.encoding.failures import encode_failure
 from resonate_sdk.errors import (
     DecodeError,
+    FunctionNotFoundError,
     NondeterminismError,
     ResonateError,
 )
 from resonate_sdk.execution.effects import Done, Failed, Setback, Suspended
 from resonate_sdk.execution.environment import Environment
 from resonate_sdk.execution.execution import Execution
-from resonate_sdk.functions.call_envelope import decode_call
+from resonate_sdk.functions.call_envelope import CallEnvelope, decode_call
+from resonate_sdk.functions.registry import Registered
 from resonate_sdk.protocol import tags
 from resonate_sdk.protocol.messages import Hint
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
@@ -380,7 +382,7 @@ class Worker:
         codec = self._environment.codec
         try:
             call = decode_call(codec, granted.root.param)
-            registered = self._environment.registry.by_name(call.func, call.version)
+            registered = self._registered(call)
             if is_early and not registered.overlap:
                 raise MustWaitError(f"{registered.name} was registered with overlap=False")
             args, kwargs = registered.callee.coerce(codec, call.args, call.kwargs)
@@ -398,6 +400,17 @@ class Worker:
             registered.version,
             is_preload_complete=granted.is_complete,
         )
+
+    def _registered(self, call: CallEnvelope) -> Registered:
+        try:
+            return self._environment.registry.by_name(call.func, call.version)
+        except FunctionNotFoundError as error:
+            if "target" not in call.kwargs:
+                raise
+            raise FunctionNotFoundError(
+                f"{error}; it was called with an argument `target`: where a call goes is said by "
+                ".options(target=...) behind it"
+            ) from None
 
     def _begins(self) -> None:
         """Let a stop wait for something."""

@@ -38,11 +38,14 @@ def orders(config: Config, server: ServerThread, exchange: str) -> Generator[Res
             price = yield ctx.rpc("quote", item).options(target=target)
             return {"price": price}
 
+        def shortly(ctx: Context, item: str) -> Workflow[Any]:
+            return {"price": (yield ctx.rpc("quote", item, target=target))}
+
         def hurry(ctx: Context, item: str) -> Workflow[Any]:
             return (yield ctx.rpc("quote", item).options(target=target, timeout=0.5))
 
-        client.register(order)
-        client.register(hurry)
+        for function in (order, shortly, hurry):
+            client.register(function)
         client.start()
         yield client
 
@@ -66,8 +69,9 @@ def answer(channel: BlockingChannel, asked: Any, body: bytes, **properties: Any)
     )
 
 
+@pytest.mark.parametrize("workflow", ["order", "shortly"])
 async def test_a_subscriber_of_faststream_serves_as_a_step(
-    config: Config, orders: Resonate, exchange: str
+    config: Config, orders: Resonate, exchange: str, workflow: str
 ):
     broker = RabbitBroker(config.url)
     asked = list[str]()
@@ -82,7 +86,7 @@ async def test_a_subscriber_of_faststream_serves_as_a_step(
 
     async with broker:
         await broker.start()
-        result = await asyncio.to_thread(orders.run, "order-1", "order", "pot")
+        result = await asyncio.to_thread(orders.run, "order-1", workflow, "pot")
 
     assert result == {"price": 4.5}
     assert asked == ["pot"]

@@ -8,6 +8,7 @@ import pytest
 from resonate_sdk import Promise, UsageError, poll
 from resonate_sdk.options import Options, make_options
 from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol.addresses import AddressError
 from resonate_sdk.protocol.records import EMPTY
 from tests.unit.sdk.execution.scripted import HOUR_S, START_MS, plain
 
@@ -100,6 +101,32 @@ def test_target_and_send_to_take_groups_and_addresses(world, keyword, form):
     request = asked(world, lambda ctx: ctx.rpc("bar").options(**{keyword: form}))
 
     assert request.tags[tag.TARGET] == "amqp://any@billing"
+
+
+@pytest.mark.parametrize("call", ["rpc", "begin_rpc", "detached"])
+@pytest.mark.parametrize("address", ["amqp-exchange://orders/price.quote", "celery://jobs"])
+def test_the_address_of_a_service_beside_the_arguments_is_the_target(world, call, address):
+    request = asked(world, lambda ctx: getattr(ctx, call)("op", 7, target=address))
+
+    assert request.tags[tag.TARGET] == address
+    assert (plain(request.param)["args"], plain(request.param)["kwargs"]) == ([7], {})
+
+
+def test_any_other_target_beside_the_arguments_is_an_argument(world):
+    request = asked(world, lambda ctx: ctx.rpc("deploy", target="production"))
+
+    assert request.tags[tag.TARGET] == "amqp://any@default"
+    assert plain(request.param)["kwargs"] == {"target": "production"}
+
+
+def test_a_misspelt_address_of_a_service_is_told(world):
+    def parent(ctx):
+        with pytest.raises(AddressError, match="names no routing key"):
+            ctx.rpc("op", 7, target="amqp-exchange://orders")
+        return "told"
+        yield
+
+    assert plain(world.run(parent).value) == "told"
 
 
 def test_a_call_may_be_meant_for_this_process_first(world):

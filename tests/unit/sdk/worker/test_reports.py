@@ -3,13 +3,14 @@
 import pytest
 
 from resonate_sdk.errors import FunctionNotFoundError, ResonateError
+from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.requests import TaskFence, TaskHalt, TaskReport
 from resonate_sdk.retry import Constant
 from resonate_sdk.worker.failures import delay_s
 from resonate_sdk.worker.reports import reason_of
 from tests.unit.sdk import virtual_time
-from tests.unit.sdk.bench import Server, in_virtual_time, make_bench, make_root
+from tests.unit.sdk.bench import CODEC, Server, in_virtual_time, make_bench, make_root
 from tests.unit.sdk.wire import Wire, refusal
 
 
@@ -54,6 +55,17 @@ async def test_a_pass_that_cannot_go_on_is_told_of_each_time_and_last_before_it_
     assert [request.kind for request in bench.wire.sent[-2:]] == ["task.report", "task.halt"]
     assert told[-1].again_ms is None
     assert len(bench.wire.of(TaskHalt)) == 1
+
+
+@in_virtual_time
+async def test_who_wrote_target_among_the_arguments_is_told_where_it_belongs():
+    root = make_root(param=encode_call(CODEC, "quote", 0, ["pot"], {"target": "shop"}))
+
+    async with make_bench(Server(root), main, wire=ReportingWire) as bench:
+        await bench.hint().is_left.wait()
+
+    (report,) = bench.wire.of(TaskReport)
+    assert report.reason.endswith("where a call goes is said by .options(target=...) behind it")
 
 
 @in_virtual_time
