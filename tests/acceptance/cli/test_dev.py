@@ -12,6 +12,13 @@ from tests.acceptance.cli.programs import environment, run, run_here, running
 from tests.processes import processes_of
 from tests.services import private_folder
 
+EXPORTED = (
+    "RESONATE_URL",
+    "RESONATE_DATABASE_URL",
+    "RESONATE_MANAGEMENT_URL",
+    "RESONATE_NAMESPACE",
+)
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -50,7 +57,8 @@ def test_with_a_folder_the_data_is_there_the_next_time(folder):
 
     with running("dev", "--folder", str(home), env=env) as command:
         command.wait_for("Ctrl-C ends everything.$")
-        exported = dict(line.removeprefix("export ").split("=", 1) for line in command.out)
+        exports = [command.wait_for(f"^export {name}=") for name in EXPORTED]  # another output
+        exported = dict(line.removeprefix("export ").split("=", 1) for line in exports)
         created = run_here("promises", "create", "a", "-t", "1h", env={**env, **exported})
         code = command.end(signal.SIGTERM)
     left = processes_of(folder)
@@ -61,12 +69,7 @@ def test_with_a_folder_the_data_is_there_the_next_time(folder):
 
     assert created.code == found.code == 0
     assert code == code_again == 0
-    assert exported.keys() == {
-        "RESONATE_URL",
-        "RESONATE_DATABASE_URL",
-        "RESONATE_MANAGEMENT_URL",
-        "RESONATE_NAMESPACE",
-    }
+    assert len(command.out) == len(EXPORTED)
     assert left == set()
     assert processes_of(folder) == set()
 
