@@ -206,6 +206,7 @@ class Server:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._link.run())
                 listening = tasks.create_task(self._store.listen(self._inbox_noticed))
+                tending = tasks.create_task(self._store.tend())
                 kernel = tasks.create_task(self._driver.ended())
                 stopping = tasks.create_task(stop.wait())
                 consuming = tasks.create_task(self._link.first_consumed())
@@ -219,6 +220,7 @@ class Server:
                 await self._drain()
                 kernel.cancel()  # it ends by itself, unless something never came to an end
                 listening.cancel()
+                tending.cancel()
                 self._link.stop()
 
     @asynccontextmanager

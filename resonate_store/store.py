@@ -59,13 +59,8 @@ class Transaction(Protocol):
 
     loaded: Loaded
 
-    async def commit(self, changes: Changes, *, is_followed: bool = False) -> None:
+    async def commit(self, changes: Changes) -> None:
         """Write and make durable.
-
-        Args:
-            changes: what to write.
-            is_followed: whether another transaction begins as soon as this one is durable; then
-                the store may begin it now, without locks.
 
         Raises:
             ConflictError: a row to create exists; nothing was written.

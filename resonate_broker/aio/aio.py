@@ -113,8 +113,8 @@ class EventLoopAIO:
         match submission:
             case Begin(load=load):
                 return self._store.begin(load)
-            case Write(changes=changes, is_followed=is_followed):
-                return self._store.write(changes, is_followed=is_followed)
+            case Write(changes=changes):
+                return self._store.write(changes)
             case Declare(group=group):
                 return self._messages.declare(group)
             case Probe(group=group):

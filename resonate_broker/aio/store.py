@@ -103,14 +103,14 @@ class StoreSubsystem:
         self._loaded_at_s = perf_counter()
         return self._transaction.loaded
 
-    async def write(self, changes: Changes, *, is_followed: bool = False) -> Written | StoreFailed:
+    async def write(self, changes: Changes) -> Written | StoreFailed:
         """Write and commit the open transaction."""
         transaction, self._transaction = self._transaction, None
         assert transaction is not None, "a write belongs to a transaction"
         began_s = perf_counter()
         self._meters.decide_s.observe(began_s - self._loaded_at_s)
         try:
-            await transaction.commit(changes, is_followed=is_followed)
+            await transaction.commit(changes)
             self._meters.commit_s.observe(self._heard(began_s))
         except (ConflictError, UnavailableError) as error:
             await transaction.rollback()

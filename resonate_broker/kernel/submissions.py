@@ -101,14 +101,9 @@ class Begin(Struct, frozen=True, gc=False):
 
 
 class Write(Struct, frozen=True, gc=False):
-    """Write and commit the open transaction; completed with `Written` or `StoreFailed`.
-
-    Attributes:
-        is_followed: whether another batch waits already, and begins when this one is durable.
-    """
+    """Write and commit the open transaction; completed with `Written` or `StoreFailed`."""
 
     changes: Changes
-    is_followed: bool = False
 
 
 class Written(Struct, frozen=True):

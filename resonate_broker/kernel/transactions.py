@@ -138,7 +138,7 @@ class Transactions:
             case Decided(changes=changes):
                 if self._recorder is not None:
                     self._recorder.intend(_runs(batch))
-                self._submit(Write(changes, self.has_next), self._written)
+                self._submit(Write(changes), self._written)
             case Again():
                 self._meters.batches["again"] += 1
                 self._run_again(batch)

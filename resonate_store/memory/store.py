@@ -354,7 +354,7 @@ class MemoryTransaction:
         self._store = store
         self.loaded = loaded
 
-    async def commit(self, changes: Changes, *, is_followed: bool = False) -> None:
+    async def commit(self, changes: Changes) -> None:
         """Write: from now on it is so."""
         if changes:
             self._store.write(changes)

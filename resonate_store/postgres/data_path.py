@@ -1,8 +1,10 @@
 """The one session that runs the transactions of batches."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from typing import NoReturn
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
@@ -23,6 +25,7 @@ from resonate_store.store import (
 
 CONNECT_ATTEMPTS_MAX = 3
 CONNECT_WAIT_SECONDS_MAX = 0.1
+AHEAD_SECONDS = 0.05  # about ten batches of somebody who makes one call after the other
 
 _LOAD = load_queries("resonate_store.postgres")["load"]
 _BRANCHES = load_queries("resonate_store.postgres")["branches"]
@@ -32,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 class DataPath:
     """Runs one transaction at a time, and opens its session anew when that has broken.
+
+    Each is begun with the commit before. It holds nothing until it is used, and `tend` ends one
+    that is not used soon.
 
     Attributes:
         conflicts: transactions that lost against others, by the name of the error.
@@ -46,9 +52,30 @@ class DataPath:
         self._home = ""
         self._transaction: PostgresTransaction | None = None
         self._last_now_ms = 0
+        self._is_used = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     async def begin(self, load: LoadSet) -> PostgresTransaction:
         """Lock what is named, then read it and the instant."""
+        async with self._turn:
+            self._is_used.set()
+            return await self._begin(load)
+
+    async def tend(self) -> NoReturn:
+        """End what was begun ahead and is not used soon, until cancelled."""
+        while True:
+            await self._is_used.wait()
+            self._is_used.clear()
+            await asyncio.sleep(AHEAD_SECONDS)
+            if self._is_used.is_set():
+                continue
+            async with self._turn:
+                if self._transaction is not None and not self._transaction.is_over:
+                    self._is_used.set()  # look again when it may be over
+                elif self._connection is not None and self._connection.is_in_transaction:
+                    await self._connection.roll_back()
+
+    async def _begin(self, load: LoadSet) -> PostgresTransaction:
         assert self._transaction is None or self._transaction.is_over, "one transaction at a time"
         connection = await self._open()
         try:

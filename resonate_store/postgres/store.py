@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import PromiseState, TaskState
@@ -127,6 +127,13 @@ class PostgresStore:
         """
         channel = notices.inbox_channel(self._namespace)
         await notices.listen(self._url, settings.notices(self._namespace), channel, on_inbox)
+
+    async def tend(self) -> NoReturn:
+        """Leave no transaction open that nobody uses; never returns.
+
+        Without it the database ends the session of a store that does nothing for 3 s.
+        """
+        await self._data_path.tend()
 
     def _now_ms(self, rows: Sequence[Row], at_ms: int | None) -> int:
         return self._data_path.observe(rows[0][0]) if at_ms is None else at_ms

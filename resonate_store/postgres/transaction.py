@@ -82,15 +82,15 @@ class PostgresTransaction:
         self.loaded = _loaded(rows, beside, observe(now_ms))
         self._stored = {promise.id: promise for promise in self.loaded.promises}
 
-    async def commit(self, changes: Changes, *, is_followed: bool = False) -> None:
-        """Write and make durable; what follows is begun on the way, which saves a round trip."""
+    async def commit(self, changes: Changes) -> None:
+        """Write and make durable; the next one is begun on the way, which saves a round trip."""
         assert not self.is_over, "a transaction ends once"
         if not changes:
             await self.rollback()
             return
         try:
             await self._write(changes)
-            await self._commit(is_followed=is_followed)
+            await self._commit()
         except BaseException:
             if not self.is_over:
                 self._connection.abort()
@@ -101,8 +101,8 @@ class PostgresTransaction:
     async def rollback(self) -> None:
         """Let the locks go, if they are still held."""
         if not self.is_over:
-            self.is_over = True
             await self._connection.roll_back()
+            self.is_over = True
 
     async def _write(self, changes: Changes) -> None:
         try:
@@ -122,13 +122,13 @@ class PostgresTransaction:
             raise RejectedError(f"text that is not Unicode: {error}") from error
         except StoreError as error:
             note_conflict(self._conflicts, error)
-            self.is_over = True
             await self._connection.roll_back(error)
+            self.is_over = True
             raise
 
-    async def _commit(self, *, is_followed: bool) -> None:
+    async def _commit(self) -> None:
         try:
-            await self._connection.execute("commit and chain" if is_followed else "commit")
+            await self._connection.execute("commit and chain")
         except StoreError as error:
             # It may have been carried out all the same: only the database knows.
             self._connection.abort()

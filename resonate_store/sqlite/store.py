@@ -380,7 +380,7 @@ class SqliteTransaction:
         self._store = store
         self.loaded = loaded
 
-    async def commit(self, changes: Changes, *, is_followed: bool = False) -> None:
+    async def commit(self, changes: Changes) -> None:
         """Write and make durable."""
         self._store.write(changes)
 

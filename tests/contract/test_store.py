@@ -78,11 +78,11 @@ async def test_without_changes_nothing_changes(store):
 
 async def test_a_transaction_that_follows_another_is_one_of_its_own(store):
     first = await store.begin(LoadSet(ids=("a",)))
-    await first.commit(Changes(created=(make_promise("a"),)), is_followed=True)
+    await first.commit(Changes(created=(make_promise("a"),)))
     second = await store.begin(LoadSet(ids=("a", "b")))
     await second.rollback()
     third = await store.begin(LoadSet(ids=("a", "b")))
-    await third.commit(Changes(created=(make_promise("b"),)), is_followed=True)
+    await third.commit(Changes(created=(make_promise("b"),)))
 
     assert ids_of(second.loaded.promises) == ["a"]
     assert ids_of((await store.snapshot()).promises) == ["a", "b"]

@@ -12,6 +12,7 @@ from resonate_store.postgres.migrate import migrate
 from tests.databases import new_database
 
 BLOCKED_SECONDS_MAX = 5
+IDLE_SECONDS_MAX = 5  # for a busy machine; the store is done with it in a hundredth of that
 
 
 class Tables(Struct, frozen=True):
@@ -39,6 +40,18 @@ class Observer:
         async with asyncio.timeout(BLOCKED_SECONDS_MAX):
             while await self.fetchval(query, self._batches) < count:
                 pass  # asking is all the waiting there is
+
+    async def state(self) -> str:
+        """What the only server that runs batches is doing, in the words of PostgreSQL."""
+        query = "select state from pg_stat_activity where application_name = $1"
+        ((state,),) = await self.fetch(query, self._batches)
+        return state
+
+    async def until_idle(self) -> None:
+        """Return when the only server that runs batches has no transaction open."""
+        async with asyncio.timeout(IDLE_SECONDS_MAX):
+            while await self.state() != "idle":
+                pass
 
     async def end_sessions(self) -> None:
         """Break the connections of all servers that run batches."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-COMMIT = b"commit\0"
+COMMIT = b"commit and chain\0"
 CHUNK_BYTES = 65_536
 
 Loss = Literal["nothing", "the request", "the answer", "the client"]

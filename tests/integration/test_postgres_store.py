@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import Value
-from resonate_store.postgres import PostgresStore
+from resonate_store.postgres import PostgresStore, data_path
 from resonate_store.postgres.errors import LockTimeoutError, LostInsertError
 from resonate_store.postgres.store import READERS_MAX
 from resonate_store.state import Callback, Changes, Listener, LoadSet, Snapshot, Timer
@@ -32,6 +33,16 @@ PENDING = make_promise("x", task=make_task())
 ACQUIRED = make_promise("x", task=make_task(state="acquired", version=1, pid="worker-1"))
 FREED_SECONDS_MAX = 5
 AT_ONCE_SECONDS_MAX = 1
+TIMES_LOOKED_AT = 20  # by the test; the store looks at each turn of its loop then
+
+
+@pytest.fixture
+async def tending(store) -> AsyncGenerator[None]:
+    """What a server has run beside the batches."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(store.tend())
+        yield
+        task.cancel()
 
 
 @asynccontextmanager
@@ -51,7 +62,7 @@ async def test_what_was_begun_with_the_commit_before_reads_what_is_there_now(
     store, other, observer
 ):
     first = await store.begin(LoadSet(ids=("x",)))
-    await first.commit(Changes(created=(PENDING,)), is_followed=True)
+    await first.commit(Changes(created=(PENDING,)))
     others = await other.begin(LoadSet(ids=("x",)))  # nothing is held in between
     await others.commit(Changes(updated=(ACQUIRED,)))
 
@@ -63,15 +74,36 @@ async def test_what_was_begun_with_the_commit_before_reads_what_is_there_now(
     assert await observer.fetchval("select count(*) from promises") == 1
 
 
+async def test_what_was_begun_and_is_not_used_is_ended(store, tending, observer):
+    await create(store, PENDING)
+    await observer.until_idle()
+
+    await write(store, Changes(updated=(ACQUIRED,)))
+    await observer.until_idle()
+
+    assert await read(store, "x") == ACQUIRED
+
+
+async def test_what_is_in_use_stays_open(store, tending, observer, monkeypatch):
+    monkeypatch.setattr(data_path, "AHEAD_SECONDS", 0)
+    used = await store.begin(LoadSet(ids=("x",)))
+
+    states = {await observer.state() for _ in range(TIMES_LOOKED_AT)}
+    await used.commit(Changes(created=(PENDING,)))
+
+    assert states == {"idle in transaction"}
+    assert await read(store, "x") == PENDING
+
+
 async def test_a_session_that_breaks_behind_a_commit_is_replaced(store, observer):
     first = await store.begin(LoadSet(ids=("x",)))
-    await first.commit(Changes(created=(PENDING,)), is_followed=True)
+    await first.commit(Changes(created=(PENDING,)))
     await observer.end_sessions()
 
     with suppress(UnavailableError):  # the store may know it already
         await (await store.begin(LoadSet())).rollback()
     second = await store.begin(LoadSet(ids=("x",)))
-    await second.commit(Changes(updated=(ACQUIRED,)), is_followed=True)
+    await second.commit(Changes(updated=(ACQUIRED,)))
 
     assert await read(store, "x") == ACQUIRED
 

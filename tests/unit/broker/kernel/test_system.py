@@ -125,24 +125,6 @@ def test_one_transaction_is_open_at_a_time_and_the_next_one_gathers():
     assert bench.load.ids == ("b", "c")
 
 
-def test_a_write_tells_whether_the_next_batch_begins_behind_it():
-    bench = Bench()
-    bench.submit(Put(id="a"))
-    bench.tick()
-    bench.submit(Put(id="b"))
-    bench.tick()
-    bench.loaded()
-    first = bench.aio.find(Write)
-    bench.written()
-    assert bench.load.ids == ("b",), "what was said to follow has begun in the same tick"
-    bench.loaded()
-    last = bench.aio.find(Write)
-    bench.submit(Malformed(id="c"))  # needs no batch, and comes too late to say so
-    bench.written()
-
-    assert (first.is_followed, last.is_followed) == (True, False)
-
-
 def test_a_batch_holds_no_more_than_its_limit():
     bench = Bench(Limits(batch=2))
     bench.submit(Put(id="a"), Put(id="b"), Put(id="c"))
