@@ -43,7 +43,7 @@ class Connection:
     @property
     def is_in_transaction(self) -> bool:
         """Whether a transaction is open, as the database has said last."""
-        return self._connection.is_in_transaction()
+        return not self.is_closed and self._connection.is_in_transaction()
 
     async def execute(self, sql: str) -> str:
         """Run statements without parameters; return the tag of the last one."""

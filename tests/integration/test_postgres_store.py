@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
@@ -37,11 +37,11 @@ TIMES_LOOKED_AT = 20  # by the test; the store looks at each turn of its loop th
 
 
 @pytest.fixture
-async def tending(store) -> AsyncGenerator[None]:
+async def tending(store) -> AsyncGenerator[asyncio.Task[NoReturn]]:
     """What a server has run beside the batches."""
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(store.tend())
-        yield
+        yield task
         task.cancel()
 
 
@@ -82,6 +82,19 @@ async def test_what_was_begun_and_is_not_used_is_ended(store, tending, observer)
     await observer.until_idle()
 
     assert await read(store, "x") == ACQUIRED
+
+
+async def test_what_was_begun_in_a_session_that_broke_needs_no_end(
+    store, tending, observer, monkeypatch
+):
+    monkeypatch.setattr(data_path, "AHEAD_SECONDS", 0)
+    used = await store.begin(LoadSet(ids=("x",)))
+    await observer.end_sessions()
+    with pytest.raises(UnavailableError):
+        await used.commit(Changes(created=(PENDING,)))
+
+    assert await read(store, "x") is None
+    assert not tending.done()
 
 
 async def test_what_is_in_use_stays_open(store, tending, observer, monkeypatch):
