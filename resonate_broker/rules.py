@@ -380,18 +380,12 @@ def fitting(
     records: list[PromiseRecord] = []
     size = 0
     for promise in promises:
-        size += _record_bytes(promise)
+        size += promise.size_bytes()
         if size > limits.PRELOAD_BYTES_MAX:
             return tuple(records), True
         seen = expire(state, promise) if is_due(promise, state.now_ms) else promise
         records.append(record(seen))
     return tuple(records), False
-
-
-def _record_bytes(promise: Promise) -> int:
-    """About how large a promise is on the wire."""
-    tags_bytes = sum(len(key.encode()) + len(text.encode()) for key, text in promise.tags.items())
-    return promise.param.size_bytes() + promise.value.size_bytes() + tags_bytes + 512
 
 
 def lacking(state: WorkingState, root: Promise) -> Load | None:

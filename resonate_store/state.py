@@ -102,6 +102,11 @@ class Promise(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
         """The invocation that created it."""
         return self.tags.get(tags.PARENT)
 
+    def size_bytes(self) -> int:
+        """About how large it is on the wire."""
+        tags_bytes = sum(len(key.encode()) + len(text.encode()) for key, text in self.tags.items())
+        return self.param.size_bytes() + self.value.size_bytes() + tags_bytes + 512
+
 
 class Callback(Struct, frozen=True, gc=False, order=True):
     """When the promise `awaited` settles, the task of `awaiter` wakes."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import PromiseState, TaskState, TriggerRecord
 from resonate_store.state import (
     Changes,
@@ -28,6 +29,7 @@ from resonate_store.state import (
 AWAITERS_MAX = 1_000  # locked per batch; the others keep their callbacks
 PRELOAD_ROWS_MAX = 20_000  # of one branch, and of the remote children of one promise
 SEARCH_ROWS_MAX = 10_000  # that a search looks at
+SEARCH_BYTES_MAX = limits.PRELOAD_BYTES_MAX  # of a page, before the row with which it ends
 
 
 class StoreError(Exception):

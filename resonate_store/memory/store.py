@@ -33,6 +33,7 @@ from resonate_store.state import (
 from resonate_store.store import (
     AWAITERS_MAX,
     PRELOAD_ROWS_MAX,
+    SEARCH_BYTES_MAX,
     SEARCH_ROWS_MAX,
     ConflictError,
 )
@@ -197,10 +198,13 @@ class MemoryStore:
         self, rows: Iterable[Promise], is_wanted: Callable[[Promise], bool], limit: int
     ) -> Page:
         found: list[Promise] = []
+        size = 0
         for count, promise in enumerate(rows, start=1):
             if is_wanted(promise):
                 found.append(promise)
-            if len(found) == limit or count == SEARCH_ROWS_MAX:
+                size += promise.size_bytes()
+            is_full = len(found) == limit or size > SEARCH_BYTES_MAX
+            if is_full or count == SEARCH_ROWS_MAX:
                 return Page(now_ms=self._now_ms(), promises=tuple(found), scanned_to=promise.id)
         return Page(now_ms=self._now_ms(), promises=tuple(found), scanned_to=None)
 

@@ -126,21 +126,31 @@ with recursive groups (name, count) as (
 select name from groups order by name limit $1;
 
 -- name: search_all
--- Looks at $4 rows and returns up to $3. A page that is not full has looked at all of them.
-with page as materialized (
+-- Looks at $4 rows and returns up to $3, or up to the one that makes it more than $6 bytes. A page
+-- that is not full has looked at all of them.
+with wanted as materialized (
     select
         id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
         concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
-        hint_at, is_hint_sticky, attempts, lease_losses
+        hint_at, is_hint_sticky, attempts, lease_losses,
+        sum(
+            512 + octet_length(tags::text)
+            + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
+            + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
+        ) over (order by id) as bytes
     from (select * from promises where id > $2 order by id limit $4) looked_at
     where tags @> $1 and ($5::text[] is null or state = any($5))
     order by id limit $3
+), page as (
+    select * from wanted
+    where id <= coalesce((select min(id) from wanted where bytes > $6), id)
 )
 select
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
     case
-        when (select count(*) from page) = $3 then (select max(id) from page)
+        when (select count(*) from wanted) = $3 or (select max(bytes) from wanted) > $6
+            then (select max(id) from page)
         else (select id from promises where id > $2 order by id offset $4 - 1 limit 1)
     end,
     page.id, page.timeout_at, page.created_at, page.tags, page.param_headers, page.param_data,
@@ -160,20 +170,29 @@ with tree as not materialized (
     )
     union all
     (select * from promises where id = $6 and origin = id and id > $2)
-), page as materialized (
+), wanted as materialized (
     select
         id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
         concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
-        hint_at, is_hint_sticky, attempts, lease_losses
+        hint_at, is_hint_sticky, attempts, lease_losses,
+        sum(
+            512 + octet_length(tags::text)
+            + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
+            + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
+        ) over (order by id) as bytes
     from (select * from tree order by id limit $4) looked_at
     where tags @> $1 and ($5::text[] is null or state = any($5))
     order by id limit $3
+), page as (
+    select * from wanted
+    where id <= coalesce((select min(id) from wanted where bytes > $7), id)
 )
 select
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
     case
-        when (select count(*) from page) = $3 then (select max(id) from page)
+        when (select count(*) from wanted) = $3 or (select max(bytes) from wanted) > $7
+            then (select max(id) from page)
         else (select id from tree order by id offset $4 - 1 limit 1)
     end,
     page.id, page.timeout_at, page.created_at, page.tags, page.param_headers, page.param_data,
@@ -186,20 +205,29 @@ order by page.id;
 
 -- name: search_tasks
 -- As search_all, of promises with a task.
-with page as materialized (
+with wanted as materialized (
     select
         id, timeout_at, created_at, tags, param_headers, param_data, group_name, priority,
         concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
-        hint_at, is_hint_sticky, attempts, lease_losses
+        hint_at, is_hint_sticky, attempts, lease_losses,
+        sum(
+            512 + octet_length(tags::text)
+            + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
+            + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
+        ) over (order by id) as bytes
     from (select * from promises where id > $2 order by id limit $4) looked_at
     where group_name is not null and ($1::text is null or task_state = $1)
     order by id limit $3
+), page as (
+    select * from wanted
+    where id <= coalesce((select min(id) from wanted where bytes > $5), id)
 )
 select
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
     case
-        when (select count(*) from page) = $3 then (select max(id) from page)
+        when (select count(*) from wanted) = $3 or (select max(bytes) from wanted) > $5
+            then (select max(id) from page)
         else (select id from promises where id > $2 order by id offset $4 - 1 limit 1)
     end,
     page.id, page.timeout_at, page.created_at, page.tags, page.param_headers, page.param_data,

@@ -31,7 +31,7 @@ from resonate_store.state import (
     Timer,
     Wanted,
 )
-from resonate_store.store import SEARCH_ROWS_MAX
+from resonate_store.store import SEARCH_BYTES_MAX, SEARCH_ROWS_MAX
 
 READERS_MAX = 3  # searches and sweeps at a time
 RETIRED_PAGES_MAX = 64  # of the table, looked at in one go
@@ -178,12 +178,13 @@ class PostgresStore:
         page = (to_json(tags), after or "", limit, SEARCH_ROWS_MAX, states or None)
         origin = tags.get(tag.ORIGIN)
         if origin is None:
-            return await self._page("search_all", *page)
-        return await self._page("search_origin", *page, origin)
+            return await self._page("search_all", *page, SEARCH_BYTES_MAX)
+        return await self._page("search_origin", *page, origin, SEARCH_BYTES_MAX)
 
     async def search_tasks(self, state: TaskState | None, after: str | None, limit: int) -> Page:
         """Find promises that have a task, stored in this state, looking at a bounded number."""
-        return await self._page("search_tasks", state, after or "", limit, SEARCH_ROWS_MAX)
+        page = (state, after or "", limit, SEARCH_ROWS_MAX, SEARCH_BYTES_MAX)
+        return await self._page("search_tasks", *page)
 
     async def _page(self, query: str, *parameters: Any) -> Page:
         rows = await self._read(_QUERIES[query], *parameters)

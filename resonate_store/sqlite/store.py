@@ -46,7 +46,7 @@ from resonate_store.state import (
     holds_place,
     may_go,
 )
-from resonate_store.store import AWAITERS_MAX, PRELOAD_ROWS_MAX, SEARCH_ROWS_MAX
+from resonate_store.store import AWAITERS_MAX, PRELOAD_ROWS_MAX, SEARCH_BYTES_MAX, SEARCH_ROWS_MAX
 
 RETIRED_ROWS_MAX = 500  # looked at in one go
 
@@ -209,11 +209,14 @@ class SqliteStore:
 
     def _page(self, rows: Iterable[Any], is_wanted: Callable[[Promise], bool], limit: int) -> Page:
         found: list[Promise] = []
+        size = 0
         for count, (record,) in enumerate(rows, start=1):
             promise = decode_promise(record)
             if is_wanted(promise):
                 found.append(promise)
-            if len(found) == limit or count == SEARCH_ROWS_MAX:
+                size += promise.size_bytes()
+            is_full = len(found) == limit or size > SEARCH_BYTES_MAX
+            if is_full or count == SEARCH_ROWS_MAX:
                 return Page(now_ms=self._now_ms(), promises=tuple(found), scanned_to=promise.id)
         return Page(now_ms=self._now_ms(), promises=tuple(found), scanned_to=None)
 

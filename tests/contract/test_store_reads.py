@@ -4,6 +4,7 @@ import pytest
 
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.limits import INSTANT_MS_MAX
+from resonate_sdk.protocol.records import Value
 from resonate_store.memory import store as memory_store
 from resonate_store.postgres import store as postgres_store
 from resonate_store.sqlite import store as sqlite_store
@@ -13,6 +14,7 @@ from tests.contract.rows import BORN_AT_MS, create, ids_of, make_promise, make_t
 
 LONG_AGO_MS = 5
 FAR_AHEAD_MS = INSTANT_MS_MAX
+TASK = make_task()
 
 
 # Sweeps
@@ -148,6 +150,18 @@ async def test_a_search_looks_at_a_bounded_number_of_rows(store, tags, monkeypat
 
     assert await search_all(store, tags | {"needle": "yes"}, 10) == []
     assert await search_all(store, tags, 3) == (["root", *tree] if tags else tree)
+
+
+@pytest.mark.parametrize("tags", [{}, {tag.ORIGIN: "root"}])
+async def test_a_page_ends_where_it_would_be_too_large(store, tags, monkeypatch):
+    for module in (memory_store, sqlite_store, postgres_store):
+        monkeypatch.setattr(module, "SEARCH_BYTES_MAX", 10_000)
+    large, tree = Value(data="x" * 6_000), [f"root.{n}" for n in range(5)]
+    await create(store, *(make_promise(id, tags=tags, param=large, task=TASK) for id in tree))
+
+    for page in (await store.search(tags, None, 100), await store.search_tasks(None, None, 100)):
+        assert (ids_of(page.promises), page.scanned_to) == (["root.0", "root.1"], "root.1")
+    assert await search_all(store, tags, 100) == tree
 
 
 async def test_a_tree_is_found_with_its_root(store):

@@ -77,9 +77,12 @@ STATEMENTS = {
     "events: forget": (([1, 2],), {"events_pkey"}),
     "queued": (("billing", 10, 10_000, True, ["k"], ["l"]), {"promises_waiting"}),
     "queued_groups": ((10,), {"promises_waiting"}),
-    "search_all": (("{}", "", 10, 10_000, None), {"promises_pkey"}),
-    "search_tasks": (("pending", "", 10, 10_000), {"promises_pkey"}),
-    "search_origin": (("{}", "", 10, 10_000, None, "root"), {"promises_pkey", "promises_origin"}),
+    "search_all": (("{}", "", 10, 10_000, None, 2**22), {"promises_pkey"}),
+    "search_tasks": (("pending", "", 10, 10_000, 2**22), {"promises_pkey"}),
+    "search_origin": (
+        ("{}", "", 10, 10_000, None, "root", 2**22),
+        {"promises_pkey", "promises_origin"},
+    ),
 }  # fmt: skip
 # What reads everything, or nothing by a key.
 WITHOUT_A_KEY = {
