@@ -67,6 +67,9 @@ class Task(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     lease_losses: int = 0
 
 
+FIELDS_BYTES = 256  # of names, instants and punctuation, when a promise is written down
+
+
 class Promise(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A durable promise and, if it has a target, its task: one row, one lock.
 
@@ -105,7 +108,8 @@ class Promise(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     def size_bytes(self) -> int:
         """About how large it is on the wire."""
         tags_bytes = sum(len(key.encode()) + len(text.encode()) for key, text in self.tags.items())
-        return self.param.size_bytes() + self.value.size_bytes() + tags_bytes + 512
+        values_bytes = self.param.size_bytes() + self.value.size_bytes()
+        return FIELDS_BYTES + len(self.id.encode()) + values_bytes + tags_bytes
 
 
 class Callback(Struct, frozen=True, gc=False, order=True):

@@ -9,13 +9,14 @@ from resonate_sdk.ask import ask, refusal
 from resonate_sdk.errors import ResonateError
 from resonate_sdk.execution.effects import Done
 from resonate_sdk.futures import overlook
-from resonate_sdk.protocol import responses, tags
+from resonate_sdk.protocol import limits, responses, tags
 from resonate_sdk.protocol.records import PromiseRecord, TaskRef
 from resonate_sdk.protocol.requests import (
     CallbackAction,
     CreateAction,
     PromiseGet,
     PromiseRegisterCallback,
+    PromiseSearch,
     PromiseSettle,
     Request,
     SettleAction,
@@ -31,6 +32,7 @@ from resonate_sdk.protocol.responses import (
     Answer,
     Fenced,
     PromiseData,
+    PromisePage,
     Redirected,
     TaskData,
     TaskGranted,
@@ -49,12 +51,14 @@ class Granted(Struct, frozen=True, kw_only=True):
         root: its promise.
         preload: promises that a replay needs, as far as they were told.
         is_complete: whether they were all told: a server finds them by the branch of the root.
+        cut_after: the last for which there was room in the message; None if there was for all.
     """
 
     task: TaskRef
     root: PromiseRecord
     preload: tuple[PromiseRecord, ...]
     is_complete: bool
+    cut_after: str | None = None
 
     @staticmethod
     def by(data: TaskGranted, *, is_preloaded: bool = True) -> "Granted":
@@ -65,6 +69,7 @@ class Granted(Struct, frozen=True, kw_only=True):
             root=data.promise,
             preload=data.preload,
             is_complete=is_preloaded and not data.preload_cut and tags.BRANCH in data.promise.tags,
+            cut_after=data.preload[-1].id if data.preload_cut and data.preload else None,
         )
 
 
@@ -173,6 +178,29 @@ class Holder:
             return None
         ref = TaskRef(id=task.id, version=task.version)
         return Granted(task=ref, root=root.data.promise, preload=(), is_complete=False)
+
+    async def rest(self, granted: Granted) -> tuple[PromiseRecord, ...]:
+        """What a replay needs, and had no room in the answer that granted the task.
+
+        It is asked for page by page, where a replay would ask at each call. That finds what belongs
+        to the same tree, which need not be all: a preload with a rest does not become complete.
+        """
+        found: list[PromiseRecord] = []
+        branch = granted.root.tags.get(tags.BRANCH, self.id)
+        for relation in ({tags.BRANCH: branch}, {tags.PARENT: self.id}):
+            cursor = granted.cut_after
+            while cursor is not None:
+                search = PromiseSearch(
+                    tags={tags.ORIGIN: self.origin, **relation},
+                    limit=limits.SEARCH_PAGE_MAX,
+                    cursor=cursor,
+                )
+                answer = await self._ask(search)
+                if not isinstance(answer.data, PromisePage):
+                    return tuple(found)  # a strict server has no searches
+                found += (record for record in answer.data.promises if record.id != self.id)
+                cursor = answer.data.cursor
+        return tuple(found)
 
     async def fence(self, action: CreateAction | SettleAction) -> PromiseRecord:
         """Create or settle another promise.

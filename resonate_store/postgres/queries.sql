@@ -135,7 +135,7 @@ with wanted as materialized (
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses,
         sum(
-            512 + octet_length(tags::text)
+            256 + octet_length(id) + octet_length(tags::text)
             + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
             + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
         ) over (order by id) as bytes
@@ -177,7 +177,7 @@ with tree as not materialized (
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses,
         sum(
-            512 + octet_length(tags::text)
+            256 + octet_length(id) + octet_length(tags::text)
             + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
             + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
         ) over (order by id) as bytes
@@ -212,7 +212,7 @@ with wanted as materialized (
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses,
         sum(
-            512 + octet_length(tags::text)
+            256 + octet_length(id) + octet_length(tags::text)
             + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
             + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
         ) over (order by id) as bytes

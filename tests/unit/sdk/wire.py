@@ -115,7 +115,14 @@ def refusal(status: int, reason: str = "no") -> Answer:
     return Answer(status, reason)
 
 
-def granted(record: PromiseRecord, version: int = 1, preload: Any = (), **task: Any) -> Answer:
+def granted(
+    record: PromiseRecord,
+    version: int = 1,
+    preload: Any = (),
+    *,
+    is_cut: bool = False,
+    **task: Any,
+) -> Answer:
     fields: dict[str, Any] = {"state": "acquired", "resumes": 0, "lease_ms": 15_000, "pid": "me"}
     return Answer(
         responses.OK,
@@ -123,6 +130,7 @@ def granted(record: PromiseRecord, version: int = 1, preload: Any = (), **task: 
             task=TaskRecord(id=record.id, version=version, **{**fields, **task}),
             promise=record,
             preload=tuple(preload),
+            preload_cut=is_cut,
         ),
     )
 

@@ -14,6 +14,7 @@ from resonate_sdk.protocol.records import Value
 from resonate_sdk.protocol.requests import (
     CreateAction,
     PromiseGet,
+    PromiseSearch,
     SettleAction,
     TaskAcquire,
     TaskFence,
@@ -23,7 +24,7 @@ from resonate_sdk.protocol.requests import (
     TaskRelease,
     TaskSuspend,
 )
-from resonate_sdk.protocol.responses import Answer, Redirected
+from resonate_sdk.protocol.responses import Answer, PromisePage, Redirected
 from resonate_sdk.worker.failures import delay_s
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import (
@@ -88,6 +89,60 @@ async def test_without_a_branch_nothing_is_preloaded_so_a_recorded_step_is_not_r
 
     assert bench.kinds() == ["task.acquire", "task.fence", "task.fulfill"]
     assert runs == []
+
+
+@in_virtual_time
+async def test_what_had_no_room_in_a_preload_is_asked_for_in_pages_before_the_replay():
+    runs = []
+
+    def step(ctx):
+        runs.append(ctx.id)
+
+    def main(ctx):
+        for _ in range(4):
+            yield ctx.run(step)
+
+    def page(request):
+        assert (request.tags[tag.ORIGIN], request.limit) == ("x", 1_000)
+        if tag.BRANCH not in request.tags:
+            return found()
+        return {"x.1": found(steps[1], cursor="x.2"), "x.2": found(steps[2])}[request.cursor]
+
+    def found(*records, cursor=None):
+        return Answer(responses.OK, PromisePage(promises=records, cursor=cursor))
+
+    tags = {tag.SCOPE: "local", tag.ORIGIN: "x", tag.BRANCH: "x"}
+    steps = [make_record(f"x.{n}", tags=tags, state="resolved") for n in (1, 2, 3)]
+    server = Server(make_root())
+    server.overrules[TaskAcquire] = granted(server.root, 2, steps[:1], is_cut=True)
+    server.overrules[PromiseSearch] = page
+    async with make_bench(server, main) as bench:
+        await bench.hint(version=1).is_left.wait()
+
+    searches = ["promise.search"] * 3
+    assert bench.kinds() == ["task.acquire", *searches, "task.fence", "task.fence", "task.fulfill"]
+    assert runs == ["x.4"]
+
+
+@in_virtual_time
+async def test_a_server_without_searches_is_asked_for_the_rest_of_a_preload_one_by_one():
+    def step(ctx):
+        raise AssertionError(ctx.id)
+
+    def main(ctx):
+        yield ctx.run(step)
+        yield ctx.run(step)
+
+    tags = {tag.SCOPE: "local", tag.ORIGIN: "x", tag.BRANCH: "x"}
+    steps = [make_record(f"x.{n}", tags=tags, state="resolved") for n in (1, 2)]
+    server = Server(make_root())
+    server.promises["x.2"] = steps[1]
+    server.overrules[TaskAcquire] = granted(server.root, 2, steps[:1], is_cut=True)
+    server.overrules[PromiseSearch] = refusal(501)
+    async with make_bench(server, main) as bench:
+        await bench.hint(version=1).is_left.wait()
+
+    assert bench.kinds() == ["task.acquire", "promise.search", "task.fence", "task.fulfill"]
 
 
 @in_virtual_time
