@@ -1,5 +1,6 @@
 """Fixtures for tests that need real servers; each is started when the first test asks for it."""
 
+import gc
 import secrets
 from collections.abc import AsyncGenerator, Generator
 
@@ -14,6 +15,12 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Let Python's collector of cycles leave alone what is there by now: all tests of all files."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

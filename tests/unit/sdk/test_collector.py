@@ -20,6 +20,8 @@ def as_it_was() -> Iterator[None]:
     yield
     gc.set_threshold(*thresholds)
     gc.unfreeze()
+    gc.collect()
+    gc.freeze()  # as the tests began: see tests/conftest.py
 
 
 def test_the_collector_looks_less_often():
