@@ -10,7 +10,6 @@ from resonate_broker.dev import PrivateRabbitMQ
 from tests.acceptance.cli.programs import (
     Finished,
     environment,
-    run,
     run_here,
     serving,
     working,
@@ -30,7 +29,7 @@ def place(amqp_server: str, postgres_server: str) -> Generator[Mapping[str, str]
             RESONATE_DATABASE_URL=database_url,
             RESONATE_NAMESPACE=f"cli-{secrets.token_hex(6)}",
         )
-        assert run("migrate", env=env).code == 0
+        assert run_here("migrate", env=env).code == 0
         with serving(env):
             yield env
 
@@ -64,7 +63,7 @@ def managed_place(
             RESONATE_MANAGEMENT_URL=managed_rabbitmq.management_url,
             RESONATE_DATABASE_URL=database_url,
         )
-        assert run("migrate", env=env).code == 0
+        assert run_here("migrate", env=env).code == 0
         with serving(env), working("workers", env):
             yield env
 

@@ -15,7 +15,7 @@ from resonate_sdk.amqp.transport import AmqpTransport
 from resonate_sdk.errors import TransportError
 from resonate_sdk.protocol.requests import PromiseCreate
 from resonate_sdk.protocol.topology import Names, server_topology
-from tests.acceptance.cli.programs import environment, run
+from tests.acceptance.cli.programs import environment, run, run_here
 
 SECONDS_MAX = 10.0  # 6 on a machine that has nothing else to do
 SECRET = "s3cret"
@@ -67,8 +67,8 @@ def test_a_broker_that_does_not_let_us_in_is_told_at_once(amqp_server, namespace
         RESONATE_URL=f"amqp://{user}:{password}@{place}", RESONATE_NAMESPACE=namespace
     )
 
-    result = run("promises", "get", "a", env=env)
-    with_json = run("invoke", "a", "-f", "foo", "--json", env=env)
+    result = run_here("promises", "get", "a", env=env)
+    with_json = run_here("invoke", "a", "-f", "foo", "--json", env=env)
 
     sentence = f"cannot reach RabbitMQ at amqp://{user}:***@{place} (namespace '{namespace}')"
     assert result.code == with_json.code == 3
@@ -83,7 +83,7 @@ def test_a_host_that_does_not_answer_is_given_up(host):
     with host() as place:
         env = environment(RESONATE_URL=f"amqp://u:{SECRET}@{place}/")
 
-        result = run("promises", "get", "a", env=env)
+        result = run_here("promises", "get", "a", env=env)
 
     assert result.code == 3
     assert is_one_sentence(result.err)

@@ -27,8 +27,8 @@ def with_password(url: str, password: str) -> str:
 
 def test_tables_are_made_once(empty_place):
     first = run("migrate", env=empty_place)
-    again = run("migrate", env=empty_place)
-    with_json = run("migrate", "--json", env=empty_place)
+    again = run_here("migrate", env=empty_place)
+    with_json = run_here("migrate", "--json", env=empty_place)
 
     where = f"schema {empty_place['RESONATE_NAMESPACE']} of postgres"
     assert first.code == again.code == with_json.code == 0
@@ -41,9 +41,9 @@ def test_tables_are_made_once(empty_place):
 
 
 def test_a_dry_run_says_what_would_be_applied_and_changes_nothing(empty_place):
-    before = run("migrate", "--dry-run", "--json", env=empty_place)
-    run("migrate", env=empty_place)
-    after = run("migrate", "--dry-run", env=empty_place)
+    before = run_here("migrate", "--dry-run", "--json", env=empty_place)
+    run_here("migrate", env=empty_place)
+    after = run_here("migrate", "--dry-run", env=empty_place)
 
     assert before.code == after.code == 0
     assert before.document["missing"][0] == "0001_promises.sql"
@@ -122,7 +122,7 @@ def test_a_database_that_is_not_there_is_told(amqp_server, command, url, reason)
 def test_a_database_that_does_not_let_us_in_says_why(empty_place):
     url = with_password(empty_place["RESONATE_DATABASE_URL"], "s3cret")
 
-    result = run("migrate", "--database-url", url, env=empty_place)
+    result = run_here("migrate", "--database-url", url, env=empty_place)
 
     assert result.code == 3
     assert re.match(r"Error: cannot use the database at .*: password authentication", result.err)
@@ -131,7 +131,7 @@ def test_a_database_that_does_not_let_us_in_says_why(empty_place):
 
 def test_a_server_answers_probes_where_it_is_told_to(empty_place):
     listen = f"127.0.0.1:{free_port()}"
-    run("migrate", env=empty_place)
+    run_here("migrate", env=empty_place)
 
     with running("serve", "--listen", listen, env=empty_place) as server:
         server.wait_for("^Serving namespace")

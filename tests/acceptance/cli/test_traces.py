@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from resonate_sdk import Resonate
 from resonate_sdk.otel import OpenTelemetry
-from tests.acceptance.cli.programs import run, serving
+from tests.acceptance.cli.programs import run_here, serving
 
 
 class Collector:
@@ -58,7 +58,7 @@ def test_the_creation_of_a_call_is_a_span_of_its_callers_trace(
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
     }
-    assert run("migrate", env=env).code == 0
+    assert run_here("migrate", env=env).code == 0
     provider = TracerProvider()
     with serving(env) as server:
         client = Resonate.remote(

@@ -1,5 +1,6 @@
 """Two worlds in which the snippets run: local mode, and a server behind RabbitMQ."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from resonate_sdk import LocalServer, Resonate
-from tests.acceptance.cli.programs import environment, run, serving
+from resonate_store.postgres.migrate import migrate
+from tests.acceptance.cli.programs import environment, serving
 from tests.databases import new_database
 
 STOP_S = 5
@@ -53,7 +55,7 @@ def _server(amqp_url: str, postgres_url: str) -> Generator[Place]:
             RESONATE_DATABASE_URL=database_url,
             RESONATE_NAMESPACE=f"seeds-{secrets.token_hex(6)}",
         )
-        assert run("migrate", env=place).code == 0
+        asyncio.run(migrate(database_url, place["RESONATE_NAMESPACE"]))
         with serving(place):
             yield place
 

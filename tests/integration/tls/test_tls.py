@@ -27,14 +27,14 @@ def place(amqps: str, database: str, authority: Authority) -> Mapping[str, str]:
 
 
 def test_server_worker_and_command_line_work_with_client_certificates(place: Mapping[str, str]):
-    assert run("migrate", env=place).code == 0
+    assert run_here("migrate", env=place).code == 0
     with serving(place), working("workers", place):
         called = run(
             *("invoke", "a", "--func", "greet", "--arg", "World"),
             *("--target", "workers", "--wait", "--json"),
             env=place,
         )
-        dead = run("dlq", "list", "--json", env=place)
+        dead = run_here("dlq", "list", "--json", env=place)
 
     assert called.code == 0, called
     assert called.document["value"] == "Hello World"
