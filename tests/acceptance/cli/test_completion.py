@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.acceptance.cli.programs import run
+from tests.acceptance.cli.programs import run, run_here
 
 
-def complete(env, *words):
+def complete(env, *words, run=run_here):
     """What is offered for the last word, and whatever else was printed."""
     asked = {
         "_RESONATE_COMPLETE": "complete_bash",
@@ -17,7 +17,7 @@ def complete(env, *words):
 
 
 def test_commands_are_completed(place):
-    assert complete(place, "topology", "ex") == (["export"], "")
+    assert complete(place, "topology", "ex", run=run) == (["export"], "")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli.programs import environment, run, run_here, running
+from tests.acceptance.cli.programs import environment, run_here, running
 from tests.processes import processes_of
 from tests.services import private_folder
 
@@ -91,7 +91,7 @@ def test_who_stops_it_while_it_starts_leaves_nothing_behind(folder):
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
 
-    result = run("dev", "--folder", str(tmp_path / "file" / "dev"), env=environment())
+    result = run_here("dev", "--folder", str(tmp_path / "file" / "dev"), env=environment())
 
     assert result.code == 2
     assert result.err == (
@@ -103,7 +103,7 @@ def test_a_folder_with_something_else_in_it_is_refused(folder):
     (folder / "postgres").mkdir()
     (folder / "postgres" / "thesis.txt").write_text("years of work")
 
-    result = run("dev", "--folder", str(folder), "--json", env=environment())
+    result = run_here("dev", "--folder", str(folder), "--json", env=environment())
 
     assert result.code == 3
     assert result.out == ""

@@ -110,7 +110,7 @@ def test_who_may_not_make_roles_is_told_what_somebody_else_must_do(empty_place, 
 def test_a_database_that_is_not_there_is_told(amqp_server, command, url, reason):
     env = environment(RESONATE_URL=amqp_server, RESONATE_DATABASE_URL=url)
 
-    result = run(command, "--json", env=env)
+    result = run_here(command, "--json", env=env)
 
     sentence = f"cannot use the database at {url.replace('s3cret', '***')} (schema 'resonate')"
     assert result.code == 3

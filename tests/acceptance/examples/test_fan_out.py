@@ -66,18 +66,16 @@ def test_three_services_answer_a_call_with_three_and_run_each_function_once(fan_
         assert runs == 1 if function != "foo" else 1 <= runs <= 3, printed
 
 
-@pytest.mark.parametrize("victim", SERVICES)
-def test_a_service_that_is_killed_and_started_again_takes_the_next_call(
-    fan_out: FanOut, victim: str
-):
+def test_a_service_that_is_killed_and_started_again_takes_the_next_call(fan_out: FanOut):
     processes = {group: fan_out.serve(group)[0] for group in SERVICES}
     assert fan_out.call("before") == RESULT
 
-    fan_out.kill(processes[victim])
-    _, log = fan_out.serve(victim)
+    for victim, process in processes.items():
+        fan_out.kill(process)
+        log = fan_out.serve(victim)[1].read_bytes
 
-    assert fan_out.call("after") == RESULT
-    assert wait_until(lambda: b"running function" in log.read_bytes(), seconds=CALL_SECONDS)
+        assert fan_out.call(f"after {victim}") == RESULT
+        assert wait_until(lambda log=log: b"running function" in log(), seconds=CALL_SECONDS)
 
 
 def test_without_arguments_the_example_runs_in_one_process():
