@@ -41,7 +41,7 @@ def group(place: Mapping[str, str]) -> Iterator[str]:
         yield "workers"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def managed_rabbitmq() -> Generator[PrivateRabbitMQ]:
     """A private RabbitMQ with its management API."""
     with (
@@ -52,7 +52,7 @@ def managed_rabbitmq() -> Generator[PrivateRabbitMQ]:
         rabbitmq.kill()  # there is nothing to put in order
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def managed_place(
     managed_rabbitmq: PrivateRabbitMQ, postgres_server: str
 ) -> Generator[Mapping[str, str]]:

@@ -19,14 +19,14 @@ MakeClient = Callable[..., Resonate]
 Place = Mapping[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def place(amqp_server: str, postgres_server: str) -> Generator[Place]:
-    """The environment in which a server runs."""
+    """The environment in which a server runs, as long as the file needs it: it costs time idly, too."""
     with _server(amqp_server, postgres_server) as place:
         yield place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def second_place(amqp_server: str, postgres_server: str) -> Generator[Place]:
     """Another one: two snippets use the same id for different things."""
     with _server(amqp_server, postgres_server) as place:

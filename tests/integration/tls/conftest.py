@@ -96,19 +96,19 @@ def tls(authority: Authority) -> Tls:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rabbitmq(folder: Path, tls: Tls) -> Generator[PrivateRabbitMQ]:
     with PrivateRabbitMQ(folder / "rabbitmq", tls) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres(folder: Path, tls: Tls) -> Generator[PrivatePostgres]:
     with PrivatePostgres(folder / "postgres", tls) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def amqps(rabbitmq: PrivateRabbitMQ) -> str:
     """The URL of RabbitMQ without its parameters."""
     return f"amqps://guest:guest@{HOST}:{rabbitmq.tls_port}/"
