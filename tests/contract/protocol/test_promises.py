@@ -31,9 +31,12 @@ async def test_a_promise_is_settled_once(server: Server, id: str, state: str):
     await server.do("promise.create", create(id))
 
     first = await server.do("promise.settle", settle(id, state))
-    again = await server.do("promise.settle", settle(id, "resolved", "other"))
+    again = [
+        await server.do("promise.settle", settle(id, other, "other"))
+        for other in ("resolved", "rejected", "rejected_canceled")
+    ]
 
-    assert again == first
+    assert again == [first, first, first]
     assert (first["promise"]["state"], first["promise"]["value"]) == (state, {"data": "v"})
     assert first["promise"]["settledAt"] <= in_ms(0)
 

@@ -2,7 +2,7 @@ import pytest
 
 from resonate_broker.operations.promise_settle import promise_settle
 from resonate_sdk.protocol import tags
-from resonate_sdk.protocol.records import SettleState, TaskState
+from resonate_sdk.protocol.records import SettledState, SettleState, TaskState
 from resonate_sdk.protocol.requests import PromiseSettle
 from resonate_store.state import Callback, Listener
 from tests.unit.broker.builders import (
@@ -38,20 +38,21 @@ def test_a_pending_promise_is_settled_now_with_state_and_value(state: SettleStat
     assert (record.state, record.value, record.settled_at_ms) == (state, VALUE, NOW)
 
 
+@pytest.mark.parametrize(
+    "before", ["resolved", "rejected", "rejected_canceled", "rejected_timedout"]
+)
 @pytest.mark.parametrize("state", ["resolved", "rejected", "rejected_canceled"])
-def test_a_settled_promise_absorbs_every_settlement_without_a_write(state: SettleState):
-    stored = make_promise(state="rejected", settled_at_ms=BIRTH + 5)
+def test_a_settled_promise_absorbs_every_settlement_without_a_write(
+    state: SettleState, before: SettledState
+):
+    stored = make_promise(state=before, settled_at_ms=BIRTH + 5)
     request = PromiseSettle(id="p", state=state, value=VALUE)
 
     decision = decide(promise_settle, request, stored)
 
     record = decision.data.promise
     assert (decision.status, decision.is_write) == (200, False)
-    assert (record.state, record.value, record.settled_at_ms) == (
-        "rejected",
-        stored.value,
-        BIRTH + 5,
-    )
+    assert (record.state, record.value, record.settled_at_ms) == (before, stored.value, BIRTH + 5)
 
 
 def test_a_settlement_a_millisecond_before_the_deadline_counts():

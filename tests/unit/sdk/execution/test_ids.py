@@ -4,6 +4,7 @@ from hashlib import blake2b
 
 import pytest
 
+from resonate_sdk import UsageError
 from resonate_sdk.protocol import tags as tag
 
 
@@ -162,6 +163,26 @@ def test_local_and_remote_calls_may_share_an_explicit_id(world):
 
     assert world.result(parent) == [1, 1]
     assert runs == ["shared"]
+
+
+@pytest.mark.parametrize("second", ["run", "rpc"])
+def test_one_explicit_id_of_two_functions_is_refused(world, second):
+    def other(ctx):
+        return "the other one"
+
+    def parent(ctx):
+        yield ctx.run(leaf, 1).options(id="shared")
+        try:
+            yield getattr(ctx, second)("other").options(id="shared")
+        except UsageError as error:
+            return str(error)
+
+    world.register(other)
+
+    refused = world.result(parent)
+
+    assert "the id 'shared' was given to ctx.run(leaf, ...)" in refused
+    assert world.server.ids == ["shared"]
 
 
 def test_detached_executions_are_named_after_the_first_root_by_a_hash_of_their_place(world):

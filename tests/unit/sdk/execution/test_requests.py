@@ -264,6 +264,19 @@ def test_the_lineage_goes_down_through_local_children(world):
     }
 
 
+def test_the_lineage_below_a_local_child_begins_with_its_explicit_id(world):
+    def child(ctx):
+        yield ctx.run(leaf)
+
+    def parent(ctx):
+        yield ctx.run(child).options(id="own")
+
+    world.run(parent, id="top.3", tags=REMOTE_ROOT)
+
+    origins = {request.id: request.tags[tag.ORIGIN] for request in world.server.created}
+    assert origins == {"own": "own", "own.1": "own"}
+
+
 def test_users_tags_lie_below_our_own(world):
     def call(ctx):
         return (
