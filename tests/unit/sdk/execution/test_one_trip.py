@@ -3,7 +3,14 @@
 import pytest
 
 from resonate_sdk import Constant
-from resonate_sdk.execution.effects import CallFunction, CreateChild, Done, SettleChild, StartTimer
+from resonate_sdk.execution.effects import (
+    CallFunction,
+    CreateChild,
+    Done,
+    RunCoroutine,
+    SettleChild,
+    StartTimer,
+)
 from resonate_sdk.execution.execution import Execution
 from resonate_sdk.functions.callee import describe
 from resonate_sdk.options import NO_OPTIONS
@@ -111,6 +118,19 @@ def test_a_function_that_calls_others_is_created_before_them(world):
     world.drive(start(world, parent))
 
     assert world.server.ids == ["x.1", "x.1.1"]
+
+
+def test_a_coroutine_is_created_before_it_runs(world):
+    async def child(ctx):
+        return 5
+
+    def parent(ctx):
+        return (yield ctx.run(child))
+
+    execution = start(world, parent)
+
+    assert kinds(execution.advance()) == [CreateChild, RunCoroutine]
+    execution.close()
 
 
 def test_a_function_that_is_tried_again_is_created_before_the_pause(world):
