@@ -163,6 +163,31 @@ def test_a_function_that_takes_long_can_be_created_while_it_runs(world):
     execution.close()
 
 
+def test_what_is_canceled_while_it_runs_is_created_first(world):
+    def child(ctx):
+        yield ctx.run(step)
+
+    def parent(ctx):
+        return (yield ctx.race([ctx.run(child), ctx.run(step)])).index
+
+    execution = start(world, parent)
+    progress, calls = execution.advance(), []
+    for _ in range(5):
+        calls += [effect for effect in progress.effects if isinstance(effect, CallFunction)]
+        others = [effect for effect in progress.effects if not isinstance(effect, CallFunction)]
+        progress = execution.advance(world.carry_out_all(others))
+    assert execution.family.unsent() == ("x.1.1",)
+    quick, slow = sorted(calls, key=lambda effect: effect.number)
+
+    progress = execution.advance([world.carry_out(quick)])
+    for _ in range(5):
+        progress = execution.advance(world.carry_out_all(progress.effects))
+    outcome = world.drive(execution, [world.carry_out(slow)])
+
+    assert world.outcome_of(outcome) == 1
+    assert world.server.state("x.1.1") == "rejected_canceled"
+
+
 def test_a_crash_before_the_trip_leaves_nothing(world):
     runs = []
 
