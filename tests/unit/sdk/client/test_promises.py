@@ -118,6 +118,19 @@ def test_creation_is_idempotent(promises):
     assert promises.create("p", 10**14, param=2).param == 1
 
 
+@pytest.mark.parametrize(
+    "state", ["resolved", "rejected", "rejected_canceled", "rejected_timedout"]
+)
+def test_strictly_what_is_settled_is_not_created_again(server, promises, state):
+    assert promises.create("p", strict=True).pending
+    assert promises.create("p", strict=True).pending
+    server.records["p"] = make_record("p", state)
+
+    assert promises.create("p").state == state
+    with pytest.raises(AlreadySettledError, match=f"'p' is {state} already"):
+        promises.create("p", strict=True)
+
+
 def test_the_parameter_is_encoded_and_decoded(server, promises):
     assert promises.create("p", param={"a": (1,)}).param == {"a": [1]}
     assert promises.get("p").param == {"a": [1]}
@@ -296,6 +309,24 @@ def test_headers_of_a_value_are_stored(server, promises):
 
     assert server.records["p"].value.headers["h"] == "1"
     assert server.records["q"].value.headers["h"] == "1"
+
+
+def test_headers_of_the_program_do_not_hide_how_a_value_is_written(server):
+    class Reversed:
+        name = "reversed"
+
+        def encrypt(self, plain, headers):
+            return plain[::-1]
+
+        def decrypt(self, cipher, headers):
+            return cipher[::-1]
+
+    promises = Promises(server, Codec(Reversed()), lambda: NOW_MS)
+
+    promises.create("p", param=12, headers={"resonate:enc": "none", "h": "1"})
+
+    assert server.records["p"].param.headers == {"resonate:enc": "reversed", "h": "1"}
+    assert promises.get("p").param == 12
 
 
 def test_a_promise_is_canceled(promises):

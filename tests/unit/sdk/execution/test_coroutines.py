@@ -10,7 +10,15 @@ import pytest
 
 from resonate_sdk import CanceledError, Constant, Never, Promise, UsageError, current
 from resonate_sdk.client.handle import refuse_blocking
-from resonate_sdk.execution.effects import CreateChild, Done, RunCoroutine, StartTimer
+from resonate_sdk.execution.effects import (
+    Begun,
+    CoroutineMoved,
+    CreateChild,
+    Done,
+    Failed,
+    RunCoroutine,
+    StartTimer,
+)
 from resonate_sdk.options import Options
 
 
@@ -100,6 +108,27 @@ def test_options_on_the_line_of_the_call_count(world):
         return await call
 
     assert world.awaited(parent) == ("other",)
+
+
+def test_a_call_of_a_task_is_told_with_the_options_of_its_line(world):
+    class Told(list[CoroutineMoved]):
+        def append(self, moved):
+            ids.extend(move.op.given.id for move in moved.moves if isinstance(move, Begun))
+            super().append(moved)
+
+    ids = []
+    world.stage.moved = Told()
+
+    async def helper(ctx):
+        return await ctx.run(plain, 5).options(id="other")
+
+    async def parent(ctx):
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(helper(ctx))
+        return task.result()
+
+    assert world.result(parent) == 5
+    assert ids == ["other"]
 
 
 def test_options_of_a_call_that_has_begun_are_a_usage_error(world):
@@ -330,6 +359,31 @@ def test_a_coroutine_that_is_canceled_sees_it(world):
 
     assert world.result(parent) == "canceled"
     assert seen == [True]
+
+
+def test_a_coroutine_that_is_canceled_with_its_loop_settles_nothing(world):
+    async def parent(ctx):
+        raise asyncio.CancelledError
+
+    outcome = world.run(parent)
+
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.cause, asyncio.CancelledError)
+
+
+def test_a_coroutine_that_is_closed_cannot_wait_for_calls_any_more(world):
+    seen = []
+
+    async def parent(ctx):
+        first, second = ctx.rpc("a"), ctx.rpc("b")
+        for call in (first, second):
+            try:
+                await call
+            except asyncio.CancelledError:
+                seen.append(call.id)
+
+    assert world.awaited(parent) == ("x.1",)
+    assert seen == ["x.1", "x.2"]
 
 
 # Mistakes

@@ -4,7 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_sdk import Never
+from resonate_sdk.execution.children import settles_here
 from resonate_sdk.execution.effects import ChildChanged, CreateChild, Done, SettleChild, Suspended
+from resonate_sdk.protocol import tags as tag
+from tests.unit.sdk.wire import make_record
 
 
 class Counted:
@@ -254,6 +257,39 @@ def test_records_are_what_a_further_pass_needs(world):
         "x.1": "resolved",
         "x.2": "pending",
     }
+
+
+def test_records_are_the_latest_and_also_those_that_no_call_has_met(world):
+    def before(ctx):
+        yield ctx.begin_rpc("bar")
+        yield ctx.run(Counted(1))
+        yield ctx.sleep(60)
+
+    def after(ctx):
+        yield ctx.begin_rpc("bar")
+        yield ctx.rpc("bar")
+
+    world.run(before)
+    execution = world.start(after)
+    execution.advance()
+    execution.advance([ChildChanged(world.server.resolve("x.1"))])
+
+    states = {id: record.state for id, record in execution.family.records().items()}
+    assert states == {"x": "pending", "x.1": "resolved", "x.2": "resolved", "x.3": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_ours"),
+    [
+        ({tag.SCOPE: "local"}, True),
+        ({tag.SCOPE: "local", tag.TARGET: "amqp://any@g"}, False),
+        ({tag.SCOPE: "global"}, False),
+        ({tag.SCOPE: "global", tag.TARGET: "amqp://any@g"}, False),
+        ({}, False),
+    ],
+)
+def test_only_what_is_local_and_goes_to_nobody_is_run_by_who_finds_it(tags, is_ours):
+    assert settles_here(make_record("x.1", tags=tags)) == is_ours
 
 
 def test_a_function_that_loses_its_process_between_effect_and_record_runs_again(world):
