@@ -35,7 +35,7 @@ class Wire:
         self.sent: list[Any] = []
         self.chains: list[str | None] = []
         self.sent_at_s: list[float] = []
-        self._broken = set[str]()
+        self._message: set[str] | None = None  # what is sent in this turn: its broken chains
         self.react = react
         self.unanswered: list[tuple[Request, asyncio.Future[Answer]]] = []
 
@@ -52,19 +52,29 @@ class Wire:
         self.chains.append(chain)
         self.sent_at_s.append(loop.time())
         future: asyncio.Future[Answer] = loop.create_future()
-        loop.call_soon(self._answer, request, chain, future)
+        if self._message is None:
+            self._message = set()
+            loop.call_soon(self._leave)
+        loop.call_soon(self._answer, request, chain, self._message, future)
         if timeout_s is not None:
             loop.call_later(timeout_s, self._give_up, future)
         return future
 
+    def _leave(self) -> None:
+        self._message = None
+
     def _answer(
-        self, request: Request, chain: str | None, future: "asyncio.Future[Answer]"
+        self,
+        request: Request,
+        chain: str | None,
+        broken: set[str],
+        future: "asyncio.Future[Answer]",
     ) -> None:
-        reaction = NOT_ATTEMPTED if chain in self._broken else self.react(request)
+        reaction = NOT_ATTEMPTED if chain in broken else self.react(request)
         if future.done():
             return
         if chain is not None and not (isinstance(reaction, Answer) and reaction.is_ok):
-            self._broken.add(chain)
+            broken.add(chain)
         match reaction:
             case None:
                 self.unanswered.append((request, future))

@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from resonate_sdk.amqp.requests import ASK_AGAIN_S, UNDER_WAY_MAX, Requests
+from resonate_sdk.amqp.requests import ASK_AGAIN_S, ASK_AGAIN_S_MAX, UNDER_WAY_MAX, Requests
 from resonate_sdk.errors import TransportError
 from resonate_sdk.protocol import limits, responses
 from resonate_sdk.protocol.envelope import decode_responses, encode_answer
@@ -69,6 +69,21 @@ async def test_an_answer_that_cannot_be_read_fails_its_request_and_no_other(data
 
     assert_failed(first)
     assert (await second).is_ok
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_disturbs_no_other():
+    requests = Requests()
+    given_up = requests.add(SECOND, "x", None, None)
+    other = requests.add(SECOND, "x", None, None)
+    sent(requests)
+    given_up.cancel()
+
+    answer = Answer(responses.OK, responses.Nothing())
+    answers = [encode_answer("task.release", id, answer) for id in ("1", "2")]
+    requests.answered(decode_responses(b"[" + b",".join(answers) + b"]"))
+
+    assert (await other).is_ok
+    assert requests.unanswered == 0
 
 
 async def test_what_has_no_version_is_not_sent_again_unasked():
@@ -181,6 +196,21 @@ async def test_what_is_not_answered_is_asked_again_after_a_while_and_then_less_o
     assert sent(requests) == ["task.acquire", "task.release"]
     requests.ask_again(asked_at_s + ASK_AGAIN_S)
     assert sent(requests) == []
+
+
+async def test_requests_that_wait_together_are_asked_again_apart_and_at_least_every_four_minutes():
+    requests = Requests()
+    for _ in range(20):
+        requests.add(SECOND, "x", None, None)
+    tickets = [ready.ticket for ready in requests.take_ready()]
+    now_s = asyncio.get_running_loop().time()
+
+    for longest_s in (60, 120, 240, 240, 240):
+        now_s += ASK_AGAIN_S_MAX + 1
+        requests.ask_again(now_s)
+        patience_s = {ticket.patience_s for ticket in tickets}
+        assert len(patience_s) > 1
+        assert max(patience_s) <= longest_s
 
 
 async def test_the_first_answer_counts_however_often_was_asked():

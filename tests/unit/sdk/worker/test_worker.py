@@ -26,6 +26,7 @@ from resonate_sdk.protocol.requests import (
 )
 from resonate_sdk.protocol.responses import Answer, PromisePage, Redirected
 from resonate_sdk.worker.failures import delay_s
+from resonate_sdk.worker.holder import Granted
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import (
     CODEC,
@@ -444,6 +445,41 @@ async def test_a_refused_acquisition_that_had_worked_at_the_first_try_goes_on():
     assert {request.version for request in bench.wire.of(TaskFence)} == {4}
 
 
+@in_virtual_time
+async def test_what_was_acquired_at_the_first_try_has_no_preload_so_no_recorded_step_is_run_again():
+    runs = []
+
+    def step(ctx):
+        runs.append(ctx.id)
+
+    def main(ctx):
+        yield ctx.run(step)
+
+    server = Server(make_root())
+    settled = make_record("x.1", tags={tag.SCOPE: "local"}, state="resolved")
+    server.promises["x.1"] = settled
+    server.overrules |= {TaskAcquire: refusal(409), TaskGet: task(version=4)}
+    async with make_bench(server, main) as bench:
+        await bench.hint(version=3).is_left.wait()
+        await virtual_time.elapse(1)
+
+    assert bench.kinds()[-2:] == ["task.fence", "task.fulfill"]
+    assert runs == []
+
+
+@pytest.mark.parametrize("is_preloaded", [True, False])
+@pytest.mark.parametrize("is_cut", [True, False])
+@pytest.mark.parametrize("tags", [{tag.BRANCH: "x"}, {}], ids=["branch", "none"])
+def test_a_preload_is_complete_if_it_was_asked_for_not_cut_and_found_by_the_branch(
+    is_preloaded, is_cut, tags
+):
+    answer = granted(make_root(tags=tags), 2)
+
+    found = Granted.by(replace(answer.data, preload_cut=is_cut), is_preloaded=is_preloaded)
+
+    assert found.is_complete == (is_preloaded and not is_cut and bool(tags))
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -783,6 +819,23 @@ async def test_trouble_of_the_server_halts_nothing():
         for version in range(12):
             await bench.hint(version=version).is_left.wait()
 
+    assert len(bench.wire.of(TaskRelease)) == 12
+    assert bench.wire.of(TaskHalt) == []
+
+
+@in_virtual_time
+async def test_a_task_that_goes_on_in_between_is_not_halted():
+    def waits(ctx):
+        yield ctx.promise(id="a")
+        yield ctx.sleep(60)
+
+    server = Server(make_root("unknown"))
+    async with make_bench(server, waits) as bench:
+        for version in range(18):
+            server.root = make_root("waits" if version % 9 == 8 else "unknown")
+            await bench.hint(version=version).is_left.wait()
+
+    assert len(bench.wire.of(TaskSuspend)) == 2
     assert bench.wire.of(TaskHalt) == []
 
 
