@@ -16,7 +16,7 @@ from resonate_sdk.protocol.records import Value
 from resonate_store.postgres import PostgresStore, data_path
 from resonate_store.postgres.errors import LockTimeoutError, LostInsertError
 from resonate_store.postgres.store import READERS_MAX
-from resonate_store.state import Callback, Changes, Listener, LoadSet, Snapshot, Timer
+from resonate_store.state import Callback, Changes, Event, Listener, LoadSet, Snapshot, Timer
 from resonate_store.store import RejectedError, UnavailableError
 from tests.contract.rows import (
     create,
@@ -129,6 +129,18 @@ async def test_who_waited_for_a_task_sees_that_it_was_granted(store, other, obse
         await first.commit(Changes(updated=(ACQUIRED,)))
 
     assert second.result().loaded.promises == (ACQUIRED,)
+
+
+async def test_of_two_servers_one_publishes_events_and_the_other_does_not_wait(store, other):
+    event = Event(origin="x", kind="promise.created", subject="x", group="", at_ms=1, data="{}")
+    await write(store, Changes(events=(event,)))
+
+    async with store.events.claim(10) as ours, other.events.claim(10) as theirs:
+        assert [numbered.event for numbered in ours.events] == [event]
+        assert theirs.events == []
+
+    async with other.events.claim(10) as later:
+        assert [numbered.event for numbered in later.events] == [event]
 
 
 async def test_who_waited_to_settle_sees_who_has_come_to_wait(store, other, observer):
