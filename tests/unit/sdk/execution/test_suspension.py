@@ -379,6 +379,18 @@ def test_result_of_a_pending_promise_ends_the_pass_and_gives_the_value_later(wor
     assert world.result(parent) == [3, True]
 
 
+def test_result_of_a_promise_that_is_run_here_begins_the_same_attempt_again(world):
+    attempts = []
+
+    def parent(ctx):
+        attempts.append(ctx.info.attempt)
+        promise = yield ctx.begin_run(leaf, 5)
+        return promise.result()
+
+    assert world.result(parent) == 5
+    assert attempts == [1, 1]
+
+
 def swallows_and_returns(ctx):
     promise = yield ctx.begin_rpc("bar")
     try:
@@ -438,6 +450,32 @@ def test_who_catches_the_end_of_the_pass_ends_all_the_same(world, parent):
     world.server.resolve("x.1", 3)
 
     assert world.result(parent) == 3
+
+
+def test_who_catches_the_end_of_the_pass_settles_nothing_that_waits_for_no_child(world):
+    def parent(ctx):
+        promise = yield ctx.promise(id="somebody-elses")
+        try:
+            return promise.result()
+        except:  # noqa: E722  # users do
+            return "swallowed"
+
+    assert world.awaited(parent) == ("somebody-elses",)
+    world.server.resolve("somebody-elses", 3)
+    assert world.result(parent) == 3
+
+
+def test_a_coroutine_that_catches_the_end_of_the_pass_begins_nothing_more(world):
+    async def parent(ctx):
+        promise = await ctx.begin_rpc("bar")
+        try:
+            return promise.result()
+        except:  # noqa: E722  # users do
+            ctx.rpc("bar")
+            await asyncio.Event().wait()
+
+    assert world.awaited(parent) == ("x.1",)
+    assert world.server.ids == ["x.1"]
 
 
 def begun_at_once(execution):
