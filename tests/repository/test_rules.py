@@ -47,6 +47,8 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_a_commit_whose_answer_was_lost_has_been_carried_out",
             "test_a_commit_that_never_arrived_has_not_been_carried_out",
             "test_what_the_database_cannot_know_stays_unknown",
+            "test_in_another_cluster_the_same_number_means_nothing",
+            "test_a_session_that_hangs_in_its_commit_is_ended",
         ),
     ),
     "C6: one poisonous row does not take its batch down": (
@@ -54,6 +56,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "test_a_batch_that_the_database_rejects_is_split_until_the_poisonous_request_is_alone",
             "test_a_request_whose_rule_raises_is_answered_500_and_the_others_are_not_harmed",
+            "test_a_batch_that_fails_for_too_long_is_answered_503",
         ),
     ),
     "C7: SQLite has one owner": (
@@ -92,6 +95,8 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_what_others_may_know_of_is_created_first",
             "test_without_a_complete_preload_it_is_created_first",
             "test_the_record_counts_not_the_value",
+            "test_a_promise_past_its_deadline_is_created_first",
+            "test_a_coroutine_is_created_before_it_runs",
         ),
     ),
     "C12: acknowledge after the commit, and drain under an alarm": (
@@ -107,6 +112,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_a_message_that_arrives_twice_gets_the_same_answer_and_has_one_effect",
             "test_a_message_that_is_no_repetition_by_itself_is_refused_the_second_time",
             "test_what_a_server_committed_before_it_died_is_answered_by_the_next_one",
+            "test_what_has_no_version_is_not_carried_out_again_after_a_while",
         ),
     ),
     "C14: heartbeats never queue behind work": (
@@ -114,6 +120,8 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "test_no_lease_runs_out_while_heartbeats_cannot_be_heard",
             "test_a_lease_runs_out_only_after_listening_for_5_s_or_a_third_of_it",
+            "test_a_server_that_does_not_know_the_clock_of_the_store_has_not_heard_anything",
+            "test_a_lease_that_may_not_run_out_yet_is_looked_at_again_while_listening",
         ),
     ),
     "C14: an alarm takes nobody's task away": (
@@ -158,6 +166,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_a_tree_stays_while_one_of_it_is_pending_or_young",
             "test_a_tree_stays_while_something_refers_to_it",
             "test_a_promise_that_another_tree_uses_goes_after_that_tree",
+            "test_what_its_executions_waited_for_is_forgotten_with_it",
         ),
     ),
     "C18: a task that kills its holders is put off": (
@@ -224,6 +233,9 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_the_acknowledgement_is_withheld_while_the_slot_is_taken",
             "test_an_acknowledgement_that_was_withheld_for_too_long_ends_the_consumer",
             "test_a_sticky_hint_without_a_slot_is_passed_on_to_the_group",
+            "test_a_hint_that_finds_its_slot_taken_goes_back_after_a_moment",
+            "test_the_prefetch_grows_when_it_is_what_limits_the_hints",
+            "test_a_new_connection_begins_anew_while_executions_go_on",
         ),
     ),
     "C25: joins wait for what is needed": (
@@ -232,6 +244,106 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_the_join_at_the_end_names_the_last_pending_one",
             "test_each_parked_body_names_what_it_waits_for",
         ),
+    ),
+    "C4: a clock that is put back": (
+        "tests/unit/store/test_instants.py",
+        (
+            "test_a_clock_that_is_put_back_does_not_take_the_instants_back",
+            "test_nor_does_that_of_another_database_server",
+        ),
+    ),
+    "C5: requests of unknown fate are not run again": (
+        "tests/unit/broker/kernel/test_system_failures.py",
+        ("test_requests_of_unknown_fate_are_answered_500_and_not_run_again",),
+    ),
+    "C6: what came again shares no batch": (
+        "tests/unit/broker/kernel/test_system.py",
+        ("test_a_solitary_request_shares_its_batch_only_with_those_of_its_number",),
+    ),
+    "C10: a hint comes once": (
+        "tests/unit/sdk/worker/test_early_pass.py",
+        ("test_a_hint_that_comes_twice_starts_one_body_early",),
+    ),
+    "C11: what a complete preload is": (
+        "tests/unit/sdk/worker/test_worker.py",
+        (
+            "test_a_preload_is_complete_if_it_was_asked_for_not_cut_and_found_by_the_branch",
+            "test_what_was_acquired_at_the_first_try_has_no_preload_so_no_recorded_step_is_run_again",
+        ),
+    ),
+    "C12: answers wait, and not for ever": (
+        "tests/unit/broker/api/test_replies.py",
+        (
+            "test_answers_wait_while_the_broker_does_not_keep_up_and_leave_in_order",
+            "test_an_answer_that_has_waited_longer_than_anybody_does_is_dropped",
+        ),
+    ),
+    "C13: what has no version is not repeated late": (
+        "tests/unit/broker/api/test_repeats.py",
+        (
+            "test_an_old_repetition_without_a_version_comes_too_late",
+            "test_a_young_one_does_not",
+            "test_nor_does_what_has_arrived_for_the_first_time",
+        ),
+    ),
+    "C14: heartbeats go first in the kernel": (
+        "tests/unit/broker/kernel/test_system.py",
+        (
+            "test_an_urgent_request_goes_before_those_that_wait_in_the_queue",
+            "test_an_urgent_request_is_in_the_next_batch_however_much_waits",
+        ),
+    ),
+    "C15: hints are sent, queued and sent again": (
+        "tests/unit/broker/background/test_dispatch.py",
+        (
+            "test_a_task_goes_behind_those_that_are_queued_even_if_there_is_room",
+            "test_a_hint_that_was_overtaken_is_sent_again",
+            "test_a_hint_that_is_no_more_in_the_queue_is_sent_again_to_anyone",
+            "test_a_task_of_a_group_without_workers_is_queued_again",
+        ),
+    ),
+    "C16: a timer is never too late": (
+        "tests/unit/broker/test_rules.py",
+        ("test_a_timer_that_stands_too_late_is_moved",),
+    ),
+    "C16: the sweep is woken by what is armed": (
+        "tests/unit/broker/kernel/test_system_background.py",
+        (
+            "test_a_timer_that_a_batch_armed_wakes_the_sweep_when_it_is_due",
+            "test_listeners_that_were_told_are_forgotten_after_a_moment_without_a_batch",
+        ),
+    ),
+    "C18: a fence is progress": (
+        "tests/unit/broker/operations/test_task_fence.py",
+        ("test_a_fence_is_progress_and_clears_the_count_of_lost_leases",),
+    ),
+    "C18: so is sleeping": (
+        "tests/unit/broker/operations/test_task_suspend.py",
+        ("test_sleeping_is_progress_and_clears_the_count_of_lost_leases",),
+    ),
+    "C20: runs are recorded around their commit": (
+        "tests/unit/broker/kernel/test_system_recording.py",
+        (
+            "test_runs_are_intended_before_they_are_written_and_ended_after",
+            "test_a_commit_of_unknown_fate_is_told_as_such",
+            "test_what_is_refused_without_a_look_at_the_store_is_told_by_itself",
+        ),
+    ),
+    "C21: all that waits is loaded": (
+        "tests/contract/test_store.py",
+        ("test_who_may_settle_is_loaded_with_all_that_waits_for_it",),
+    ),
+    "C23: the next event waits for the one before": (
+        "tests/unit/broker/aio/test_events.py",
+        ("test_an_event_leaves_when_the_one_before_it_is_confirmed_and_not_if_it_is_refused",),
+    ),
+    "C23: one server publishes": (
+        "tests/integration/test_postgres_store.py",
+        ("test_of_two_servers_one_publishes_events_and_the_other_does_not_wait",),
+    ),
+    "C25: all wait for the last": (
+        "tests/unit/sdk/execution/test_combinators.py",
+        ("test_all_settled_sleeps_until_the_last",),
     ),
 }
 LAST_RULE = 25

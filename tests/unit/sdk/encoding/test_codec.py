@@ -711,6 +711,16 @@ def test_who_has_no_key_reads_an_error_and_no_garbage(codec):
         codec.decode(value)
 
 
+def test_what_was_encrypted_in_another_way_is_not_decrypted_in_this_one():
+    class Otherwise(Turned):
+        name = "otherwise"
+
+    value = Codec(Turned(7)).encode({"secret": 1})
+
+    with pytest.raises(DecodeError, match="encrypted by 'turned': give that encryptor"):
+        Codec(Otherwise(7)).decode(value)
+
+
 def test_a_value_has_at_most_one_mebibyte_when_it_is_stored():
     fits = "x" * (1024 * 1024 * 3 // 4 - 2)
     encoded = CODEC.encode(fits)

@@ -322,6 +322,18 @@ def test_unknown_keys_are_ignored():
     assert type(read(data)) is ValueError
 
 
+def test_data_sets_no_attribute_of_pythons_own():
+    data = {"__notes__": "none", "__cause__": "none", "color": "red"}
+    error = read(
+        {"__type": "error", "message": "m", "name": "ValueError", "data": data, "stack": "line 1"}
+    )
+
+    assert vars(error)["color"] == "red"
+    assert len(error.__notes__) == 1
+    assert "line 1" in error.__notes__[0]
+    assert error.__cause__ is None
+
+
 @pytest.mark.parametrize("module", [None, "builtins"])
 def test_a_builtin_class_is_found_by_its_name(module):
     error = read({"__type": "error", "message": "m", "name": "KeyError", "module": module})

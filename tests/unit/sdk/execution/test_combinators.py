@@ -143,6 +143,21 @@ def test_a_race_has_the_same_winner_at_every_replay(world):
     assert world.server.get("x.3").tags["resonate:fp"] == "choice"
 
 
+def test_any_has_the_same_winner_at_every_replay(world):
+    def parent(ctx):
+        won = yield ctx.any(remote(ctx, "a", "b"), losers="join")
+        yield (yield ctx.promise(id="go on"))
+        return won.index
+
+    world.awaited(parent)
+    world.server.resolve("x.2", "b")
+    assert world.awaited(parent) == ("go on",)
+    world.server.resolve("x.1", "a")  # too late
+    world.server.resolve("go on")
+
+    assert world.result(parent) == 1
+
+
 def test_losers_are_let_go_or_joined_if_that_is_wanted(world):
     world.awaited(racing("detach"))
     world.server.resolve("x.1", "a")

@@ -163,6 +163,19 @@ def test_a_function_that_takes_long_can_be_created_while_it_runs(world):
     execution.close()
 
 
+def test_a_function_that_waits_in_result_is_created_before_the_pass_is_suspended(world):
+    def child(ctx, promise):
+        return promise.result()
+        yield
+
+    def parent(ctx):
+        promise = yield ctx.promise(id="a")
+        return (yield ctx.run(child, promise))
+
+    assert world.drive(start(world, parent)).awaited == ("a",)
+    assert world.server.ids == ["a", "x.2"]
+
+
 def test_what_is_canceled_while_it_runs_is_created_first(world):
     def child(ctx):
         yield ctx.run(step)
@@ -185,7 +198,7 @@ def test_what_is_canceled_while_it_runs_is_created_first(world):
     outcome = world.drive(execution, [world.carry_out(slow)])
 
     assert world.outcome_of(outcome) == 1
-    assert world.server.state("x.1.1") == "rejected_canceled"
+    assert [state for id, state in world.server.settled if id == "x.1.1"] == ["rejected_canceled"]
 
 
 def test_a_crash_before_the_trip_leaves_nothing(world):

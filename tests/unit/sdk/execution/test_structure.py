@@ -1,6 +1,7 @@
 """Structured concurrency: a function settles after everything that it has started."""
 
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -186,6 +187,20 @@ def test_the_failure_of_a_child_nobody_awaits_is_logged_with_its_id(world, caplo
         world.result(parent)
 
     assert any("x.1" in record.getMessage() for record in caplog.records)
+
+
+def test_the_failure_of_a_child_that_was_awaited_is_not_logged_once_more(world, caplog):
+    def parent(ctx):
+        first = yield ctx.begin_run(broken).options(retry_policy=Never())
+        second = yield ctx.begin_run(broken).options(retry_policy=Never())
+        for promise in (first, second):
+            with suppress(Exception):
+                yield promise
+
+    with caplog.at_level(logging.WARNING):
+        world.result(parent)
+
+    assert "nobody awaited" not in caplog.text
 
 
 def test_the_functions_own_error_wins_over_those_of_its_children(world):

@@ -24,7 +24,7 @@ from resonate_sdk.protocol.requests import (
     TaskRelease,
     TaskSuspend,
 )
-from resonate_sdk.protocol.responses import Answer, PromisePage, Redirected
+from resonate_sdk.protocol.responses import Answer, PromisePage, Redirected, TaskGranted
 from resonate_sdk.worker.failures import delay_s
 from resonate_sdk.worker.holder import Granted
 from tests.unit.sdk import virtual_time
@@ -474,6 +474,7 @@ def test_a_preload_is_complete_if_it_was_asked_for_not_cut_and_found_by_the_bran
     is_preloaded, is_cut, tags
 ):
     answer = granted(make_root(tags=tags), 2)
+    assert isinstance(answer.data, TaskGranted)
 
     found = Granted.by(replace(answer.data, preload_cut=is_cut), is_preloaded=is_preloaded)
 
