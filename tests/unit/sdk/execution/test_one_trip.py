@@ -181,7 +181,9 @@ def test_what_is_canceled_while_it_runs_is_created_first(world):
         yield ctx.run(step)
 
     def parent(ctx):
-        return (yield ctx.race([ctx.run(child), ctx.run(step)])).index
+        won = yield ctx.race([ctx.run(child), ctx.run(step)])
+        yield ctx.run(step)
+        return won.index
 
     execution = start(world, parent)
     progress, calls = execution.advance(), []
@@ -193,9 +195,11 @@ def test_what_is_canceled_while_it_runs_is_created_first(world):
     quick, slow = sorted(calls, key=lambda effect: effect.number)
 
     progress = execution.advance([world.carry_out(quick)])
-    for _ in range(5):
+    while not any(isinstance(e, SettleChild) and e.id == "x.1.1" for e in progress.effects):
         progress = execution.advance(world.carry_out_all(progress.effects))
-    outcome = world.drive(execution, [world.carry_out(slow)])
+    outcome = world.drive(
+        execution, [world.carry_out(slow), *world.carry_out_all(progress.effects)]
+    )
 
     assert world.outcome_of(outcome) == 1
     assert [state for id, state in world.server.settled if id == "x.1.1"] == ["rejected_canceled"]
