@@ -154,7 +154,7 @@ class TaskGranted(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     """A task with its promise and what a replay of it needs.
 
     Attributes:
-        preload_cut: the preload was longer than the limit; the rest is asked for one by one.
+        preload_cut: the preload was longer than the limit; the rest is found by searches.
     """
 
     task: TaskRecord

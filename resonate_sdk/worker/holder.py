@@ -187,7 +187,8 @@ class Holder:
         """
         found: list[PromiseRecord] = []
         branch = granted.root.tags.get(tags.BRANCH, self.id)
-        for relation in ({tags.BRANCH: branch}, {tags.PARENT: self.id}):
+        remote = {tags.PARENT: self.id, tags.SCOPE: tags.SCOPE_GLOBAL}
+        for relation in ({tags.BRANCH: branch}, remote):
             cursor = granted.cut_after
             while cursor is not None:
                 search = PromiseSearch(

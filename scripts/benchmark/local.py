@@ -83,7 +83,8 @@ class _Replays:
         answer_id = f"{id}-answer"
         handle = self._client.begin_run(id, steps_and_answer, REPLAYED, answer_id)
         self._asleep.get(timeout=WAIT_SECONDS_MAX)
-        self._client.promises.get(id)  # by now the server knows, too
+        while (task := self._client.promises.task(id)) is None or task.state != "suspended":
+            pass  # it may still be going to sleep, and would go on without a replay
 
         begun_at, cpu_at = time.perf_counter(), time.process_time()
         self._client.promises.resolve(answer_id, 1)
