@@ -309,7 +309,7 @@ class Worker:
         known = {record.id: record for record in news}
         outcome = None if early is None else await early.outcome()
         pace, loop = Pace(), asyncio.get_running_loop()
-        told_until_ms = max((record.settled_at_ms or 0 for record in news), default=0)
+        told_until_ms = max((record.settled_at_ms or 0 for record in granted.preload), default=0)
         while True:
             began_at_s = loop.time()
             outcome = outcome or await driver.go_on(news)
