@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import PromiseState, TaskState, TriggerRecord
 from resonate_store.state import (
     Changes,
@@ -29,7 +28,9 @@ from resonate_store.state import (
 AWAITERS_MAX = 1_000  # locked per batch; the others keep their callbacks
 PRELOAD_ROWS_MAX = 20_000  # of one branch, and of the remote children of one promise
 SEARCH_ROWS_MAX = 10_000  # that a search looks at
-SEARCH_BYTES_MAX = limits.PRELOAD_BYTES_MAX  # of a page, before the row with which it ends
+# Of a page, before the row with which it ends. Escapes may make it several times as long on the wire,
+# and RabbitMQ 4 takes messages of 16 MiB.
+SEARCH_BYTES_MAX = 1024 * 1024
 
 
 class StoreError(Exception):

@@ -179,11 +179,16 @@ class Holder:
         ref = TaskRef(id=task.id, version=task.version)
         return Granted(task=ref, root=root.data.promise, preload=(), is_complete=False)
 
-    async def rest(self, granted: Granted) -> tuple[PromiseRecord, ...]:
+    async def rest(self, granted: Granted, check: Callable[[], None]) -> tuple[PromiseRecord, ...]:
         """What a replay needs, and had no room in the answer that granted the task.
 
         It is asked for page by page, where a replay would ask at each call. That finds what belongs
-        to the same tree, which need not be all: a preload with a rest does not become complete.
+        to the same tree, which need not be all: a preload with a rest does not become complete. A
+        page without any ends the search, for a large tree may have much else.
+
+        Args:
+            granted: the task.
+            check: called before each page; what it raises comes out.
         """
         found: list[PromiseRecord] = []
         branch = granted.root.tags.get(tags.BRANCH, self.id)
@@ -191,6 +196,7 @@ class Holder:
         for relation in ({tags.BRANCH: branch}, remote):
             cursor = granted.cut_after
             while cursor is not None:
+                check()
                 search = PromiseSearch(
                     tags={tags.ORIGIN: self.origin, **relation},
                     limit=limits.SEARCH_PAGE_MAX,
@@ -200,7 +206,7 @@ class Holder:
                 if not isinstance(answer.data, PromisePage):
                     return tuple(found)  # a strict server has no searches
                 found += (record for record in answer.data.promises if record.id != self.id)
-                cursor = answer.data.cursor
+                cursor = answer.data.cursor if answer.data.promises else None
         return tuple(found)
 
     async def fence(self, action: CreateAction | SettleAction) -> PromiseRecord:

@@ -157,7 +157,7 @@ class PassDriver:
         if not self._may_wake_with(execution, news):
             await self.close()
             return None
-        self._check_or_stop()
+        self.check_or_stop()
         self._asleep = None
         self._push(Woken(tuple(news)))
         with self._ended_with_the_process():
@@ -209,7 +209,7 @@ class PassDriver:
     async def _drive_passes(self, prepare: Callable[[], Execution | Done]) -> Outcome:
         known: Records = {}
         while True:
-            self._check_or_stop()
+            self.check_or_stop()
             self._under_way = 0
             self._events.clear()
             self.take_apart()
@@ -473,7 +473,13 @@ class PassDriver:
         self._has_news.clear()
         self._check()
 
-    def _check_or_stop(self) -> None:
+    def check_or_stop(self) -> None:
+        """See whether anything may still be begun.
+
+        Raises:
+            StoppingError: the worker stops.
+            Exception: why the pass was abandoned.
+        """
         self._check()
         if self._is_stopping:
             raise StoppingError("the worker stops")

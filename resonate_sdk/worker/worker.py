@@ -305,7 +305,7 @@ class Worker:
     async def _run_passes(
         self, granted: Granted, holder: Holder, driver: PassDriver, early: EarlyPass | None
     ) -> None:
-        news = (*granted.preload, *await holder.rest(granted))
+        news = (*granted.preload, *await holder.rest(granted, driver.check_or_stop))
         known = {record.id: record for record in news}
         outcome = None if early is None else await early.outcome()
         pace, loop = Pace(), asyncio.get_running_loop()

@@ -101,8 +101,10 @@ class PostgresTransaction:
     async def rollback(self) -> None:
         """Let the locks go, if they are still held."""
         if not self.is_over:
-            await self._connection.roll_back()
-            self.is_over = True
+            try:
+                await self._connection.roll_back()
+            finally:
+                self.is_over = True  # cancelled, it has broken the connection
 
     async def _write(self, changes: Changes) -> None:
         try:

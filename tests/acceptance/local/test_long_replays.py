@@ -23,8 +23,8 @@ def test_a_replay_knows_what_had_no_room_in_the_preload(monkeypatch):
     runs: list[str] = []
     has_asked = Event()
 
-    async def rest(holder, granted, ask=Holder.rest):
-        found = await ask(holder, granted)
+    async def rest(holder, granted, check, ask=Holder.rest):
+        found = await ask(holder, granted, check)
         known.append((len(granted.preload), len(found)))
         return found
 

@@ -126,6 +126,26 @@ async def test_what_had_no_room_in_a_preload_is_asked_for_in_pages_before_the_re
 
 
 @in_virtual_time
+async def test_a_worker_that_stops_asks_for_no_more_pages():
+    def main(ctx):
+        yield ctx.sleep(1)
+
+    step = make_record("x.2", tags={tag.SCOPE: "local"}, state="resolved")
+    server = Server(make_root())
+    server.overrules[TaskAcquire] = granted(server.root, 2, [make_record("x.1")], is_cut=True)
+    server.overrules[PromiseSearch] = lambda request: None
+    async with make_bench(server, main) as bench, asyncio.TaskGroup() as tasks:
+        bench.hint(version=1)
+        await virtual_time.elapse(1)
+        ((_, answering),) = bench.wire.unanswered
+        tasks.create_task(bench.worker.stop(10))
+        await virtual_time.elapse(1)
+        answering.set_result(Answer(responses.OK, PromisePage(promises=(step,), cursor="x.2")))
+
+    assert bench.kinds() == ["task.acquire", "promise.search", "task.release"]
+
+
+@in_virtual_time
 async def test_a_server_without_searches_is_asked_for_the_rest_of_a_preload_one_by_one():
     def step(ctx):
         raise AssertionError(ctx.id)
