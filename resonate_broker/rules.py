@@ -7,6 +7,7 @@ from it is put into the working state. Nothing here does I/O.
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
 from msgspec.structs import replace
 
 from resonate_broker.kernel.submissions import Load, Outgoing
@@ -28,6 +29,8 @@ NOTIFY_RETRY_MS = 5_000  # a listener that was not told is told again after this
 NOTIFY_RETRY_MS_MAX = 60_000  # and ever later: whoever takes no news may be away for long
 PRIORITIES = tuple("0123456789")
 DRAIN_RETRY_MS = 10  # an awaiter that somebody else held is woken after this
+
+_encoder = msgspec.json.Encoder()
 
 
 def is_timer(promise: Promise) -> bool:
@@ -376,15 +379,20 @@ def settled_since(state: WorkingState, promises: Iterable[Promise], since_ms: in
 def fitting(
     state: WorkingState, promises: Iterable[Promise]
 ) -> tuple[tuple[PromiseRecord, ...], bool]:
-    """Show promises, and whether that was cut at the limit of a message: the first always fits."""
+    """Show promises, and whether that was cut at the limit of a message: the first always fits.
+
+    What counts is what is sent: JSON writes some characters with six bytes.
+    """
     records: list[PromiseRecord] = []
     size = 0
     for promise in promises:
-        size += promise.size_bytes()
-        if size > limits.PRELOAD_BYTES_MAX:
+        shown = record(project(promise, state.now_ms))
+        size += len(_encoder.encode(shown))
+        if records and size > limits.PRELOAD_BYTES_MAX:
             return tuple(records), True
-        seen = expire(state, promise) if is_due(promise, state.now_ms) else promise
-        records.append(record(seen))
+        if is_due(promise, state.now_ms):
+            expire(state, promise)
+        records.append(shown)
     return tuple(records), False
 
 

@@ -210,6 +210,17 @@ def test_a_preload_above_the_limit_is_cut_and_says_so():
     assert decision.data.preload_cut is True
 
 
+def test_characters_that_json_writes_long_count_as_long_as_they_are_sent():
+    """Brokers refuse messages of more than 16 MiB, and with them the session that sends one."""
+    large = Value(data="\x01" * limits.VALUE_BYTES_MAX)
+    children = [make_promise(f"t.{n}", tags=BRANCH, param=large) for n in range(3)]
+
+    decision = decide(task_acquire, make_request(), make_root(), related=children)
+
+    assert [promise.id for promise in decision.data.preload] == ["t.0"], "one always fits"
+    assert decision.data.preload_cut is True
+
+
 def test_the_tags_of_preloaded_promises_count_towards_the_limit():
     wide = {f"user:{n}": "x" * limits.TAG_VALUE_BYTES_MAX for n in range(60)}
     children = [make_promise(f"t.{n:03}", tags=BRANCH | wide) for n in range(100)]

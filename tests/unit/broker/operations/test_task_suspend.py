@@ -246,7 +246,7 @@ def test_a_redirect_to_who_knows_the_rest_shows_what_is_awaited_and_what_has_set
 
 def test_what_is_awaited_is_shown_even_if_the_branch_is_cut(monkeypatch):
     """Without it a replay would wait for it again, for ever."""
-    monkeypatch.setattr(limits, "PRELOAD_BYTES_MAX", 500)  # one
+    monkeypatch.setattr(limits, "PRELOAD_BYTES_MAX", 200)  # one
     held = replace(HELD, tags={tags.TARGET: TARGET, tags.BRANCH: "t"})
     awaited = make_promise("b", state="resolved", tags={tags.BRANCH: "t"})
     sibling = make_promise("a", state="resolved", tags={tags.BRANCH: "t"})
@@ -267,7 +267,7 @@ def test_a_cut_redirect_goes_on_where_the_last_one_ended(monkeypatch):
         make_promise(f"p{n}", state="resolved", settled_at_ms=NOW - 9 + n, tags={tags.BRANCH: "t"})
         for n in order
     ]
-    monkeypatch.setattr(limits, "PRELOAD_BYTES_MAX", 1_300)  # about four
+    monkeypatch.setattr(limits, "PRELOAD_BYTES_MAX", 600)  # about four
 
     since_ms, told, looks = 0, set[str](), 0
     while len(told) < len(branch):
