@@ -403,6 +403,20 @@ class Changes(Struct, frozen=True, gc=False, kw_only=True):
         return any(astuple(self))
 
     @property
+    def has_more_than_promises(self) -> bool:
+        """Whether there is anything to write beside promises and what hangs on them."""
+        return bool(
+            self.uses_added
+            or self.has_schedules
+            or self.inbox_taken
+            or self.inbox_refused
+            or self.events
+            or self.groups_put
+            or self.groups_deleted
+            or self.troubles_put
+        )
+
+    @property
     def has_schedules(self) -> bool:
         """Whether there is anything to write about schedules."""
         return bool(self.schedules_created or self.schedules_updated or self.schedules_deleted)

@@ -186,6 +186,12 @@ async def _keep(connection: "asyncpg.Connection[Row]") -> None:
     """Leave a returned session as it is: statements that stand alone leave nothing behind."""
 
 
+def with_text(sql: str, text: str) -> str:
+    """Put a text in the place of `$1`: statements that are sent together have no parameters."""
+    quoted = text.replace("'", "''")
+    return sql.replace("$1", f"'{quoted}'")
+
+
 @contextmanager
 def _translated() -> Generator[None]:
     try:

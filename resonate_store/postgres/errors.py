@@ -24,7 +24,7 @@ class SerializationError(ConflictError):
 
 logger = logging.getLogger(__name__)
 
-ALREADY_CREATED = "RS001"  # raised by store_v1
+ALREADY_CREATED = "RS001"  # raised by store_v2
 
 _BY_CODE: dict[str, type[StoreError]] = {
     ALREADY_CREATED: LostInsertError,

@@ -48,30 +48,7 @@ from promises p
 where p.id = any(array(select m.id from measured m where coalesce(m.bytes_before, 0) <= $3));
 
 -- name: store
-select store_v1(
-    created_id => $1, created_origin => $2, created_branch => $3, created_parent => $4,
-    created_timeout_at => $5, created_created_at => $6, created_tags => $7,
-    created_param_headers => $8, created_param_data => $9, created_group_name => $10,
-    created_priority => $11, created_concurrency_key => $12, created_state => $13,
-    created_settled_at => $14, created_timer_at => $15, created_value_headers => $16,
-    created_value_data => $17, created_task_state => $18, created_version => $19,
-    created_pid => $20, created_last_pid => $21, created_lease_ms => $22,
-    created_expires_at => $23, created_resumes => $24, created_is_resumed => $25,
-    created_retry_at => $26, created_queued_at => $27, created_hint_at => $28,
-    created_is_hint_sticky => $29, created_attempts => $30, created_lease_losses => $31,
-    updated_id => $32, updated_state => $33, updated_settled_at => $34, updated_timer_at => $35,
-    updated_value_headers => $36, updated_value_data => $37, updated_task_state => $38,
-    updated_version => $39, updated_pid => $40, updated_last_pid => $41, updated_lease_ms => $42,
-    updated_expires_at => $43, updated_resumes => $44, updated_is_resumed => $45,
-    updated_retry_at => $46, updated_queued_at => $47, updated_hint_at => $48,
-    updated_is_hint_sticky => $49, updated_attempts => $50, updated_lease_losses => $51,
-    callbacks_added_awaited => $52, callbacks_added_awaiter => $53,
-    callbacks_consumed_awaited => $54, callbacks_consumed_awaiter => $55,
-    listeners_added_awaited => $56, listeners_added_address => $57, listeners_told_awaited => $58,
-    listeners_told_address => $59, timers_told_due_at => $60, timers_told_id => $61,
-    timers_disarmed_due_at => $62, timers_disarmed_id => $63, timers_armed_due_at => $64,
-    timers_armed_id => $65
-);
+select store_v2($1);
 
 -- name: due
 with clock as materialized (

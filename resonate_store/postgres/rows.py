@@ -1,22 +1,19 @@
-"""Promises as rows of PostgreSQL, and changes as arrays of columns.
+"""Promises as rows of PostgreSQL, and changes as a document.
 
-The order of columns is that of `queries.sql`, and of `load_v1` and `store_v1`.
+The order of columns is that of `queries.sql`, and of `load_v1` and `store_v2`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import astuple
 
 from resonate_sdk.protocol.records import EMPTY, Value
 from resonate_store.state import Callback, Changes, Listener, Promise, Task, Timer
 
-Cell: TypeAlias = str | int | bool | None
-Column: TypeAlias = Sequence[Cell] | None
+Cell: TypeAlias = str | int | bool | Mapping[str, str] | tuple[str, ...] | None
 
-_CREATED_WIDTH = 31
-_UPDATED_WIDTH = 20
 _TASK_WIDTH = 14
 _NO_TASK: tuple[Cell, ...] = (None,) * _TASK_WIDTH
 
@@ -69,25 +66,29 @@ def to_promise(row: Iterable[Any]) -> Promise:
     )
 
 
-def to_columns(changes: Changes, stored: Mapping[str, Promise]) -> list[Column]:
-    """Make the parameters of `store_v1`.
+def to_document(changes: Changes, stored: Mapping[str, Promise]) -> str:
+    """Make the parameter of `store_v2`: arrays of rows by name, without those that are empty.
 
     Args:
         changes: what to write.
         stored: the updated promises as they were, by id; a value they have already is not
             written again.
+
+    Raises:
+        UnicodeEncodeError: a text is not Unicode.
     """
-    return [
-        *_columns([_created_row(promise) for promise in changes.created], _CREATED_WIDTH),
-        *_columns([_updated_row(p, stored[p.id]) for p in changes.updated], _UPDATED_WIDTH),
-        *_pairs(changes.callbacks_added),
-        *_pairs(changes.callbacks_consumed),
-        *_pairs(changes.listeners_added),
-        *_pairs(changes.listeners_told),
-        *_pairs(changes.timers_told),
-        *_pairs(changes.timers_disarmed),
-        *_pairs(changes.timers_armed),
-    ]
+    members: dict[str, Sequence[Any]] = {
+        "created": [_created_row(promise) for promise in changes.created],
+        "updated": [_updated_row(promise, stored[promise.id]) for promise in changes.updated],
+        "callbacks_added": _pairs(changes.callbacks_added),
+        "callbacks_consumed": _pairs(changes.callbacks_consumed),
+        "listeners_added": _pairs(changes.listeners_added),
+        "listeners_told": _pairs(changes.listeners_told),
+        "timers_told": _pairs(changes.timers_told),
+        "timers_disarmed": _pairs(changes.timers_disarmed),
+        "timers_armed": _pairs(changes.timers_armed),
+    }
+    return _encode({name: rows for name, rows in members.items() if rows}).decode()
 
 
 def to_json(value: Mapping[str, str] | tuple[str, ...] | None) -> str | None:
@@ -99,6 +100,10 @@ def _to_value(headers: str | None, data: str | None) -> Value:
     if headers is None:
         return EMPTY if data is None else Value(data=data)
     return Value(headers=decode_map(headers), data=data)
+
+
+def _pairs(pairs: Iterable[Callback | Listener | Timer]) -> list[tuple[Cell, ...]]:
+    return [astuple(pair) for pair in pairs]
 
 
 def _created_row(promise: Promise) -> tuple[Cell, ...]:
@@ -113,14 +118,14 @@ def _created_row(promise: Promise) -> tuple[Cell, ...]:
         promise.parent,
         promise.timeout_at_ms,
         promise.created_at_ms,
-        to_json(promise.tags),
-        to_json(promise.param.headers),
+        promise.tags,
+        promise.param.headers,
         promise.param.data,
         *fixed,
         promise.state,
         promise.settled_at_ms,
         promise.timer_at_ms,
-        to_json(promise.value.headers),
+        promise.value.headers,
         promise.value.data,
         *_task_row(task),
     )
@@ -133,14 +138,14 @@ def _updated_row(promise: Promise, stored: Promise) -> tuple[Cell, ...]:
         promise.state,
         promise.settled_at_ms,
         promise.timer_at_ms,
-        to_json(value.headers),
+        value.headers,
         value.data,
         *_task_row(promise.task),
     )
 
 
 def _task_row(task: Task | None) -> tuple[Cell, ...]:
-    """The columns of a task; a default is a null, and `store_v1` puts it in its place."""
+    """The columns of a task; a default is a null, and `store_v2` puts it in its place."""
     if task is None:
         return _NO_TASK
     return (
@@ -150,7 +155,7 @@ def _task_row(task: Task | None) -> tuple[Cell, ...]:
         task.last_pid,
         task.lease_ms,
         task.expires_at_ms,
-        to_json(task.resumes) if task.resumes else None,
+        task.resumes or None,
         task.is_resumed or None,
         task.retry_at_ms,
         task.queued_at_ms,
@@ -159,15 +164,3 @@ def _task_row(task: Task | None) -> tuple[Cell, ...]:
         task.attempts or None,
         task.lease_losses or None,
     )
-
-
-def _pairs(pairs: Iterable[Callback | Listener | Timer]) -> Iterable[Column]:
-    return _columns([msgspec.structs.astuple(pair) for pair in pairs], 2)
-
-
-def _columns(rows: Sequence[tuple[Cell, ...]], width: int) -> Iterable[Column]:
-    """Turn rows into columns; a column of nulls, and each of no rows, is a null."""
-    if not rows:
-        return repeat(None, width)
-    count = len(rows)
-    return [None if column.count(None) == count else column for column in zip(*rows, strict=True)]

@@ -39,6 +39,7 @@ def data_path(namespace: str) -> Mapping[str, str]:
         "application_name": f"{APPLICATION} {namespace} batches",
         "search_path": quoted(namespace),
         "default_transaction_isolation": "read committed",
+        "standard_conforming_strings": "on",  # for `with_text`
         **_PLANS,
         **_TIMEOUTS,
     }

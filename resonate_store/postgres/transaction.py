@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import Struct
 
 from resonate_store.postgres import events, groups, inbox, schedules, troubles
-from resonate_store.postgres.connection import Connection, Row
+from resonate_store.postgres.connection import Connection, Row, with_text
 from resonate_store.postgres.errors import note_conflict
-from resonate_store.postgres.rows import to_columns, to_promise
+from resonate_store.postgres.rows import to_document, to_promise
 from resonate_store.queries import load_queries
 from resonate_store.state import (
     Callback,
@@ -23,8 +23,11 @@ from resonate_store.state import (
 )
 from resonate_store.store import RejectedError, StoreError, UnavailableError
 
+DOCUMENT_CHARS_MAX = 2**28  # about what a document of PostgreSQL can hold
+
 _STORE = load_queries("resonate_store.postgres")["store"]
 _INSERT_USES = load_queries("resonate_store.postgres")["insert_uses"]
+_COMMIT = "commit and chain"
 _PROMISE_STARTS_AT = 5  # what comes before it in a row of load_v1: kind, awaited, waiting, now, xid
 
 
@@ -83,17 +86,28 @@ class PostgresTransaction:
         self._stored = {promise.id: promise for promise in self.loaded.promises}
 
     async def commit(self, changes: Changes) -> None:
-        """Write and make durable; the next one is begun on the way, which saves a round trip."""
+        """Write and make durable, in one round trip unless there is more than promises to write.
+
+        The next transaction is begun on the way.
+        """
         assert not self.is_over, "a transaction ends once"
         if not changes:
             await self.rollback()
             return
         try:
-            await self._write(changes)
-            await self._commit()
+            store = self._statement(changes)
+            if changes.has_more_than_promises:
+                await self._connection.execute(store)
+                await self._write_more(changes)
+                await self._commit(_COMMIT)
+            else:
+                await self._commit(f"{store}; {_COMMIT}")
+        except StoreError as error:
+            note_conflict(self._conflicts, error)
+            await self._connection.roll_back(error)
+            raise
         except BaseException:
-            if not self.is_over:
-                self._connection.abort()
+            self._connection.abort()
             raise
         finally:
             self.is_over = True
@@ -106,32 +120,40 @@ class PostgresTransaction:
             finally:
                 self.is_over = True  # cancelled, it has broken the connection
 
-    async def _write(self, changes: Changes) -> None:
+    def _statement(self, changes: Changes) -> str:
         try:
-            await self._connection.fetch_value(_STORE, *to_columns(changes, self._stored))
-            if changes.uses_added:
-                uses = [(use.id, use.origin) for use in changes.uses_added]
-                await self._connection.fetch(_INSERT_USES, *zip(*uses, strict=True))
-            if changes.has_schedules:
-                await schedules.store(self._connection, changes)
-            await inbox.store(self._connection, changes)
-            if changes.events:
-                await events.store(self._connection, changes.events)
-            await groups.store(self._connection, changes)
-            await troubles.store(self._connection, changes.troubles_put)
+            document = to_document(changes, self._stored)
         except UnicodeEncodeError as error:
-            await self.rollback()
             raise RejectedError(f"text that is not Unicode: {error}") from error
-        except StoreError as error:
-            note_conflict(self._conflicts, error)
-            await self._connection.roll_back(error)
-            self.is_over = True
-            raise
+        if len(document) > DOCUMENT_CHARS_MAX:
+            raise RejectedError(f"{len(document)} characters are too many for one transaction")
+        return with_text(_STORE, document)
 
-    async def _commit(self) -> None:
+    async def _write_more(self, changes: Changes) -> None:
+        if changes.uses_added:
+            uses = [(use.id, use.origin) for use in changes.uses_added]
+            await self._connection.fetch(_INSERT_USES, *zip(*uses, strict=True))
+        if changes.has_schedules:
+            await schedules.store(self._connection, changes)
+        await inbox.store(self._connection, changes)
+        if changes.events:
+            await events.store(self._connection, changes.events)
+        await groups.store(self._connection, changes)
+        await troubles.store(self._connection, changes.troubles_put)
+
+    async def _commit(self, sql: str) -> None:
+        """Run statements of which the last one commits.
+
+        Raises:
+            UnavailableError: it was not committed.
+            FateUnknownError: nobody can say whether it was.
+        """
         try:
-            await self._connection.execute("commit and chain")
+            await self._connection.execute(sql)
         except StoreError as error:
+            was_told = not isinstance(error, UnavailableError)
+            if was_told and self._connection.is_in_transaction:
+                raise  # what comes before the commit has failed
             # It may have been carried out all the same: only the database knows.
             self._connection.abort()
             if not await self._was_committed(self._xid):

@@ -60,6 +60,37 @@ async def test_the_instant_never_runs_backwards(store):
     assert instants == sorted(instants)
 
 
+async def test_texts_that_mean_something_in_sql_or_json_come_back_as_they_were(store):
+    text = """it's $1, "quoted" \\ \\' ''; commit; -- /* %s {0} \x7f\n\u2028 ä 漢 \U0001f600"""
+    odd = make_promise(
+        text,
+        state="resolved",
+        tags={text: text, "resonate:branch": text},
+        param=Value(headers={text: text}, data=text),
+        value=Value(headers={text: text}, data=text),
+        task=make_task(group=text, pid=text, resumes=(text, "")),
+    )
+    awaiter = make_promise(f"{text} too", task=make_task())
+    await write(
+        store,
+        Changes(
+            created=(odd, awaiter),
+            callbacks_added=(Callback(odd.id, awaiter.id),),
+            listeners_added=(Listener(odd.id, text),),
+            timers_armed=(Timer(1, text),),
+        ),
+        ids=(odd.id, awaiter.id),
+    )
+
+    kept = await store.snapshot()
+    assert kept.promises == (odd, awaiter)
+    assert kept.callbacks == (Callback(odd.id, awaiter.id),)
+    assert kept.listeners == (Listener(odd.id, text),)
+    assert kept.timers == (Timer(1, text),)
+    await write(store, Changes(callbacks_consumed=kept.callbacks, timers_disarmed=kept.timers))
+    assert await store.snapshot() == Snapshot(promises=kept.promises, listeners=kept.listeners)
+
+
 async def test_what_is_rolled_back_was_never_there(store):
     transaction = await store.begin(LoadSet(ids=("a",)))
     await transaction.rollback()

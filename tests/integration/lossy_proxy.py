@@ -8,14 +8,15 @@ from urllib.parse import urlsplit
 COMMIT = b"commit and chain\0"
 CHUNK_BYTES = 65_536
 
-Loss = Literal["nothing", "the request", "the answer", "the client"]
+Loss = Literal["nothing", "the request", "the answer", "the client", "silence"]
 
 
 class LossyProxy:
     """Passes everything on, until it meets a COMMIT.
 
     What it loses then, once: the request, with both connections; the answer, with the connection
-    of the client; or the client alone, with the request, while the server goes on waiting for it.
+    of the client; or the client alone, with the request, while the server goes on waiting for it. After
+    silence everybody still waits: the request has arrived, and no answer comes back.
     """
 
     def __init__(self, url: str) -> None:
@@ -66,6 +67,10 @@ class LossyProxy:
                 to_server.write(chunk)
                 continue
             loses, self.loses = self.loses, "nothing"
+            if loses == "silence":
+                answers.cancel()
+                to_server.write(chunk)
+                continue
             if loses == "the answer":
                 answers.cancel()
                 await asyncio.wait([answers])

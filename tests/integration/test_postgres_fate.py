@@ -1,18 +1,24 @@
 """C5: the answer to a COMMIT is lost; only the database knows what became of it."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from resonate_store.postgres import PostgresStore, fate, settings
+from resonate_store.postgres import PostgresStore, data_path, fate, settings
 from resonate_store.postgres.connection import connect
 from resonate_store.postgres.migrate import migrate
-from resonate_store.state import Changes, LoadSet
+from resonate_store.state import Changes, LoadSet, Use
 from resonate_store.store import FateUnknownError, UnavailableError
 from tests.contract.rows import make_promise, read
 from tests.integration.lossy_proxy import LossyProxy
 
 PROMISE = make_promise("p")
+# The first travels with its commit, the second before it.
+CHANGES = {
+    "a promise": Changes(created=(PROMISE,)),
+    "more": Changes(created=(PROMISE,), uses_added=(Use("p", "q"),)),
+}
 OLDEST_XID = 3  # of the bootstrap: its status is long forgotten
 FUTURE_XID = 2**60 + OLDEST_XID
 RESTART_SECONDS_MAX = 30
@@ -32,23 +38,39 @@ async def distant(proxy, tables):
     await store.close()
 
 
-async def test_a_commit_whose_answer_was_lost_has_been_carried_out(distant, proxy, store):
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+async def test_a_commit_whose_answer_was_lost_has_been_carried_out(distant, proxy, store, changes):
     transaction = await distant.begin(LoadSet(ids=("p",)))
     proxy.loses = "the answer"
-    await transaction.commit(Changes(created=(PROMISE,)))
+    await transaction.commit(changes)
 
     assert await read(store, "p") == PROMISE
     assert await read(distant, "p") == PROMISE
 
 
-async def test_a_commit_that_never_arrived_has_not_been_carried_out(distant, proxy, store):
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+async def test_a_commit_that_never_arrived_has_not_been_carried_out(distant, proxy, store, changes):
     transaction = await distant.begin(LoadSet(ids=("p",)))
     proxy.loses = "the request"
     with pytest.raises(UnavailableError):
-        await transaction.commit(Changes(created=(PROMISE,)))
+        await transaction.commit(changes)
 
     assert await read(store, "p") is None
     assert await read(distant, "p") is None
+
+
+async def test_a_commit_that_is_not_answered_has_been_carried_out(
+    distant, proxy, store, monkeypatch
+):
+    """The session still seems to be in the transaction, which is not what the database knows."""
+    impatient = partial(connect, answer_seconds_max=1)
+    monkeypatch.setattr(data_path, "connect", impatient)
+    transaction = await distant.begin(LoadSet(ids=("p",)))
+    proxy.loses = "silence"
+    await transaction.commit(Changes(created=(PROMISE,)))
+
+    assert await read(store, "p") == PROMISE
+    assert await read(distant, "p") == PROMISE
 
 
 async def test_a_session_that_hangs_in_its_commit_is_ended(distant, proxy, store, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from resonate_sdk.protocol import tags as tag
 from resonate_sdk.protocol.records import Value
 from resonate_store.postgres import PostgresStore, settings
-from resonate_store.postgres.rows import to_columns
+from resonate_store.postgres.rows import to_document
 from resonate_store.queries import load_queries
 from resonate_store.state import Callback, Changes, Listener, LoadSet, Promise, Timer
 from tests.contract.rows import create, make_child, make_promise, make_remote_child, make_task
@@ -46,7 +46,7 @@ STATEMENTS = {
              "listeners_pkey", "promises_branch", "promises_remote_child"}),
     "branches": ((["root"], 20_000, 2**22), {"promises_pkey", "promises_branch",
                  "promises_remote_child"}),
-    "store": (to_columns(CHANGES, {"awaited": AWAITED}), {"promises_pkey", "callbacks_pkey",
+    "store": ((to_document(CHANGES, {"awaited": AWAITED}),), {"promises_pkey", "callbacks_pkey",
               "listeners_pkey", "timers_pkey"}),
     "due": ((10, None), {"timers_pkey"}),
     "insert_uses": ((["a"], ["b"]), set[str]()),
@@ -217,9 +217,9 @@ def test_no_statement_is_left_out():
 def test_a_value_that_is_stored_is_not_sent_again():
     settled = make_promise(state="resolved", value=Value(headers={"large": ""}, data="large"))
 
-    columns = to_columns(Changes(updated=(settled,)), {settled.id: settled})
+    document = to_document(Changes(updated=(settled,)), {settled.id: settled})
 
-    assert "large" not in str(columns)
+    assert "large" not in document
 
 
 def make_invocation(id: str, task_state: str, **fields: Any) -> Promise:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import Value
-from resonate_store.postgres import PostgresStore, data_path
+from resonate_store.postgres import PostgresStore, data_path, transaction
 from resonate_store.postgres.errors import LockTimeoutError, LostInsertError
 from resonate_store.postgres.store import READERS_MAX
 from resonate_store.state import Callback, Changes, Event, Listener, LoadSet, Snapshot, Timer
@@ -333,6 +333,27 @@ async def test_what_cannot_be_stored_is_refused_alone(store, fields, text):
 
     await create(store, make_promise("q"))
     assert await store.snapshot() == Snapshot(promises=(make_promise("q"),))
+
+
+async def test_more_than_a_document_can_hold_is_refused(store, monkeypatch):
+    monkeypatch.setattr(transaction, "DOCUMENT_CHARS_MAX", 1_000)
+    with pytest.raises(RejectedError, match="too many for one transaction"):
+        await create(store, make_promise("p", param=Value(data="x" * 1_000)))
+
+    await create(store, make_promise("q"))
+    assert await store.snapshot() == Snapshot(promises=(make_promise("q"),))
+
+
+async def test_a_database_that_takes_backslashes_for_escapes_changes_no_text(store, observer):
+    database = await observer.fetchval("select quote_ident(current_database())")
+    setting = f"alter database {database} set standard_conforming_strings"
+    await observer.execute(f"{setting} = off")
+    try:
+        promise = make_promise("p", param=Value(data="\\' || now() || '\\"))
+        await create(store, promise)
+        assert await read(store, "p") == promise
+    finally:
+        await observer.execute(f"{setting} to default")
 
 
 async def test_a_number_that_is_too_large_is_refused(store):

@@ -1,0 +1,120 @@
+-- A batch arrives as one document, which is read in a third of the time that 65 arrays took, and which
+-- goes into a statement that the commit can follow without another round trip.
+
+comment on function store_v1 is 'Of servers of the releases before; the next release drops it.';
+
+-- Phase two: write what was decided. Each member of the document is an array of rows, and each row an
+-- array of columns; a member without rows is not there. Rows are found by primary key alone: they are
+-- locked, and nothing is left to decide. Each member comes sorted by key, and a function scan keeps
+-- its order, so that two batches that insert never deadlock. Timers, and listeners that were told,
+-- are deleted without the lock of their promise: these statements never wait, and come last, so that
+-- nobody who holds their locks waits for anything.
+create function store_v2(changes jsonb) returns void language plpgsql as $$
+#variable_conflict use_column
+declare
+    part jsonb;
+    written bigint;
+begin
+    part := changes->'created';
+    if part is not null then
+        insert into promises (
+            id, origin, branch, parent, timeout_at, created_at, tags, param_headers, param_data,
+            group_name, priority, concurrency_key, state, settled_at, timer_at, value_headers,
+            value_data, task_state, version, pid, last_pid, lease_ms, expires_at, resumes,
+            is_resumed, retry_at, queued_at, hint_at, is_hint_sticky, attempts, lease_losses
+        )
+        select
+            c->>0, c->>1, c->>2, c->>3, (c->>4)::bigint, (c->>5)::bigint, c->6, (c->>7)::jsonb,
+            c->>8, c->>9, (c->>10)::integer, c->>11, c->>12, (c->>13)::bigint, (c->>14)::bigint,
+            (c->>15)::jsonb, c->>16, c->>17, (c->>18)::bigint, c->>19, c->>20, (c->>21)::bigint,
+            (c->>22)::bigint, (c->>23)::jsonb, coalesce((c->>24)::boolean, false),
+            (c->>25)::bigint, (c->>26)::bigint, (c->>27)::bigint,
+            coalesce((c->>28)::boolean, false), coalesce((c->>29)::integer, 0),
+            coalesce((c->>30)::integer, 0)
+        from jsonb_array_elements(part) as c
+        on conflict do nothing;
+        get diagnostics written = row_count;
+        if written < jsonb_array_length(part) then
+            raise exception '% of % promises to create exist',
+                jsonb_array_length(part) - written, jsonb_array_length(part)
+                using errcode = 'RS001';
+        end if;
+    end if;
+    part := changes->'updated';
+    if part is not null then
+        -- A value that is not given stays: it is large, and never changes once it is there.
+        update promises p set
+            state = u->>1, settled_at = (u->>2)::bigint, timer_at = (u->>3)::bigint,
+            value_headers = coalesce((u->>4)::jsonb, p.value_headers),
+            value_data = coalesce(u->>5, p.value_data),
+            task_state = u->>6, version = (u->>7)::bigint, pid = u->>8, last_pid = u->>9,
+            lease_ms = (u->>10)::bigint, expires_at = (u->>11)::bigint,
+            resumes = (u->>12)::jsonb, is_resumed = coalesce((u->>13)::boolean, false),
+            retry_at = (u->>14)::bigint, queued_at = (u->>15)::bigint,
+            hint_at = (u->>16)::bigint, is_hint_sticky = coalesce((u->>17)::boolean, false),
+            attempts = coalesce((u->>18)::integer, 0),
+            lease_losses = coalesce((u->>19)::integer, 0)
+        from jsonb_array_elements(part) as u
+        where p.id = u->>0;
+        get diagnostics written = row_count;
+        assert written = jsonb_array_length(part), 'a promise to update is not there';
+    end if;
+    part := changes->'callbacks_added';
+    if part is not null then
+        insert into callbacks (awaited, awaiter)
+        select a->>0, a->>1 from jsonb_array_elements(part) as a
+        on conflict do nothing;
+    end if;
+    part := changes->'callbacks_consumed';
+    if part is not null then
+        -- Of arrays the planner expects few, and finds each by its key. Of a document it expects
+        -- a hundred, and would look at all that an awaiter waits for.
+        delete from callbacks c
+        using unnest(
+            array(select g->>0 from jsonb_array_elements(part) as g),
+            array(select g->>1 from jsonb_array_elements(part) as g)
+        ) as g(awaited, awaiter)
+        where c.awaited = g.awaited and c.awaiter = g.awaiter;
+    end if;
+    part := changes->'listeners_added';
+    if part is not null then
+        insert into listeners (awaited, address)
+        select a->>0, a->>1 from jsonb_array_elements(part) as a
+        on conflict do nothing;
+    end if;
+    part := changes->'timers_disarmed';
+    if part is not null then
+        delete from timers where ctid = any(array(
+            select t.ctid
+            from jsonb_array_elements(part) as g
+            join timers t on t.due_at = (g->>0)::bigint and t.id = g->>1
+            for update of t skip locked
+        ));
+    end if;
+    part := changes->'timers_armed';
+    if part is not null then
+        insert into timers (due_at, id)
+        select (a->>0)::bigint, a->>1 from jsonb_array_elements(part) as a
+        on conflict do nothing;
+    end if;
+    part := changes->'listeners_told';
+    if part is not null then
+        delete from listeners where ctid = any(array(
+            select l.ctid
+            from jsonb_array_elements(part) as g
+            join listeners l on l.awaited = g->>0 and l.address = g->>1
+            for update of l skip locked
+        ));
+    end if;
+    part := changes->'timers_told';
+    if part is not null then
+        delete from timers where ctid = any(array(
+            select t.ctid
+            from jsonb_array_elements(part) as g
+            join timers t on t.due_at = (g->>0)::bigint and t.id = g->>1
+            where not exists (select from listeners l where l.awaited = g->>1)
+                and not exists (select from callbacks c where c.awaited = g->>1)
+            for update of t skip locked
+        ));
+    end if;
+end $$;
