@@ -111,11 +111,8 @@ with wanted as materialized (
         concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses,
-        sum(
-            256 + octet_length(id) + octet_length(tags::text)
-            + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
-            + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
-        ) over (order by id) as bytes
+        sum(size_bytes_v1(id, tags, param_headers, param_data, value_headers, value_data))
+            over (order by id) as bytes
     from (select * from promises where id > $2 order by id limit $4) looked_at
     where tags @> $1 and ($5::text[] is null or state = any($5))
     order by id limit $3
@@ -153,11 +150,8 @@ with tree as not materialized (
         concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses,
-        sum(
-            256 + octet_length(id) + octet_length(tags::text)
-            + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
-            + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
-        ) over (order by id) as bytes
+        sum(size_bytes_v1(id, tags, param_headers, param_data, value_headers, value_data))
+            over (order by id) as bytes
     from (select * from tree order by id limit $4) looked_at
     where tags @> $1 and ($5::text[] is null or state = any($5))
     order by id limit $3
@@ -188,11 +182,8 @@ with wanted as materialized (
         concurrency_key, state, settled_at, timer_at, value_headers, value_data, task_state,
         version, pid, last_pid, lease_ms, expires_at, resumes, is_resumed, retry_at, queued_at,
         hint_at, is_hint_sticky, attempts, lease_losses,
-        sum(
-            256 + octet_length(id) + octet_length(tags::text)
-            + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
-            + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
-        ) over (order by id) as bytes
+        sum(size_bytes_v1(id, tags, param_headers, param_data, value_headers, value_data))
+            over (order by id) as bytes
     from (select * from promises where id > $2 order by id limit $4) looked_at
     where group_name is not null and ($1::text is null or task_state = $1)
     order by id limit $3

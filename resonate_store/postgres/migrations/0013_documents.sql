@@ -1,5 +1,14 @@
--- A batch arrives as one document, which is read in a third of the time that 65 arrays took, and which
--- goes into a statement that the commit can follow without another round trip.
+-- A batch arrives as one document, which is read in two thirds of the time that 65 arrays took, and
+-- which goes into a statement that the commit can follow without another round trip.
+
+-- About how large a promise is on the wire; 256 for names, instants and punctuation.
+create function size_bytes_v1(
+    id text, tags jsonb, param_headers jsonb, param_data text, value_headers jsonb, value_data text
+) returns integer immutable parallel safe language sql as $$
+    select 256 + octet_length(id) + octet_length(tags::text)
+        + coalesce(octet_length(param_headers::text), 0) + coalesce(octet_length(param_data), 0)
+        + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
+$$;
 
 comment on function store_v1 is 'Of servers of the releases before; the next release drops it.';
 
