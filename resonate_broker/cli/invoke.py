@@ -14,10 +14,15 @@ from resonate_broker.cli.arguments import (
     DryRun,
     PromiseId,
     read_duration_ms,
-    read_json,
-    read_json_or_text,
     read_tag,
     read_target,
+)
+from resonate_broker.cli.calls import (
+    FUNC,
+    ArgOption,
+    JsonArgsOption,
+    VersionOption,
+    encoded_call,
 )
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.durations import format_duration
@@ -36,11 +41,9 @@ from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, cli
 from resonate_broker.durations import parse_duration
 from resonate_sdk.client.roots import root_request
 from resonate_sdk.clock import now_ms
-from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.functions.call_envelope import encode_call
 from resonate_sdk.options import Options
 from resonate_sdk.protocol import limits, tags as tag
-from resonate_sdk.protocol.records import PromiseRecord
+from resonate_sdk.protocol.records import PromiseRecord, Value
 from resonate_sdk.protocol.requests import PromiseCreate
 
 WAIT = "--wait"
@@ -102,39 +105,10 @@ def read_wait_s(text: str) -> float:
 
 def invoke(
     id: PromiseId,
-    func: Annotated[
-        str,
-        typer.Option(
-            "--func",
-            "-f",
-            metavar="NAME",
-            help="Function to call, by the name it is registered under.",
-            show_default=False,
-        ),
-    ],
-    arg: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--arg",
-            metavar="VALUE",
-            help="Argument: JSON, or else the text as it is; may be repeated.",
-            parser=read_json_or_text,
-            show_default=False,
-        ),
-    ] = None,
-    json_args: Annotated[
-        Any,
-        typer.Option(
-            "--json-args",
-            metavar="JSON",
-            help="All arguments: an array, or an object with arguments by name.",
-            parser=read_json,
-            show_default=False,
-        ),
-    ] = None,
-    version: Annotated[
-        int, typer.Option("--version", metavar="NUMBER", help="Version of the function.", min=1)
-    ] = 1,
+    func: Annotated[str, FUNC],
+    arg: ArgOption = None,
+    json_args: JsonArgsOption = None,
+    version: VersionOption = 1,
     timeout: Annotated[
         int | None,
         typer.Option(
@@ -195,13 +169,10 @@ def invoke(
 
     With --wait the exit code is 1 if the call failed, and 5 if it is still under way.
     """
-    args, kwargs = call_arguments(arg or (), json_args)
     request = call_request(
         id,
-        func,
-        args,
-        kwargs,
-        version=version,
+        encoded_call(func, version, arg or (), json_args),
+        tag.function(func, version),
         timeout_ms=limits.PROMISE_TIMEOUT_MS_DEFAULT if timeout is None else timeout,
         target=target,
         delay_ms=delay,
@@ -231,28 +202,11 @@ def invoke(
         _expect_result(record, wait)
 
 
-def call_arguments(positional: Sequence[Any], json_args: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Put the arguments together; give those by position and those by name."""
-    match json_args:
-        case None:
-            return list(positional), {}
-        case {**by_name}:
-            return list(positional), by_name
-        case [*by_position] if not positional:
-            return by_position, {}
-        case [*_]:
-            raise typer.BadParameter("--arg and --json-args '[…]' both give arguments by position")
-        case _:
-            raise typer.BadParameter("--json-args is an array '[…]' or an object '{…}'")
-
-
 def call_request(
     id: str,
-    func: str,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
+    call: Value,
+    function: str,
     *,
-    version: int,
     timeout_ms: int,
     target: str,
     delay_ms: int | None,
@@ -261,6 +215,16 @@ def call_request(
 ) -> PromiseCreate:
     """The promise of a call, as `Resonate.rpc` makes it.
 
+    Args:
+        id: of the execution.
+        call: what it calls, encoded.
+        function: what it calls, as a tag.
+        timeout_ms: from its start to its deadline.
+        target: who runs it.
+        delay_ms: how much later it starts; None: at once.
+        tags: to find it by.
+        now_ms: the instant, epoch ms.
+
     Raises:
         CommandError: it breaks a limit.
     """
@@ -268,8 +232,6 @@ def call_request(
     delay = {} if delay_ms is None else {tag.DELAY: str(start_at_ms)}
     given = Options(timeout_s=timeout_ms / 1000, tags={**tags, **delay})
     try:
-        call = encode_call(Codec(), func, version, args, kwargs)
-        function = tag.function(func, version)
         return root_request(id, call, function, given, default_target=target, now_ms=start_at_ms)
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error

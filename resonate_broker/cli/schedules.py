@@ -15,6 +15,13 @@ from resonate_broker.cli.arguments import (
     read_tag,
     read_target,
 )
+from resonate_broker.cli.calls import (
+    FUNC,
+    ArgOption,
+    JsonArgsOption,
+    VersionOption,
+    encoded_call,
+)
 from resonate_broker.cli.client import Client, talk
 from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.foretelling import find, foretell
@@ -27,9 +34,10 @@ from resonate_broker.cli.schedule_view import (
     schedule_lines,
 )
 from resonate_broker.cli.settings import AsJson, ConfigFile, Namespace, Url, client_settings
+from resonate_sdk.client.schedules import scheduled_tags
 from resonate_sdk.clock import now_ms
 from resonate_sdk.encoding.codec import Codec
-from resonate_sdk.protocol import limits, tags as tag
+from resonate_sdk.protocol import addresses, limits, tags as tag
 from resonate_sdk.protocol.records import ScheduleRecord
 from resonate_sdk.protocol.requests import (
     Request,
@@ -42,6 +50,7 @@ from resonate_sdk.protocol.responses import Nothing, ScheduleData, SchedulePage
 
 PROMISE_ID = "{{.id}}.{{.timestamp}}"
 PROMISE_TIMEOUT_MS = 86_400_000
+DEFAULT_TARGET = addresses.normalize("default")
 
 ScheduleId = Annotated[
     str,
@@ -109,7 +118,7 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         metavar="GROUP",
-        help="The workers that run the promises; nobody by default.",
+        help="The workers that run the promises; with --func those of default, else nobody.",
         parser=read_target,
         show_default=False,
     ),
@@ -159,12 +168,16 @@ def get(
 @app.command(
     epilog=(
         """Example: resonate schedules create report --cron "0 9 * * 1-5" """
-        "--timezone Europe/Berlin --target reports --overlap skip"
+        "--timezone Europe/Berlin --func report --arg sales --target reports"
     )
 )
 def create(
     id: ScheduleId,
     cron: CronOption,
+    func: Annotated[str | None, FUNC] = None,
+    arg: ArgOption = None,
+    json_args: JsonArgsOption = None,
+    version: VersionOption = 1,
     timezone: TimezoneOption = "UTC",
     promise_id: PromiseIdOption = PROMISE_ID,
     promise_timeout: PromiseTimeoutOption = None,
@@ -179,8 +192,21 @@ def create(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a schedule; one that exists is shown as it is."""
-    own = {} if target is None else {tag.TARGET: target}
+    """Create a schedule; one that exists is shown as it is.
+
+    With --func its promises are calls, which a worker group runs; without, somebody settles them.
+    """
+    given = dict(promise_tags or ())
+    if func is not None:
+        if promise_param is not None:
+            raise typer.BadParameter("--func says what --promise-param would: give one of them")
+        param = encoded_call(func, version, arg or (), json_args)
+        call_tags = scheduled_tags(tag.function(func, version), target or DEFAULT_TARGET)
+    else:
+        if arg or json_args is not None:
+            raise typer.BadParameter("arguments are for a function: name it with --func")
+        param = Codec().encode(promise_param)
+        call_tags = {} if target is None else {tag.TARGET: target}
     try:
         request = ScheduleCreate(
             id=id,
@@ -188,8 +214,8 @@ def create(
             timezone=timezone,
             promise_id=promise_id,
             promise_timeout_ms=promise_timeout or PROMISE_TIMEOUT_MS,
-            promise_param=Codec().encode(promise_param),
-            promise_tags={**dict(promise_tags or ()), **own},
+            promise_param=param,
+            promise_tags={**given, **call_tags},
             overlap=overlap,
             missed=missed,
         )

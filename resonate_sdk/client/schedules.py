@@ -219,11 +219,7 @@ def scheduled_call(
         default_target: who runs it, if the options say nothing.
     """
     timeout_s = PROMISE_TIMEOUT_S if given.timeout_s is None else given.timeout_s
-    own = {
-        tag.TARGET: given.target or default_target,
-        tag.SCOPE: tag.SCOPE_GLOBAL,
-        tag.FUNCTION: function,
-    }
+    own = scheduled_tags(function, given.target or default_target)
     return ScheduleCreate(
         id=id,
         cron=cron,
@@ -232,6 +228,16 @@ def scheduled_call(
         promise_param=call,
         promise_tags={**(given.tags or {}), **own},
     )
+
+
+def scheduled_tags(function: str, target: str) -> dict[str, str]:
+    """The tags of promises that call a function.
+
+    Args:
+        function: as a tag.
+        target: who runs it.
+    """
+    return {tag.TARGET: target, tag.SCOPE: tag.SCOPE_GLOBAL, tag.FUNCTION: function}
 
 
 def _is_as_wanted(found: ScheduleRecord, request: ScheduleCreate) -> bool:

@@ -1,5 +1,9 @@
 """`resonate schedules`, against a server."""
 
+import pytest
+
+from resonate_sdk import AlreadyExistsError, Resonate
+
 MINUTE_MS = 60_000
 
 
@@ -70,6 +74,51 @@ def test_schedules_are_found_by_the_tags_of_their_promises(resonate, id):
 
     assert [found["id"] for found in first.document["schedules"]] == [f"{id}-1", f"{id}-2"]
     assert rest.out.splitlines()[1].startswith(f"{id}-3  0 0 1 1 *  UTC   ")
+
+
+def test_a_call_is_scheduled_as_the_sdk_does_it(resonate, place, id):
+    calendar = "0 0 1 1 *"
+    created = resonate(
+        "schedules", "create", id, "--cron", calendar, "--func", "report", "--arg", "7",
+        "--json-args", '{"to": "sales"}', "--version", "2", "--target", "billing",
+    )  # fmt: skip
+
+    client = Resonate(url=place["RESONATE_URL"], namespace=place["RESONATE_NAMESPACE"])
+    with client:
+        there = client.options(target="billing", version=2)
+        assert there.schedule(id, calendar, "report", 7, to="sales").id == id, "it is the same"
+        with pytest.raises(AlreadyExistsError):
+            there.schedule(id, calendar, "report", 8, to="sales")
+
+    assert created.code == 0
+    assert "resonate:target=amqp://any@billing" in created.out
+    resonate("schedules", "delete", id)
+
+
+def test_a_call_without_a_target_is_for_the_group_default(resonate, id):
+    created = resonate(
+        "schedules", "create", id, "--cron", "0 0 1 1 *", "--func", "report", "--json"
+    )
+
+    assert created.document["promise_tags"]["resonate:target"] == "amqp://any@default"
+    resonate("schedules", "delete", id)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--arg", "1"], "name it with --func"),
+        (["--json-args", "[]"], "name it with --func"),
+        (["--func", "f", "--promise-param", "1"], "give one of them"),
+        (["--func", "f", "--arg", "1", "--json-args", "[2]"], "both give arguments by position"),
+    ],
+)
+def test_what_a_schedule_calls_is_said_once(resonate, id, options, told):
+    refused = resonate("schedules", "create", id, "--cron", "0 0 1 1 *", *options)
+
+    assert refused.code == 2
+    assert told in " ".join(refused.err.replace("│", " ").split())
+    assert resonate("schedules", "get", id).code == 4
 
 
 def test_what_no_calendar_has_is_refused_by_the_server(resonate, id):

@@ -4,13 +4,8 @@ from typing import Any
 import pytest
 import typer
 
-from resonate_broker.cli.invoke import (
-    FOR_EVER,
-    call_arguments,
-    call_request,
-    complete_wait,
-    read_wait_s,
-)
+from resonate_broker.cli.calls import encoded_call
+from resonate_broker.cli.invoke import FOR_EVER, call_request, complete_wait, read_wait_s
 from resonate_sdk import Resonate
 from resonate_sdk.encoding.codec import Codec
 from resonate_sdk.functions.call_envelope import decode_call
@@ -21,16 +16,15 @@ NOW = 1_700_000_000_000
 
 def request(**given):
     defaults: dict[str, Any] = {
-        "args": [],
-        "kwargs": {},
-        "version": 1,
+        "call": encoded_call("foo", 1, [], None),
+        "function": tag.function("foo", 1),
         "timeout_ms": 60_000,
         "target": "amqp://any@default",
         "delay_ms": None,
         "tags": {},
         "now_ms": NOW,
     }
-    return call_request("a", "foo", **{**defaults, **given})
+    return call_request("a", **{**defaults, **given})
 
 
 def test_tags_go_along_and_those_of_the_system_stay():
@@ -70,34 +64,16 @@ def test_another_time_to_wait_is_refused():
         read_wait_s("soon")
 
 
-@pytest.mark.parametrize(
-    ("positional", "json_args", "expected"),
-    [
-        ((), None, ([], {})),
-        ((1, "x"), None, ([1, "x"], {})),
-        ((), [1, None], ([1, None], {})),
-        ((), {"n": 1}, ([], {"n": 1})),
-        ((1,), {"n": 2}, ([1], {"n": 2})),
-    ],
-)
-def test_arguments_go_by_position_or_by_name(positional, json_args, expected):
-    assert call_arguments(positional, json_args) == expected
-
-
-@pytest.mark.parametrize(
-    ("positional", "json_args"), [((1,), [2]), ((), "text"), ((), 7), ((), True)]
-)
-def test_arguments_that_say_two_things_or_nothing_are_refused(positional, json_args):
-    with pytest.raises(typer.BadParameter, match="--json-args"):
-        call_arguments(positional, json_args)
-
-
 def test_a_call_is_written_as_the_sdk_writes_it():
     with Resonate.local() as client:
         client.options(target="billing", version=2).begin_rpc("a", "foo", 1, "x", k=None).created()
         expected = client.promises.get("a").tags
 
-    made = request(args=[1, "x"], kwargs={"k": None}, version=2, target="amqp://any@billing")
+    made = request(
+        call=encoded_call("foo", 2, [1, "x"], {"k": None}),
+        function=tag.function("foo", 2),
+        target="amqp://any@billing",
+    )
 
     call = decode_call(Codec(), made.param)
     assert (call.func, call.args, call.kwargs, call.version) == ("foo", [1, "x"], {"k": None}, 2)
