@@ -220,7 +220,7 @@ class Subscription:
 class _Slot:
     """The place of one execution."""
 
-    __slots__ = ("_is_answered", "_session", "_sticky", "_subscription", "_tag", "arrival")
+    __slots__ = ("_session", "_sticky", "_subscription", "_tag", "arrival")
 
     def __init__(
         self,
@@ -235,12 +235,8 @@ class _Slot:
         self._session = session
         self._tag = tag
         self._sticky = sticky
-        self._is_answered = False
 
     def answered(self) -> None:
-        if self._is_answered:
-            return
-        self._is_answered = True
         self._subscription.answered(self._session, self._tag, self._sticky)
 
     def free(self) -> None:

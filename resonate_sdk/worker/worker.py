@@ -32,7 +32,7 @@ from resonate_sdk.worker.coroutine_loop import CoroutineLoop
 from resonate_sdk.worker.early_pass import Departure, EarlyPass, MustWaitError
 from resonate_sdk.worker.giving_back import GivingBack
 from resonate_sdk.worker.heartbeat import Leases
-from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError
+from resonate_sdk.worker.holder import Granted, Holder, LeaseLostError, ignore
 from resonate_sdk.worker.kept_passes import KeptPass, KeptPasses
 from resonate_sdk.worker.overlap import StartedTasks, may_overlap
 from resonate_sdk.worker.pace import Pace
@@ -179,7 +179,7 @@ class Worker:
             else:
                 granted = await self._acquire(ref, slot, holder)
                 if granted is not None:
-                    await self._run_granted(granted)
+                    await self._run_granted(granted, partial(self._leave, slot))
         finally:
             self._ends()
             self._hints -= 1
@@ -207,7 +207,7 @@ class Worker:
         try:
             granted = await self._acquire(ref, slot, holder, early)
             if granted is not None:
-                await self._run_granted(granted, early)
+                await self._run_granted(granted, partial(self._leave, slot), early)
         finally:
             await early.end()
             if not early.is_taken:
@@ -241,9 +241,8 @@ class Worker:
         """Acquire the task of a hint; None if it is not for us."""
         try:
             done = None if early is None else await early.hold_back()
-            if done is not None and self._hints <= HINTS_MAX:
-                slot.answered()  # nothing is left to run: others may come meanwhile
-                slot.free()
+            if done is not None:
+                self._leave(slot)
             preload = not self._kept.knows_enough(ref.id, ref.version)
             granted = await holder.acquire(
                 ref.version, self._settings.lease_ms, done, preload=preload
@@ -259,11 +258,23 @@ class Worker:
             slot.answered()
         return granted
 
-    async def _run_granted(self, granted: Granted, early: EarlyPass | None = None) -> None:
+    def _leave(self, slot: "_Place") -> None:
+        """Let others come: of this one nothing is left to run, and only its result is on its way."""
+        if self._hints <= HINTS_MAX:
+            slot.answered()
+            slot.free()
+
+    async def _run_granted(
+        self,
+        granted: Granted,
+        on_done: Callable[[], None] = ignore,
+        early: EarlyPass | None = None,
+    ) -> None:
         """Run the passes of an acquired task until it is not ours any more.
 
         Args:
             granted: the task.
+            on_done: called when its function has ended, and its result is going to be told.
             early: its first pass, if that has begun.
         """
         task = granted.task
@@ -294,7 +305,7 @@ class Worker:
             driver.stop()
         self._begins()
         try:
-            passes = partial(self._run_passes, granted, holder, driver, early)
+            passes = partial(self._run_passes, granted, holder, driver, on_done, early)
             await self._giving_back.run(holder, driver, passes)
             self._keep(holder, driver)
         finally:
@@ -303,7 +314,12 @@ class Worker:
             self._drivers.discard(driver)
 
     async def _run_passes(
-        self, granted: Granted, holder: Holder, driver: PassDriver, early: EarlyPass | None
+        self,
+        granted: Granted,
+        holder: Holder,
+        driver: PassDriver,
+        on_done: Callable[[], None],
+        early: EarlyPass | None,
     ) -> None:
         news = (*granted.preload, *await holder.rest(granted, driver.check_or_stop))
         known = {record.id: record for record in news}
@@ -317,6 +333,7 @@ class Worker:
                 outcome = await driver.drive(partial(self._prepare, granted, known))
             match outcome:
                 case Done() as done:
+                    on_done()
                     self._on_settled(await holder.fulfill(done))
                     return
                 case Suspended(awaited=awaited, is_more_begun=is_more_begun):
@@ -436,12 +453,13 @@ def _told_until_ms(before_ms: int, news: Redirected, awaited: Collection[str]) -
 
 
 class _Place:
-    """A slot that may be left before its hint is done with."""
+    """A slot that may be left before its hint is done with; each is said once."""
 
-    __slots__ = ("_is_left", "_slot")
+    __slots__ = ("_is_answered", "_is_left", "_slot")
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
+        self._is_answered = False
         self._is_left = False
 
     @property
@@ -449,7 +467,8 @@ class _Place:
         return self._slot.arrival
 
     def answered(self) -> None:
-        if not self._is_left:
+        if not self._is_answered:
+            self._is_answered = True
             self._slot.answered()
 
     def free(self) -> None:

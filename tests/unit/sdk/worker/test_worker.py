@@ -27,6 +27,7 @@ from resonate_sdk.protocol.requests import (
 from resonate_sdk.protocol.responses import Answer, PromisePage, Redirected, TaskGranted
 from resonate_sdk.worker.failures import delay_s
 from resonate_sdk.worker.holder import Granted
+from resonate_sdk.worker.worker import HINTS_MAX
 from tests.unit.sdk import virtual_time
 from tests.unit.sdk.bench import (
     CODEC,
@@ -47,6 +48,31 @@ from tests.unit.sdk.wire import fence_refusal, granted, make_record, promise, re
 CREATE_AND_SETTLE = ("task.fence", "task.fence")  # in one message
 
 # The good case
+
+
+@pytest.mark.parametrize(
+    ("others_max", "before"),
+    [(HINTS_MAX, ["answered", "free"]), (0, ["answered"])],
+    ids=["room", "none"],
+)
+@in_virtual_time
+async def test_a_function_that_has_ended_takes_no_slot_while_its_result_is_written(
+    monkeypatch, others_max, before
+):
+    monkeypatch.setattr("resonate_sdk.worker.worker.HINTS_MAX", others_max)
+    server, seen = Server(make_root()), []
+
+    def fulfill(request):
+        seen.extend(slot.events)
+        return promise(make_record("x", "resolved"))
+
+    server.overrules[TaskFulfill] = fulfill
+    async with make_bench(server, main, leaf) as bench:
+        slot = bench.hint(version=6)  # which must be acquired before anything runs
+        await virtual_time.elapse(1)
+
+    assert seen == before
+    assert slot.events == ["answered", "free"]
 
 
 @in_virtual_time
