@@ -13,7 +13,14 @@ from resonate_store.postgres import PostgresStore, settings
 from resonate_store.postgres.rows import to_document
 from resonate_store.queries import load_queries
 from resonate_store.state import Callback, Changes, Listener, LoadSet, Promise, Timer
-from tests.contract.rows import create, make_child, make_promise, make_remote_child, make_task
+from tests.contract.rows import (
+    create,
+    make_child,
+    make_promise,
+    make_remote_child,
+    make_task,
+    write,
+)
 
 QUERIES = {
     **load_queries("resonate_store.postgres"),
@@ -147,6 +154,26 @@ async def test_every_statement_finds_its_rows_by_an_index(explained, store, obse
     await observer.execute("analyze promises, callbacks, listeners, timers")
     for query, (parameters, indexes) in STATEMENTS.items():
         check_plans(await explained.plans(query, *parameters), indexes)
+
+
+async def test_what_is_written_is_found_by_its_key_however_small_the_tables_were(
+    explained, store, observer
+):
+    """With a row in each, a whole index costs no more than a key; the plan stays as they grow."""
+    awaiting = Changes(
+        created=(AWAITED, ROOT),
+        callbacks_added=CHANGES.callbacks_consumed,
+        listeners_added=CHANGES.listeners_told,
+        timers_armed=CHANGES.timers_told,
+    )
+    await write(store, awaiting)
+    await observer.execute("analyze promises, callbacks, listeners, timers")
+
+    parameters, indexes = STATEMENTS["store"]
+    plans = await explained.plans("store", *parameters)
+
+    check_plans(plans, indexes)
+    assert plans.count("Index Cond") == len(re.findall("Index (?:Only )?Scan", plans)), plans
 
 
 # Everything hangs together: one tree and branch, one promise that all others await.
