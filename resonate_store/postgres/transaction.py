@@ -23,7 +23,9 @@ from resonate_store.state import (
 )
 from resonate_store.store import RejectedError, StoreError, UnavailableError
 
-DOCUMENT_CHARS_MAX = 2**28  # about what a document of PostgreSQL can hold
+# More takes seconds to send and to read, and the session is ended meanwhile: the batch would be tried
+# again as it is. Refused, it is tried in halves. What one message can write is always less.
+DOCUMENT_BYTES_MAX = 64 * 1024 * 1024
 
 _STORE = load_queries("resonate_store.postgres")["store"]
 _INSERT_USES = load_queries("resonate_store.postgres")["insert_uses"]
@@ -125,8 +127,9 @@ class PostgresTransaction:
             document = to_document(changes, self._stored)
         except UnicodeEncodeError as error:
             raise RejectedError(f"text that is not Unicode: {error}") from error
-        if len(document) > DOCUMENT_CHARS_MAX:
-            raise RejectedError(f"{len(document)} characters are too many for one transaction")
+        size = len(document.encode())
+        if size > DOCUMENT_BYTES_MAX:
+            raise RejectedError(f"{size} bytes are too many for one transaction")
         return with_text(_STORE, document)
 
     async def _write_more(self, changes: Changes) -> None:

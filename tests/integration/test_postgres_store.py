@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -335,13 +336,20 @@ async def test_what_cannot_be_stored_is_refused_alone(store, fields, text):
     assert await store.snapshot() == Snapshot(promises=(make_promise("q"),))
 
 
-async def test_more_than_a_document_can_hold_is_refused(store, monkeypatch):
-    monkeypatch.setattr(transaction, "DOCUMENT_CHARS_MAX", 1_000)
+@pytest.mark.parametrize("data", ["x" * 1_000, "\U0001f600" * 250], ids=["letters", "wide"])
+async def test_more_than_a_document_may_be_is_refused(store, monkeypatch, data):
+    monkeypatch.setattr(transaction, "DOCUMENT_BYTES_MAX", 1_000)
     with pytest.raises(RejectedError, match="too many for one transaction"):
-        await create(store, make_promise("p", param=Value(data="x" * 1_000)))
+        await create(store, make_promise("p", param=Value(data=data)))
 
     await create(store, make_promise("q"))
     assert await store.snapshot() == Snapshot(promises=(make_promise("q"),))
+
+
+def test_what_one_message_can_write_is_never_refused_for_its_size():
+    of_a_character = len(msgspec.json.encode("\x01")) - len('""')
+
+    assert limits.MESSAGE_BYTES_MAX * of_a_character < transaction.DOCUMENT_BYTES_MAX
 
 
 async def test_a_database_that_takes_backslashes_for_escapes_changes_no_text(store, observer):
