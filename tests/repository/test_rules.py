@@ -278,6 +278,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_an_answer_that_has_waited_longer_than_anybody_does_is_dropped",
         ),
     ),
+    "C12: nothing more is sent to a broker that does not keep up": (
+        "tests/unit/broker/aio/test_messages.py",
+        ("test_nothing_is_published_while_the_broker_does_not_keep_up",),
+    ),
     "C13: what has no version is not repeated late": (
         "tests/unit/broker/api/test_repeats.py",
         (
@@ -293,6 +297,15 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_an_urgent_request_is_in_the_next_batch_however_much_waits",
         ),
     ),
+    "C14: since when heartbeats are heard": (
+        "tests/unit/broker/test_link.py",
+        (
+            "test_heartbeats_are_heard_while_none_waits",
+            "test_nothing_is_heard_while_a_heartbeat_may_be_waiting",
+            "test_a_heartbeat_that_waits_for_the_kernel_is_not_heard",
+            "test_nothing_is_heard_while_the_broker_takes_no_messages",
+        ),
+    ),
     "C15: hints are sent, queued and sent again": (
         "tests/unit/broker/background/test_dispatch.py",
         (
@@ -301,6 +314,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_a_hint_that_is_no_more_in_the_queue_is_sent_again_to_anyone",
             "test_a_task_of_a_group_without_workers_is_queued_again",
         ),
+    ),
+    "C15: a queue that was deleted is made again": (
+        "tests/unit/broker/aio/test_messages.py",
+        ("test_a_queue_that_was_deleted_is_made_again_before_the_next_message",),
     ),
     "C16: a timer is never too late": (
         "tests/unit/broker/test_rules.py",
