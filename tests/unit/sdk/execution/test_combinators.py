@@ -4,9 +4,10 @@ from datetime import UTC
 
 import pytest
 
-from resonate_sdk import CanceledError, Never, Settled, UsageError, Won
+from resonate_sdk import CanceledError, Constant, Never, Settled, UsageError, Won
 from resonate_sdk.execution.effects import Done, Suspended
 from resonate_sdk.protocol import limits
+from tests.unit.sdk.execution.scripted import World
 
 
 def step(ctx, value=None):
@@ -177,6 +178,22 @@ def test_the_rejection_of_the_winner_is_raised(world):
     world.awaited(parent)
     world.server.reject("x.1", ValueError("a is ill"))
     assert world.result(parent) == "a is ill"
+
+
+def test_waiting_for_several_is_not_tried_again_whatever_the_policy_of_the_client():
+    world = World(retry_policy=Constant(1))
+
+    def parent(ctx):
+        try:
+            yield ctx.race([ctx.rpc("a"), ctx.rpc("b")])
+        except ValueError as error:
+            return str(error)
+
+    world.awaited(parent)
+    world.server.reject("x.1", ValueError("a is ill"))
+
+    assert world.result(parent) == "a is ill"
+    assert world.delays == []
 
 
 def test_a_loser_that_runs_here_is_closed_and_canceled_with_what_it_called(world):

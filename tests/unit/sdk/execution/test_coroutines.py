@@ -339,6 +339,16 @@ def test_an_explicit_policy_repeats_a_coroutine_whatever_it_called(world):
     assert world.server.ids == ["x.1"]
 
 
+def test_another_attempt_may_store_what_the_last_one_could_not(world):
+    values = [object(), 1]
+
+    async def flaky(ctx):
+        return await ctx.rpc("a", values.pop(0))
+
+    given = Options(retry_policy=Constant(1, max_retries=1))
+    assert world.awaited(flaky, given=given) == ("x.1",)
+
+
 def test_a_coroutine_that_is_canceled_sees_it(world):
     seen = []
 

@@ -203,6 +203,23 @@ def test_the_failure_of_a_child_that_was_awaited_is_not_logged_once_more(world, 
     assert "nobody awaited" not in caplog.text
 
 
+def test_a_failure_that_result_has_raised_is_not_logged_once_more(world, caplog):
+    def parent(ctx):
+        promise = yield ctx.begin_rpc("bar")
+        yield ctx.rpc("baz")
+        with suppress(ValueError):
+            promise.result()
+
+    world.awaited(parent)
+    world.server.reject("x.1", ValueError("remote"))
+    world.server.resolve("x.2")
+
+    with caplog.at_level(logging.WARNING):
+        world.result(parent)
+
+    assert "nobody awaited" not in caplog.text
+
+
 def test_the_functions_own_error_wins_over_those_of_its_children(world):
     def parent(ctx):
         yield ctx.begin_run(broken).options(retry_policy=Never())

@@ -526,6 +526,33 @@ def test_a_function_that_runs_here_is_begun_before_its_caller_goes_on(world):
     assert begun == []
 
 
+@pytest.mark.parametrize("kind", ["promise", "detached"])
+def test_what_others_are_told_of_exists_before_its_maker_goes_on(world, kind):
+    def parent(ctx):
+        yield ctx.promise(id="answer") if kind == "promise" else ctx.detached("bar")
+        raise AssertionError("not yet")
+
+    execution = world.start(parent)
+    begun = begun_at_once(execution)
+
+    assert len(execution.advance().effects) == 1
+    assert begun == []
+
+
+def test_what_is_being_made_is_canceled_when_it_exists(world):
+    def parent(ctx):
+        promise = yield ctx.begin_rpc("bar")
+        yield promise.cancel()
+        return "done"
+
+    execution = world.start(parent)
+    begun = begun_at_once(execution)
+
+    assert execution.advance().effects == ()
+    assert world.outcome_of(world.drive(execution, world.carry_out_all(begun))) == "done"
+    assert world.server.settled == [("x.1", "rejected_canceled")]
+
+
 def test_a_promise_that_nobody_joins_exists_before_its_function_ends(world):
     def parent(ctx):
         promise = yield ctx.begin_rpc("bar")

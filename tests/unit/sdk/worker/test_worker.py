@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_sdk.protocol import responses, tags as tag
-from resonate_sdk.protocol.records import Value
+from resonate_sdk.protocol.records import TaskRef, Value
 from resonate_sdk.protocol.requests import (
     CreateAction,
     PromiseGet,
@@ -600,6 +600,27 @@ async def test_a_hint_that_comes_twice_starts_one_pass():
         await virtual_time.elapse(1)
 
     assert runs == [1]
+
+
+@in_virtual_time
+async def test_a_grant_that_is_told_twice_starts_one_pass():
+    runs, may_end = [], threading.Event()
+
+    def once(ctx):
+        runs.append(1)
+        assert may_end.wait(30)
+
+    root = make_root("once")
+    grant = Granted(task=TaskRef(id="x", version=1), root=root, preload=(), is_complete=True)
+    async with make_bench(Server(root), once) as bench:
+        bench.worker.run_granted(grant)
+        bench.worker.run_granted(grant)
+        await turns()
+        may_end.set()
+        await virtual_time.elapse(1)
+
+    assert runs == [1]
+    assert bench.kinds() == ["task.fulfill"]
 
 
 @in_virtual_time
