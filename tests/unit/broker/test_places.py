@@ -98,6 +98,15 @@ def test_what_only_one_process_may_run_needs_no_place():
     assert not places.needs_place(make_promise("d", task=make_task("acquired")))
 
 
+def test_starts_that_hold_nobody_back_any_more_are_forgotten():
+    group = Group(name="g", key_rate=PER_SECOND)
+    _, group = take(group, waiting("a", "x"), waiting("b", "y"))
+
+    _, group = take(group, waiting("c", "z"), now_ms=NOW + 100)
+
+    assert [*group.starts] == ["z"]
+
+
 # Rates, in a time of their own
 
 
@@ -187,6 +196,22 @@ def test_a_key_that_has_used_up_its_rate_lets_others_pass():
     assert offer.wanted.may_start
     assert offer.wanted.late_keys == ("x",)
     assert offer.again_at_ms == NOW + 5_000
+
+
+def test_the_first_key_that_may_start_again_says_when_more_may_come():
+    group = Group(name="g", key_rate=Rate(count=1, per_ms=5_000))
+    _, group = take(group, waiting("a", "y"))
+    _, group = take(group, waiting("b", "x"), now_ms=NOW + 1_000)
+
+    offer = places.offer(group, 100, NOW + 2_000)
+    assert (offer.wanted.late_keys, offer.again_at_ms) == (("x", "y"), NOW + 5_000)
+
+    offer = places.offer(group, 100, NOW + 5_000)
+    assert (offer.wanted.late_keys, offer.again_at_ms) == (("x",), NOW + 6_000)
+
+
+def test_a_group_with_places_left_asks_for_no_more_than_the_broker_takes():
+    assert places.offer(Group(name="g", concurrency=50), 7, NOW).wanted.count_max == 7
 
 
 def test_a_group_without_limits_asks_for_all_that_the_broker_takes():

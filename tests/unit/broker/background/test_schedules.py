@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from resonate_broker.background.schedules import (
     OCCURRENCES_PER_BATCH,
+    SCHEDULES_PER_RUN,
     Plan,
     fire,
     fire_schedules,
@@ -228,6 +229,17 @@ def test_the_step_runs_again_at_once_when_instants_are_left():
     behind = make_schedule(next_run_at_ms=FIRST - 250 * MINUTE)
 
     assert step((behind,), next_at_ms=None) == FIRST
+
+
+def test_an_instant_that_is_left_and_has_just_come_is_not_waited_for():
+    behind = make_schedule(next_run_at_ms=FIRST - OCCURRENCES_PER_BATCH * MINUTE)
+
+    assert step((behind,), next_at_ms=None) == FIRST
+
+
+def test_the_step_runs_again_at_once_when_there_may_be_more_schedules():
+    assert step((due(),) * SCHEDULES_PER_RUN, next_at_ms=None) == FIRST
+    assert step((due(),) * (SCHEDULES_PER_RUN - 1), next_at_ms=None) is None
 
 
 def test_a_step_that_cannot_read_tries_again_later():

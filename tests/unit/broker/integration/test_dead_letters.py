@@ -52,6 +52,14 @@ def test_a_letter_that_died_again_remembers_the_first_time():
     assert (again.first_died_at_ms, again.died_at_ms) == (5_000, 9_000)
 
 
+def test_an_event_of_a_trigger_is_sent_again_to_that_alone():
+    queue = "resonate.trigger.orders"
+
+    letter = read(died({}, exchange="shop", routing_key="order.paid"), queue=queue)
+
+    assert (letter.exchange, letter.routing_key) == ("", queue)
+
+
 def test_a_letter_has_one_name_and_another_letter_another():
     letter = read(died({}))
 
