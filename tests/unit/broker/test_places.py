@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
 from resonate_broker import places
+from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import Rate
 from resonate_store.state import Group, Promise
 from tests.unit.broker.builders import NOW, make_promise, make_state, make_task
@@ -185,6 +186,7 @@ def test_who_has_used_up_the_rate_asks_for_those_that_have_started_and_comes_aga
     assert not offer.wanted.may_start
     assert offer.again_at_ms == NOW + 100
     assert places.offer(group, 100, NOW + 100).wanted.count_max == 1
+    assert places.offer(group, 100, NOW + 150).wanted.count_max == 1
     assert places.offer(group, 100, NOW + 1_000).wanted.count_max == 10
 
 
@@ -196,6 +198,23 @@ def test_a_key_that_has_used_up_its_rate_lets_others_pass():
     assert offer.wanted.may_start
     assert offer.wanted.late_keys == ("x",)
     assert offer.again_at_ms == NOW + 5_000
+    assert not offer.is_for_all
+
+
+def test_a_start_between_two_milliseconds_comes_in_the_later_one():
+    group = Group(name="g", rate=Rate(count=7, per_ms=10_000))  # one in 1428.57 ms
+    _, group = take(group, waiting("a"))
+
+    assert places.offer(group, 100, NOW).again_at_ms == NOW + 1_429
+    assert take(group, waiting("b"), now_ms=NOW + 1_428)[0] == []
+    assert take(group, waiting("b"), now_ms=NOW + 1_429)[0] == ["b"]
+
+
+def test_the_fastest_rate_that_may_be_set_can_be_counted():
+    group = Group(name="g", rate=Rate(count=limits.RATE_COUNT_MAX, per_ms=1))
+    _, group = take(group, waiting("a"))
+
+    assert places.offer(group, 100, NOW).wanted.count_max == 100
 
 
 def test_the_first_key_that_may_start_again_says_when_more_may_come():

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from resonate_broker.kernel.submissions import Commit
 from resonate_broker.operations.task_acquire import task_acquire
 from resonate_sdk.protocol import limits, tags
 from resonate_sdk.protocol.records import TaskState, Value
@@ -260,6 +261,18 @@ def test_who_comes_without_a_hint_is_refused_at_once_if_there_is_none():
     assert decision.status == 409
     assert decision.data == "group 'g' runs 1 at a time: task 't' waits for its turn"
     assert not decision.is_write
+
+
+def test_whoever_is_refused_a_place_is_left_to_the_dispatch_which_queues_it():
+    full = Group(name="g", concurrency=0)
+    state = make_state(make_targeted(), groups=[full])
+    operation = task_acquire(make_request(), is_limited=lambda group: True)
+
+    operation.send(None)
+    commit = operation.send(state)
+
+    assert isinstance(commit, Commit)
+    assert [*state.changed] == ["t"]
 
 
 def test_a_group_that_turns_out_to_have_no_limits_limits_nobody():
