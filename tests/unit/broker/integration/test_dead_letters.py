@@ -76,6 +76,18 @@ def test_large_headers_are_left_out_since_the_broker_limits_them(letter: str):
     assert had["resonate-reason"] == "the body is not JSON"
 
 
+def test_what_a_publisher_writes_does_not_take_the_place_of_the_reason():
+    assert died({"resonate-reason": "none of your business"})["resonate-reason"] == (
+        "the body is not JSON"
+    )
+
+
+def test_a_long_reason_is_cut_since_the_broker_limits_headers():
+    reason = died({}, reason="no" * dead_letters.REASON_CHARS_MAX)["resonate-reason"]
+
+    assert len(reason) == dead_letters.REASON_CHARS_MAX
+
+
 def test_values_that_are_no_text_or_number_are_left_out():
     assert "x-list" not in died({"x-list": [1]})
 
