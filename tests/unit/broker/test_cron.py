@@ -196,3 +196,8 @@ def test_any_text_is_an_expression_or_refused_and_its_instants_ascend(
         return
 
     assert all(first < second for first, second in pairwise((start, *found)))
+
+
+def test_an_instant_that_has_been_seen_to_is_not_the_latest_again():
+    assert cron.latest_ms("* * * * *", "UTC", 60_000, 90_000) is None
+    assert cron.latest_ms("* * * * *", "UTC", 59_999, 90_000) == 60_000

@@ -13,6 +13,7 @@ from resonate_broker.background.schedules import (
 )
 from resonate_broker.kernel.submissions import Commit, Failed, Load, ReadDueSchedules, Spawn
 from resonate_broker.kernel.working_state import WorkingState
+from resonate_broker.occurrences import occurrence
 from resonate_sdk.protocol import limits, tags
 from resonate_store.state import DueSchedules, Promise, Schedule
 from tests.unit.broker.builders import make_promise, make_schedule, make_state
@@ -152,6 +153,18 @@ def test_promises_without_a_target_may_be_awaited():
     promise = state.promise(f"s.{FIRST}")
     assert promise is not None
     assert promise.tags[tags.EXTERNAL] == "true"
+
+
+def test_what_a_schedule_says_of_itself_wins_over_its_tags():
+    promise = occurrence(due(promise_tags={tags.SCHEDULE: "other", "x": "y"}), FIRST)
+
+    assert (promise.tags[tags.SCHEDULE], promise.tags["x"]) == ("s", "y")
+
+
+def test_no_deadline_is_after_the_last_instant():
+    promise = occurrence(due(promise_timeout_ms=7_000), limits.INSTANT_MS_MAX - 5)
+
+    assert promise.timeout_at_ms == limits.INSTANT_MS_MAX
 
 
 # One after the other
