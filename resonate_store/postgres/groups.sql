@@ -11,7 +11,7 @@ select
     (
         select jsonb_object_agg(h.key, h.value)
         from jsonb_each_text(g.held) as h(key, value)
-        join promises p on p.id = h.key
+        join promises p on p.id = any(array[h.key])
         where p.task_state = 'acquired' or (p.task_state = 'pending' and p.hint_at is not null)
     )
 from groups g where g.name = any($1::text[]) order by g.name;

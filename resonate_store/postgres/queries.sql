@@ -35,7 +35,7 @@ with members as (
             partition by k.root order by p.id
             rows between unbounded preceding and 1 preceding
         ) as bytes_before
-    from kin k join promises p on p.id = k.id
+    from kin k join promises p on p.id = any(array[k.id])
 )
 select
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
@@ -257,7 +257,7 @@ from (values (true)) as always left join lateral (
         and p.state <> 'pending' and p.settled_at <= $3
         and (
             coalesce(p.origin, p.id) = p.id
-            or not exists (select from promises r where r.id = p.origin)
+            or not exists (select from promises r where r.id = any(array[p.origin]))
         )
 ) found on true;
 

@@ -66,7 +66,7 @@ def to_promise(row: Iterable[Any]) -> Promise:
     )
 
 
-def to_document(changes: Changes, stored: Mapping[str, Promise]) -> str:
+def to_document(changes: Changes, stored: Mapping[str, Promise]) -> bytes:
     """Make the parameter of `store_v2`: arrays of rows by name, without those that are empty.
 
     Args:
@@ -88,7 +88,7 @@ def to_document(changes: Changes, stored: Mapping[str, Promise]) -> str:
         "timers_disarmed": _pairs(changes.timers_disarmed),
         "timers_armed": _pairs(changes.timers_armed),
     }
-    return _encode({name: rows for name, rows in members.items() if rows}).decode()
+    return _encode({name: rows for name, rows in members.items() if rows})
 
 
 def to_json(value: Mapping[str, str] | tuple[str, ...] | None) -> str | None:

@@ -97,6 +97,8 @@ class PostgresTransaction:
             await self.rollback()
             return
         try:
+            if self._connection.is_closed:
+                raise UnavailableError("the connection broke before anything was written")
             store = self._statement(changes)
             if changes.has_more_than_promises:
                 await self._connection.execute(store)
@@ -127,10 +129,9 @@ class PostgresTransaction:
             document = to_document(changes, self._stored)
         except UnicodeEncodeError as error:
             raise RejectedError(f"text that is not Unicode: {error}") from error
-        size = len(document.encode())
-        if size > DOCUMENT_BYTES_MAX:
-            raise RejectedError(f"{size} bytes are too many for one transaction")
-        return with_text(_STORE, document)
+        if len(document) > DOCUMENT_BYTES_MAX:
+            raise RejectedError(f"{len(document)} bytes are too many for one transaction")
+        return with_text(_STORE, document.decode())
 
     async def _write_more(self, changes: Changes) -> None:
         if changes.uses_added:
@@ -160,7 +161,7 @@ class PostgresTransaction:
             # It may have been carried out all the same: only the database knows.
             self._connection.abort()
             if not await self._was_committed(self._xid):
-                raise UnavailableError(f"the connection broke at the commit: {error}") from error
+                raise UnavailableError(f"it was not committed: {error}") from error
 
 
 def _loaded(

@@ -10,7 +10,7 @@ from resonate_store.postgres.connection import connect
 from resonate_store.postgres.migrate import migrate
 from resonate_store.state import Changes, LoadSet, Use
 from resonate_store.store import FateUnknownError, UnavailableError
-from tests.contract.rows import make_promise, read
+from tests.contract.rows import create, make_promise, read
 from tests.integration.lossy_proxy import LossyProxy
 
 PROMISE = make_promise("p")
@@ -71,6 +71,36 @@ async def test_a_commit_that_is_not_answered_has_been_carried_out(
 
     assert await read(store, "p") == PROMISE
     assert await read(distant, "p") == PROMISE
+
+
+async def test_a_commit_that_the_database_refuses_has_not_been_carried_out(store, observer):
+    """What was written was in order; what a trigger of others says comes with the commit."""
+    await observer.execute(
+        "create function refuse() returns trigger language plpgsql as"
+        " $$ begin raise 'not today'; end $$;"
+        "create constraint trigger refuse after insert on promises deferrable initially deferred"
+        " for each row execute function refuse()"
+    )
+    transaction = await store.begin(LoadSet(ids=("p",)))
+    with pytest.raises(UnavailableError, match="it was not committed: not today"):
+        await transaction.commit(Changes(created=(PROMISE,)))
+    await observer.execute("drop trigger refuse on promises")
+
+    assert await read(store, "p") is None
+    await create(store, PROMISE)
+    assert await read(store, "p") == PROMISE
+
+
+async def test_who_has_written_nothing_need_not_ask(store, observer, monkeypatch):
+    """His session ended before: that is known without a minute of asking."""
+    monkeypatch.setattr(fate, "was_committed", None)
+    transaction = await store.begin(LoadSet(ids=("p",)))
+    await observer.end_sessions()
+    while not transaction._connection.is_closed:
+        await observer.fetch("select")  # which takes a moment
+
+    with pytest.raises(UnavailableError, match="before anything was written"):
+        await transaction.commit(Changes(created=(PROMISE,)))
 
 
 async def test_a_session_that_hangs_in_its_commit_is_ended(distant, proxy, store, monkeypatch):

@@ -53,7 +53,7 @@ STATEMENTS = {
              "listeners_pkey", "promises_branch", "promises_remote_child"}),
     "branches": ((["root"], 20_000, 2**22), {"promises_pkey", "promises_branch",
                  "promises_remote_child"}),
-    "store": ((to_document(CHANGES, {"awaited": AWAITED}),), {"promises_pkey", "callbacks_pkey",
+    "store": ((to_document(CHANGES, {"awaited": AWAITED}).decode(),), {"promises_pkey", "callbacks_pkey",
               "listeners_pkey", "timers_pkey"}),
     "due": ((10, None), {"timers_pkey"}),
     "insert_uses": ((["a"], ["b"]), set[str]()),
@@ -98,6 +98,12 @@ WITHOUT_A_KEY = {
     "schedules: insert", "groups: put",
     "events: claim",  # of the one row
     "events: forget_origin",  # for the removal of a tree, in the outbox, which is short by then
+}  # fmt: skip
+# What reads an index as a whole, of a table that is small, or the first entries of it.
+FROM_THE_BEGINNING = {
+    "inbox: waiting", "groups: all", "triggers: all", "triggers: insert", "events: read",
+    "queued_groups",
+    "groups: adopt",  # all that has a timer, once when a group is given limits
 }  # fmt: skip
 
 
@@ -156,12 +162,12 @@ async def test_every_statement_finds_its_rows_by_an_index(explained, store, obse
         check_plans(await explained.plans(query, *parameters), indexes)
 
 
-async def test_what_is_written_is_found_by_its_key_however_small_the_tables_were(
+async def test_rows_are_found_by_their_keys_however_small_the_tables_were(
     explained, store, observer
 ):
     """With a row in each, a whole index costs no more than a key; the plan stays as they grow."""
     awaiting = Changes(
-        created=(AWAITED, ROOT),
+        created=(AWAITED, ROOT, make_child("root.1", branch="root")),
         callbacks_added=CHANGES.callbacks_consumed,
         listeners_added=CHANGES.listeners_told,
         timers_armed=CHANGES.timers_told,
@@ -169,11 +175,10 @@ async def test_what_is_written_is_found_by_its_key_however_small_the_tables_were
     await write(store, awaiting)
     await observer.execute("analyze promises, callbacks, listeners, timers")
 
-    parameters, indexes = STATEMENTS["store"]
-    plans = await explained.plans("store", *parameters)
-
-    check_plans(plans, indexes)
-    assert plans.count("Index Cond") == len(re.findall("Index (?:Only )?Scan", plans)), plans
+    for query in STATEMENTS.keys() - FROM_THE_BEGINNING:
+        parameters, _ = STATEMENTS[query]
+        plans = await explained.plans(query, *parameters)
+        assert plans.count("Index Cond") == len(re.findall("Index (?:Only )?Scan", plans)), plans
 
 
 # Everything hangs together: one tree and branch, one promise that all others await.
@@ -246,7 +251,7 @@ def test_a_value_that_is_stored_is_not_sent_again():
 
     document = to_document(Changes(updated=(settled,)), {settled.id: settled})
 
-    assert "large" not in document
+    assert b"large" not in document
 
 
 def make_invocation(id: str, task_state: str, **fields: Any) -> Promise:

@@ -10,6 +10,157 @@ create function size_bytes_v1(
         + coalesce(octet_length(value_headers::text), 0) + coalesce(octet_length(value_data), 0)
 $$;
 
+-- As it was, but for two keys that are looked for in an array of one: see `store_v2`.
+--
+-- Phase one of a batch: lock what it names, then read. Three rules, each found by a failure:
+-- * No value that can change comes out of a statement that waits for a lock: while it waits, only
+--   the row it waits for is read again. So the first statement locks, the later ones read.
+-- * Only what was locked exists. An id that was absent when the first statement looked, and that
+--   was inserted while it waited, would be read without being locked.
+-- * Nobody waits twice: after the first statement, rows are locked only if they are free.
+create or replace function load_v1(
+    ids text[],
+    settling text[],
+    preload text[],
+    awaiters_max integer,
+    related_max integer,
+    related_bytes_max bigint
+) returns table (
+    kind text,
+    awaited text,
+    waiting text,
+    now_ms bigint,
+    xid bigint,
+    id text, timeout_at bigint, created_at bigint, tags jsonb, param_headers jsonb,
+    param_data text, group_name text, priority integer, concurrency_key text, state text,
+    settled_at bigint, timer_at bigint, value_headers jsonb, value_data text, task_state text,
+    version bigint, pid text, last_pid text, lease_ms bigint, expires_at bigint, resumes jsonb,
+    is_resumed boolean, retry_at bigint, queued_at bigint, hint_at bigint, is_hint_sticky boolean,
+    attempts integer, lease_losses integer
+) language plpgsql as $$
+#variable_conflict use_column
+declare
+    locked text[];
+    awaited_ids text[];
+    awaiter_ids text[];
+    roots text[];
+    family text[];
+    is_local boolean[];
+begin
+    if ids is not null then
+        locked := array(
+            select p.id from promises p where p.id = any(ids) order by p.id for no key update
+        );
+    end if;
+
+    if settling is not null and locked <> '{}' then
+        -- More are read than can be locked, so that who decides sees when some are left.
+        select array_agg(s.id), array_agg(c.awaiter) into awaited_ids, awaiter_ids
+        from unnest(settling) as s(id) cross join lateral (
+            select c.awaiter from callbacks c where c.awaited = s.id
+            order by c.awaiter limit awaiters_max + cardinality(ids) + 1
+        ) c;
+        if awaiter_ids is not null then
+            locked := locked || array(
+                select p.id from promises p where p.id = any(awaiter_ids)
+                order by p.id limit awaiters_max for no key update skip locked
+            );
+        end if;
+    end if;
+
+    if locked <> '{}' then
+        return query
+        select
+            'promise', null, null, null::bigint, null::bigint,
+            p.id, p.timeout_at, p.created_at, p.tags, p.param_headers, p.param_data, p.group_name,
+            p.priority, p.concurrency_key, p.state, p.settled_at, p.timer_at, p.value_headers,
+            p.value_data, p.task_state, p.version, p.pid, p.last_pid, p.lease_ms, p.expires_at,
+            p.resumes, p.is_resumed, p.retry_at, p.queued_at, p.hint_at, p.is_hint_sticky,
+            p.attempts, p.lease_losses
+        from promises p where p.id = any(locked);
+    end if;
+
+    if awaiter_ids is not null then
+        kind := 'callback';
+        for awaited, waiting in
+            select c.awaited, c.awaiter
+            from unnest(awaited_ids, awaiter_ids) as c(awaited, awaiter)
+        loop
+            return next;
+        end loop;
+    end if;
+
+    if settling is not null and locked <> '{}' then
+        kind := 'listener';
+        for awaited, waiting in
+            select l.awaited, l.address from listeners l where l.awaited = any(settling)
+        loop
+            return next;
+        end loop;
+    end if;
+
+    if preload is not null then
+        -- What is absent may be created by the batch: its branch is then called like itself.
+        select array_agg(r.branch), array_agg(f.id), array_agg(f.is_local)
+        into roots, family, is_local
+        from (
+            select case when p.id is null then a.id else p.branch end as branch
+            from unnest(preload) as a(id) left join promises p on p.id = any(array[a.id])
+        ) r cross join lateral (
+            (select p.id, true from promises p where p.branch = r.branch and p.branch <> p.id
+             order by p.id limit related_max)
+            union all
+            (select p.id, false from promises p
+             where p.parent = r.branch and p.parent <> p.id and p.branch = p.id
+             order by p.id limit related_max)
+        ) as f(id, is_local);
+    end if;
+    if family is not null then
+        return query
+        with kin as (
+            select f.root, f.id from unnest(roots, family) as f(root, id)
+            union
+            select f.root, c.id
+            from unnest(roots, family, is_local) as f(root, id, is_local) cross join lateral (
+                select p.id from promises p
+                where p.parent = f.id and p.parent <> p.id and p.branch = p.id
+                order by p.id limit related_max
+            ) c
+            where f.is_local
+        ), measured as (
+            select
+                k.id,
+                sum(
+                    coalesce(octet_length(p.param_data), 0)
+                    + coalesce(octet_length(p.value_data), 0)
+                ) over (
+                    partition by k.root order by p.id
+                    rows between unbounded preceding and 1 preceding
+                ) as bytes_before
+            from kin k join promises p on p.id = any(array[k.id])
+        )
+        select
+            'related', null, null, null::bigint, null::bigint,
+            p.id, p.timeout_at, p.created_at, p.tags, p.param_headers, p.param_data, p.group_name,
+            p.priority, p.concurrency_key, p.state, p.settled_at, p.timer_at, p.value_headers,
+            p.value_data, p.task_state, p.version, p.pid, p.last_pid, p.lease_ms, p.expires_at,
+            p.resumes, p.is_resumed, p.retry_at, p.queued_at, p.hint_at, p.is_hint_sticky,
+            p.attempts, p.lease_losses
+        from promises p
+        where p.id = any(array(
+            select m.id from measured m
+            where m.bytes_before is null or m.bytes_before <= related_bytes_max
+        ));
+    end if;
+
+    kind := 'end';
+    awaited := null;
+    waiting := null;
+    xid := pg_current_xact_id()::text::bigint;
+    now_ms := floor(extract(epoch from clock_timestamp()) * 1000);
+    return next;
+end $$;
+
 comment on function store_v1 is 'Of servers of the releases before; the next release drops it.';
 
 -- Phase two: write what was decided. Each member of the document is an array of rows, and each row an
