@@ -31,6 +31,10 @@ from resonate_broker.cli.exits import CommandError, ExitCode, failure_of
 from resonate_broker.cli.output import report
 
 DISTRIBUTION = "resonate-amqp"
+SINGULARS = {
+    name.removesuffix("s"): name
+    for name in ("groups", "promises", "schedules", "tasks", "triggers")
+}
 
 # Some releases of typer use the package click, others bring their own; both show this class of it.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -43,6 +47,10 @@ class Program(TyperGroup):
         """Note whether errors are wanted as JSON: they may occur before options are read."""
         ctx.meta["as_json"] = "--json" in args
         return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command; what is called by its plural may be asked for in the singular."""
+        return super().get_command(ctx, SINGULARS.get(cmd_name, cmd_name))
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -112,16 +120,11 @@ app.command("why", epilog=why.EXAMPLES)(why.why)
 app.command("workers", epilog=workers.EXAMPLES)(workers.workers)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(groups.app, name="groups")
-app.add_typer(groups.app, name="group", hidden=True)
 app.add_typer(promises.app, name="promises")
 app.add_typer(history.app, name="history")
-app.add_typer(promises.app, name="promise", hidden=True)
 app.add_typer(schedules.app, name="schedules")
-app.add_typer(schedules.app, name="schedule", hidden=True)
 app.add_typer(tasks.app, name="tasks")
-app.add_typer(tasks.app, name="task", hidden=True)
 app.add_typer(triggers.app, name="triggers")
-app.add_typer(triggers.app, name="trigger", hidden=True)
 app.add_typer(topology.app, name="topology")
 
 

@@ -203,8 +203,8 @@ def create(
         param = encoded_call(func, version, arg or (), json_args)
         call_tags = scheduled_tags(tag.function(func, version), target or DEFAULT_TARGET)
     else:
-        if arg or json_args is not None:
-            raise typer.BadParameter("arguments are for a function: name it with --func")
+        if arg or json_args is not None or version != 1:
+            raise typer.BadParameter("arguments and versions are of a function: name it by --func")
         param = Codec().encode(promise_param)
         call_tags = {} if target is None else {tag.TARGET: target}
     try:

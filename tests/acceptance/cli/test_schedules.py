@@ -107,8 +107,9 @@ def test_a_call_without_a_target_is_for_the_group_default(resonate, id):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--arg", "1"], "name it with --func"),
-        (["--json-args", "[]"], "name it with --func"),
+        (["--arg", "1"], "name it by --func"),
+        (["--json-args", "[]"], "name it by --func"),
+        (["--version", "2"], "name it by --func"),
         (["--func", "f", "--promise-param", "1"], "give one of them"),
         (["--func", "f", "--arg", "1", "--json-args", "[2]"], "both give arguments by position"),
     ],

@@ -103,6 +103,7 @@ def test_every_option_has_a_help(command):
 def test_the_singular_is_understood_and_not_advertised():
     assert run("promise", "get", "-h").exit_code == 0
     assert "│ promise " not in run("-h").stdout.partition("Commands")[2]
+    assert "Did you mean 'promises'?" in run("promisse").stderr
 
 
 @pytest.mark.parametrize(
