@@ -1,5 +1,6 @@
 """Private servers: they serve, die, come back with their data, and leave nothing behind."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -201,6 +202,12 @@ def test_a_folder_with_other_files_is_refused_untouched(tmp_path):
         PrivatePostgres(tmp_path).start()
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_rabbitmq_leaves_half_of_the_cores_to_its_clients(private_rabbitmq):
+    schedulers = int(private_rabbitmq.control("eval", "erlang:system_info(schedulers)."))
+
+    assert schedulers == max(1, (os.cpu_count() or 1) // 2)
 
 
 def test_a_port_that_somebody_else_took_meanwhile_is_named(private_postgres):
