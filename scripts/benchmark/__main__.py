@@ -14,6 +14,7 @@ from resonate_sdk import Resonate
 from scripts.benchmark.cluster import SLOTS, WORKER_GROUP, Cluster, cluster
 from scripts.benchmark.lateness import TIMERS, SetTimer, lateness
 from scripts.benchmark.local import REPLAYED, measure_local
+from scripts.benchmark.machine import with_stolen
 from scripts.benchmark.peers.comparison import compare_all
 from scripts.benchmark.peers.registry import PEERS
 from scripts.benchmark.rows import Row, Timing, ratios, sum_up, table
@@ -47,7 +48,7 @@ def main() -> None:
     bench = Bench(arguments.rounds, arguments.seconds)
     rows: list[Row] = []
     for name in arguments.only:
-        for row in bench.measure(name):
+        for row in with_stolen(bench.measure(name)):
             rows.append(row)
             if not arguments.json and sys.stderr.isatty():
                 print(

@@ -33,6 +33,8 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
         p99_ms: of a hundred calls, 99 took no longer.
         cpu_us_per_op: CPU time used by each process, per operation.
         peak_mb: the most memory that each process has had so far, in MiB.
+        stolen: the share of the machine's time that its host gave to others meanwhile; rates and
+            latencies suffer from it by more than this share.
         makespan_s: from the first start to the last end.
         ideal_s: what it would be if nothing but the functions took time.
         times_empty: what an operation takes, compared with the row above: the median of the pairs
@@ -50,6 +52,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     p99_ms: float
     cpu_us_per_op: Mapping[str, float]
     peak_mb: Mapping[str, float] = {}
+    stolen: float = 0.0
     makespan_s: float | None = None
     ideal_s: float | None = None
     times_empty: float | None = None
@@ -96,7 +99,7 @@ def table(rows: Iterable[Row]) -> Table:
     """Show rows to people."""
     shown = Table(title="Durable invocations, end to end")
     shown.add_column("workload")
-    for column in ("in flight", "per second", "p50 ms", "p99 ms"):
+    for column in ("in flight", "per second", "p50 ms", "p99 ms", "stolen"):
         shown.add_column(column, justify="right", no_wrap=True)
     shown.add_column("CPU µs per operation")
     shown.add_column("peak MiB")
@@ -107,6 +110,7 @@ def table(rows: Iterable[Row]) -> Table:
             f"{row.rate_per_s:,.0f}",
             f"{row.p50_ms:,.1f}",
             f"{row.p99_ms:,.1f}",
+            f"{row.stolen:.1%}",
             _by_process(row.cpu_us_per_op),
             _besides(row),
         )

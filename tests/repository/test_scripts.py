@@ -1,8 +1,10 @@
-"""The scripts do no harm."""
+"""The scripts do no harm, and say the truth."""
 
 import shutil
 import subprocess
 from pathlib import Path
+
+from scripts.benchmark.machine import stolen_share
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,3 +25,10 @@ def test_an_environment_that_is_a_link_is_left_alone(tmp_path: Path):
         "remove the link\n"
     )
     assert [path.name for path in other.iterdir()] == ["bin"]
+
+
+def test_what_the_host_takes_is_a_share_of_all_the_time():
+    before = "cpu  100 0 50 800 10 0 5 20 7 0"
+
+    assert stolen_share(before, "cpu  130 10 70 820 10 0 5 40 9 0") == 0.2
+    assert stolen_share(before, before) == 0.0
