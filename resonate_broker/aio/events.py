@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from resonate_broker.aio.messages import is_congested
+from resonate_broker.congestion import is_congested
 from resonate_broker.integration import tap_messages
 from resonate_broker.kernel.meters import Meters
 from resonate_sdk.amqp.publisher import Publication, RefusedError
@@ -42,7 +42,7 @@ class EventOutlet:
         """Publish for as long as the session lasts."""
         while not session.is_lost:
             self._has_events.clear()
-            if await self._publish_batch(session):
+            if await self.publish_oldest(session):
                 continue
             pause_s = random.SystemRandom().uniform(0.5, 1.0) * LOOK_INTERVAL_S
             try:
@@ -51,9 +51,9 @@ class EventOutlet:
             except TimeoutError:
                 pass
 
-    async def _publish_batch(self, session: Session) -> bool:
-        """Publish the oldest events; True if more may be waiting."""
-        if is_congested(session):
+    async def publish_oldest(self, session: Session) -> bool:
+        """Publish the oldest events, if the broker keeps up; True if more may be waiting."""
+        if is_congested(session.publisher.under_way):
             return False
         try:
             async with self._rows.claim(BATCH_MAX) as claim:

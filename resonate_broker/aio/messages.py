@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from resonate_broker.aio.plain import plain_publication
+from resonate_broker.congestion import CONFIRM_TIMEOUT_S, is_congested
 from resonate_broker.integration import results
 from resonate_broker.kernel.meters import Meters
 from resonate_broker.kernel.submissions import Failed, Outgoing, Probed, Published
-from resonate_sdk.amqp.publisher import Publication, Publisher, ReturnedError
+from resonate_sdk.amqp.publisher import Publication, ReturnedError
 from resonate_sdk.amqp.session import Session, SessionLostError
+from resonate_sdk.amqp.under_way import NOTHING, UnderWay
 from resonate_sdk.protocol import addresses, envelope, limits, messages, topology, traces
 from resonate_sdk.protocol.addresses import ReplyAddress
 from resonate_sdk.protocol.coalescing import Ready, into_messages
@@ -18,10 +20,6 @@ from resonate_sdk.protocol.messages import Invoke, Message, Notify, Resume
 from resonate_sdk.protocol.topology import ANY_KEY, Names
 
 logger = logging.getLogger(__name__)
-
-UNCONFIRMED_MAX = 10_000
-WAITING_BYTES_MAX = 16 * 1024 * 1024
-CONFIRM_TIMEOUT_S = limits.PUBLISH_CONFIRM_TIMEOUT_MS / 1000
 
 Parcel = Sequence[Ready[Outgoing]]  # what travels in one message
 
@@ -50,12 +48,17 @@ class MessageSubsystem:
     def is_open(self) -> bool:
         """Whether messages can be handed over: connected, and the broker keeps up."""
         session = self._session
-        return session is not None and not is_congested(session)
+        return session is not None and not is_congested(session.publisher.under_way)
 
     @property
-    def publisher(self) -> Publisher | None:
-        """Of the session of the moment."""
-        return None if self._session is None else self._session.publisher
+    def is_connected(self) -> bool:
+        """Whether there is a session."""
+        return self._session is not None
+
+    @property
+    def under_way(self) -> UnderWay:
+        """What the broker has not dealt with yet; nothing without a session."""
+        return NOTHING if self._session is None else self._session.publisher.under_way
 
     async def declare(self, group: str) -> Failed | None:
         """Make the exchanges and the queue of a group."""
@@ -92,7 +95,7 @@ class MessageSubsystem:
         confirming: list[tuple[Parcel, asyncio.Future[None]]] = []
         for parcel in _parcels(outgoing):
             first = parcel[0].ticket
-            if is_congested(session):
+            if is_congested(session.publisher.under_way):
                 break
             if not first.is_exclusive and first.group not in self._declared:
                 try:
@@ -207,16 +210,6 @@ def _context(message: Message) -> Mapping[str, str] | None:
         return None
     headers = message.data.promise.param.headers
     return traces.of(headers) if headers else None
-
-
-def is_congested(session: Session) -> bool:
-    """Whether the broker does not keep up, or has stopped reading because of an alarm."""
-    publisher = session.publisher
-    return (
-        publisher.unconfirmed > UNCONFIRMED_MAX
-        or publisher.waiting_bytes > WAITING_BYTES_MAX
-        or publisher.unconfirmed_s > CONFIRM_TIMEOUT_S
-    )
 
 
 def kind_of(message: Message) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from resonate_broker.aio.messages import is_congested
+from resonate_broker.congestion import is_congested
 from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import Session
 from resonate_sdk.protocol import envelope
@@ -60,7 +60,9 @@ class Replies:
             self._held and now_s - self._held[0][0] > HELD_S_MAX
         ):
             self._take()
-        while self._held and session is not None and not is_congested(session):
+        if session is None:
+            return
+        while self._held and not is_congested(session.publisher.under_way):
             session.publisher.publish(self._take())
 
     def _take(self) -> Publication:

@@ -8,12 +8,12 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from resonate_broker.aio.messages import is_congested
 from resonate_broker.aio.plain import plain_publication
 from resonate_broker.api import repeats, strict
 from resonate_broker.api.deliveries import Asker, Incoming
 from resonate_broker.api.plain import PlainDoor, answer_to
 from resonate_broker.api.replies import Replies, Reply
+from resonate_broker.congestion import is_congested
 from resonate_broker.integration import dead_letters
 from resonate_broker.integration.invocation import is_invocation
 from resonate_broker.integration.signature import signed_body
@@ -228,7 +228,7 @@ class SubmissionApi:
             incoming.consumer.reject(incoming.delivery.tag, requeue=True)
         elif completed.crash is not None or (asker.reply_to is None and not answer.is_ok):
             self._bury(incoming, body, completed.crash or str(answer.data))
-        elif confirmed is None or is_congested(session):
+        elif confirmed is None or is_congested(session.publisher.under_way):
             self._done_one(incoming)  # what holds up the broker must be drained all the same
         else:
             confirmed.add_done_callback(partial(self._told, incoming))

@@ -45,6 +45,6 @@ def _database(subject: Subject) -> str:
 
 
 def _broker(subject: Subject) -> str:
-    if subject.messages.publisher is None:
+    if not subject.messages.is_connected:
         return subject.link.trouble or "not connected yet"
     return OK if subject.messages.is_open else "it does not keep up, or refuses messages"

@@ -143,7 +143,7 @@ def _backlog(subject: Subject) -> Iterator[Metric]:
 
 
 def _connections(subject: Subject) -> Iterator[Metric]:
-    meters, publisher = subject.system.meters, subject.messages.publisher
+    meters, under_way = subject.system.meters, subject.messages.under_way
     yield counter("amqp_sessions", "Sessions with RabbitMQ that were opened.", meters.sessions)
     yield counter(
         "amqp_sessions_failed",
@@ -153,17 +153,17 @@ def _connections(subject: Subject) -> Iterator[Metric]:
     yield gauge(
         "amqp_unconfirmed_messages",
         "Messages that RabbitMQ has neither confirmed nor refused.",
-        0 if publisher is None else publisher.unconfirmed,
+        under_way.messages,
     )
     yield gauge(
         "amqp_unconfirmed_seconds",
         "How long the oldest of them has waited.",
-        0 if publisher is None else publisher.unconfirmed_s,
+        under_way.oldest_s,
     )
     yield gauge(
         "amqp_unsent_bytes",
         "Bytes that the connection to RabbitMQ has not taken.",
-        0 if publisher is None else publisher.waiting_bytes,
+        under_way.unsent_bytes,
     )
     found = {(part,): int(problem == OK) for part, problem in problems(subject).items()}
     yield gauges("ready", "Whether a part of the server can work.", ("part",), found)

@@ -13,17 +13,19 @@ from collections import OrderedDict
 from typing import Any
 
 from aio_pika.abc import AbstractConnection
+from aiormq.channel import Channel
 from yarl import URL
 
-from resonate_sdk.amqp.publisher import Publication, Publisher, RefusedError, ReturnedError
+from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.session import (
     AMQP_ERRORS,
     CLOSE_TIMEOUT_S,
     SessionLostError,
     data_channel,
     describe,
+    publisher_on,
 )
-from resonate_sdk.amqp.wire import connect
+from resonate_sdk.amqp.wire import Wire, connect
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +40,16 @@ class NotDeliveredError(Exception):
 class _Outlet:
     """A connection with one channel, for one exchange."""
 
-    def __init__(self, connection: AbstractConnection, publisher: Publisher) -> None:
+    def __init__(self, connection: AbstractConnection, channel: Channel, wire: Wire) -> None:
         self.connection = connection
-        self.publisher = publisher
-        closing: asyncio.Future[Any] = publisher.channel.closing
+        self.publisher = publisher_on(channel, wire)
+        self._channel = channel
+        closing: asyncio.Future[Any] = channel.closing
         closing.add_done_callback(self._closed)
 
     @property
     def is_open(self) -> bool:
-        return not self.publisher.channel.is_closed
+        return not self._channel.is_closed
 
     def _closed(self, closing: "asyncio.Future[Any]") -> None:
         error = None if closing.cancelled() else closing.exception()
@@ -108,9 +111,7 @@ class Outlets:
     async def _open(self, exchange: str) -> _Outlet:
         connection, wire = await connect(self._url, name=f"{self._name}/{exchange}")
         try:
-            return _Outlet(
-                connection, Publisher(await data_channel(connection, confirms=True), wire)
-            )
+            return _Outlet(connection, await data_channel(connection, confirms=True), wire)
         except BaseException:
             await _close(connection)
             raise

@@ -1,20 +1,16 @@
 """Publishing: confirmed where it matters, many messages in one write."""
 
-# aiormq leaves open what its futures and queues hold.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from aiormq.channel import Channel
 from msgspec import Struct
 
 from resonate_sdk.amqp.frames import Properties, publish_frames
 from resonate_sdk.amqp.splitter import Confirm, Delivery, Event, Return
+from resonate_sdk.amqp.under_way import UnderWay
 from resonate_sdk.amqp.wire import Wire
 
 
@@ -63,33 +59,35 @@ class _Unconfirmed(Struct, frozen=True):
 class Publisher:
     """One channel in confirm mode, used for nothing but publishing."""
 
-    def __init__(self, channel: Channel, wire: Wire) -> None:
-        """Publish on a channel whose connection has this wire."""
-        self.channel = channel
+    def __init__(self, wire: Wire, *, channel: int, frame_bytes_max: int) -> None:
+        """Publish on a channel of the connection that has this wire.
+
+        Args:
+            wire: of the connection.
+            channel: its number.
+            frame_bytes_max: what broker and client have agreed on.
+        """
         self._wire = wire
+        self._channel = channel
+        self._frame_bytes_max = frame_bytes_max
         self._count = 0
         self._prefix = f"{secrets.token_hex(6)}-"
         self._failure: Exception | None = None
         self._unconfirmed = OrderedDict[int, _Unconfirmed]()  # by number, oldest first
-        wire.take_over(channel.number, self._received)
+        wire.take_over(channel, self._received)
 
     @property
-    def unconfirmed(self) -> int:
-        """Messages that the broker has neither confirmed nor refused."""
-        return len(self._unconfirmed)
-
-    @property
-    def unconfirmed_s(self) -> float:
-        """How long the oldest of them has waited, in seconds; 0 if there is none."""
-        if not self._unconfirmed:
-            return 0.0
-        oldest = next(iter(self._unconfirmed.values()))
-        return asyncio.get_running_loop().time() - oldest.sent_at_s
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that the connection has not taken yet."""
-        return self._wire.waiting_bytes
+    def under_way(self) -> UnderWay:
+        """What the broker has not dealt with yet."""
+        oldest_s = 0.0
+        if self._unconfirmed:
+            oldest = next(iter(self._unconfirmed.values()))
+            oldest_s = asyncio.get_running_loop().time() - oldest.sent_at_s
+        return UnderWay(
+            messages=len(self._unconfirmed),
+            oldest_s=oldest_s,
+            unsent_bytes=self._wire.waiting_bytes,
+        )
 
     def publish(self, publication: Publication) -> "asyncio.Future[None]":
         """Publish a message soon, in order.
@@ -162,14 +160,14 @@ class Publisher:
             headers=publication.headers or {},
         )
         return publish_frames(
-            self.channel.number,
+            self._channel,
             exchange=publication.exchange,
             routing_key=publication.routing_key,
             is_mandatory=publication.is_mandatory,
             is_persistent=publication.is_persistent,
             properties=properties,
             body=publication.body,
-            frame_bytes_max=self.channel.connection.connection_tune.frame_max,
+            frame_bytes_max=self._frame_bytes_max,
         )
 
 

@@ -300,12 +300,13 @@ async def open_session(url: str, *, name: str, heartbeat_s: int) -> AsyncGenerat
                 connections.append(connection)
                 wires.append(wire)
             publishing, consuming = connections
-            publisher = Publisher(await data_channel(publishing, confirms=True), wires[0])
+            channel = await data_channel(publishing, confirms=True)
+            publisher = publisher_on(channel, wires[0])
     except AMQP_ERRORS as error:
         await _close(connections)
         raise SessionLostError(f"cannot connect to {shown(url)}: {describe(error)}") from error
     session = Session(consuming, publisher, wires[1])
-    session.watch(publisher.channel, "publishing")
+    session.watch(channel, "publishing")
     lost: SessionLostError | None = None
     async with asyncio.TaskGroup() as tasks:
         forever = [tasks.create_task(_watch_connection(c, session)) for c in connections]
@@ -334,6 +335,12 @@ async def data_channel(connection: AbstractConnection, *, confirms: bool) -> Dat
     data = await channel.get_underlay_channel()
     assert isinstance(data, DataChannel), "aio-pika is made of aiormq"
     return data
+
+
+def publisher_on(channel: DataChannel, wire: Wire) -> Publisher:
+    """Publish on a channel whose connection has this wire."""
+    tune = channel.connection.connection_tune
+    return Publisher(wire, channel=channel.number, frame_bytes_max=tune.frame_max)
 
 
 async def _watch_connection(connection: AbstractConnection, session: Session) -> None:

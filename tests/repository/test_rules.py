@@ -272,15 +272,22 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "C12: answers wait, and not for ever": (
-        "tests/unit/broker/api/test_replies.py",
+        "tests/integration/amqp/test_replies.py",
         (
             "test_answers_wait_while_the_broker_does_not_keep_up_and_leave_in_order",
             "test_an_answer_that_has_waited_longer_than_anybody_does_is_dropped",
         ),
     ),
     "C12: nothing more is sent to a broker that does not keep up": (
-        "tests/unit/broker/aio/test_messages.py",
+        "tests/integration/amqp/test_messages.py",
         ("test_nothing_is_published_while_the_broker_does_not_keep_up",),
+    ),
+    "C12: when the broker does not keep up": (
+        "tests/unit/broker/test_congestion.py",
+        (
+            "test_a_broker_keeps_up_while_nothing_is_above_its_limit",
+            "test_one_thing_above_its_limit_is_enough",
+        ),
     ),
     "C13: what has no version is not repeated late": (
         "tests/unit/broker/api/test_repeats.py",
@@ -316,7 +323,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "C15: a queue that was deleted is made again": (
-        "tests/unit/broker/aio/test_messages.py",
+        "tests/integration/amqp/test_messages.py",
         ("test_a_queue_that_was_deleted_is_made_again_before_the_next_message",),
     ),
     "C16: a timer is never too late": (
@@ -351,8 +358,11 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("test_who_may_settle_is_loaded_with_all_that_waits_for_it",),
     ),
     "C23: the next event waits for the one before": (
-        "tests/unit/broker/aio/test_events.py",
-        ("test_an_event_leaves_when_the_one_before_it_is_confirmed_and_not_if_it_is_refused",),
+        "tests/integration/amqp/test_event_outlet.py",
+        (
+            "test_events_that_are_confirmed_are_forgotten",
+            "test_an_event_does_not_leave_before_the_one_before_it_is_confirmed",
+        ),
     ),
     "C23: one server publishes": (
         "tests/integration/test_postgres_store.py",

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from resonate_broker.config import Config
+from resonate_sdk.amqp.session import Session, open_session
 from resonate_store.postgres import settings
 from resonate_store.postgres.migrate import migrate
 from tests.integration.amqp.foreign import ForeignClient, foreign_client
@@ -38,6 +39,13 @@ def start_server(config: Config) -> Generator[Callable[[], ServerThread]]:
 @pytest.fixture
 def server(start_server: Callable[[], ServerThread]) -> ServerThread:
     return start_server()
+
+
+@pytest.fixture
+async def session(amqp_server: str) -> AsyncGenerator[Session]:
+    """One of our own, without a server."""
+    async with open_session(amqp_server, name="test", heartbeat_s=10) as session:
+        yield session
 
 
 @pytest.fixture

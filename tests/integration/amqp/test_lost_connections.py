@@ -37,7 +37,9 @@ def close_publishing(server: ServerThread) -> None:
     """As the broker does it, when a channel of the connection has crashed there."""
     session = server.server._messages._session
     assert session is not None, "the server is connected"
-    server.run(session.publisher.channel.connection.close())
+    transport = session.publisher._wire._transport
+    assert transport is not None, "what is open has a socket"
+    server.call(transport.close)
 
 
 async def read_until_answered(client: ForeignClient, id: str) -> int:
