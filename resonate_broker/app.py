@@ -16,6 +16,7 @@ from resonate_broker.aio.events import EventOutlet
 from resonate_broker.aio.messages import MessageSubsystem
 from resonate_broker.aio.store import StoreSubsystem
 from resonate_broker.aio.triggers import TriggerSubsystem
+from resonate_broker.api.heartbeats import HeartbeatWatch
 from resonate_broker.api.history import HistoryRecorder
 from resonate_broker.api.plain import PlainDoor
 from resonate_broker.api.submission import SubmissionApi
@@ -153,12 +154,16 @@ class Server:
             partitions=config.partitions,
             prefetch=config.kernel.prefetch,
             api=self._api,
+            heartbeats=HeartbeatWatch(
+                names,
+                guard,
+                store_now_ms=self._known_now_ms,
+                has_beats=lambda: self._api.has_beats,
+            ),
             users=(self._api, self._messages, triggers),
             triggers=None if is_recorded else TriggerConsumers(names, triggers, self._api),
             events=events,
             more=more,
-            guard=guard,
-            store_now_ms=self._known_now_ms,
             on_connected=self._connected,
             wake=self._driver.wake,
             meters=meters,

@@ -9,12 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from resonate_broker.aio.events import EventOutlet
+from resonate_broker.api.heartbeats import HeartbeatWatch
 from resonate_broker.api.submission import SubmissionApi
 from resonate_broker.api.triggers import TriggerConsumers
-from resonate_broker.background.lease_expiry import LeaseGuard
 from resonate_broker.kernel.meters import Meters
 from resonate_sdk.amqp.consumer import Consumer
-from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import AMQP_ERRORS, Session, SessionLostError, open_session
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.topology import PARTITIONS_MAX, Names, Topology, server_topology
@@ -24,11 +23,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 2  # a frozen server is noticed after two or three of them
 RECONNECT_S_MIN = 0.1
 RECONNECT_S_MAX = 5.0
-LISTEN_INTERVAL_S = 0.5
 STOP_TIMEOUT_S = 5.0
-
-# It goes nowhere; that the broker confirms it says that it takes messages.
-PROBE = Publication(exchange="", routing_key="", body=b"", is_mandatory=False, is_persistent=False)
 
 
 class SessionUser(Protocol):
@@ -50,12 +45,11 @@ class Link:
         partitions: int,
         prefetch: int,
         api: SubmissionApi,
+        heartbeats: HeartbeatWatch,
         users: Sequence[SessionUser],
         triggers: TriggerConsumers | None,
         events: EventOutlet | None,
         more: Topology,
-        guard: LeaseGuard,
-        store_now_ms: Callable[[], int | None],
         on_connected: Callable[[], None],
         wake: Callable[[], None],
         meters: Meters,
@@ -68,12 +62,11 @@ class Link:
             partitions: how many submission queues there are.
             prefetch: how many messages of a queue may be unacknowledged.
             api: takes what arrives.
+            heartbeats: looks whether they reach this server.
             users: all who need the session of the moment; the API is one of them.
             triggers: consumes their queues, if this server does.
             events: publishes them, if the tap is on.
             more: what else a server declares.
-            guard: told whether heartbeats can be heard.
-            store_now_ms: the clock of the store, as soon as that is known.
             on_connected: called when messages can be sent again.
             wake: asks for a tick of the kernel.
             meters: count the sessions.
@@ -83,17 +76,15 @@ class Link:
         self._partitions = partitions
         self._prefetch = prefetch
         self._api = api
+        self._heartbeats = heartbeats
         self._users = users
         self._triggers = triggers
         self._events = events
         self._more = more
-        self._guard = guard
-        self._store_now_ms = store_now_ms
         self._on_connected = on_connected
         self._wake = wake
         self._meters = meters
         self._trouble: str | None = None
-        self._is_consumed = False  # all queues, as the broker sees it
         self._consumers: list[Consumer] = []
         self._is_stopped = asyncio.Event()
         self._has_consumed = asyncio.Event()
@@ -138,7 +129,7 @@ class Link:
     @property
     def is_consuming(self) -> bool:
         """Whether all queues are consumed, and the broker has lately seen that, too."""
-        return self._is_consumed
+        return self._heartbeats.is_consumed
 
     async def stop_consuming(self) -> None:
         """Take no more requests; those that were not started go back to the broker."""
@@ -202,7 +193,7 @@ class Link:
                 tasks.create_task(session.lost()),
                 tasks.create_task(self._is_stopped.wait()),
             ]
-            beside = [tasks.create_task(self._listen(session))]
+            beside = [tasks.create_task(self._heartbeats.serve(session))]
             if self._triggers is not None:
                 beside.append(tasks.create_task(self._triggers.serve(session)))
             if self._events is not None:
@@ -213,31 +204,8 @@ class Link:
         if session.is_lost and not self._is_stopped.is_set():
             raise SessionLostError(await session.lost())
 
-    async def _listen(self, session: Session) -> None:
-        """Keep track of since when no heartbeat has been waiting unheard.
-
-        Under an alarm the broker takes no messages, heartbeats neither: then nothing is heard.
-        """
-        taken = session.publisher.publish(PROBE)
-        while not session.is_lost:
-            is_taking = taken.done()
-            if is_taking:
-                taken = session.publisher.publish(PROBE)
-            try:
-                count = await session.count(self._names.heartbeat)
-            except SessionLostError as error:
-                session.lose(str(error))
-                return
-            self._is_consumed = count is not None and count.consumers > 0
-            if not is_taking or count is None or count.ready > 0 or self._api.has_beats:
-                self._guard.heard_since_ms = None
-            else:
-                self._guard.hears(self._store_now_ms())
-            await asyncio.sleep(LISTEN_INTERVAL_S)
-
     def _put_down(self) -> None:
-        self._guard.heard_since_ms = None
-        self._is_consumed = False
+        self._heartbeats.end()
         self._consumers.clear()
         self._let_use(None)
 

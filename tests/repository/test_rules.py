@@ -304,13 +304,22 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "test_an_urgent_request_is_in_the_next_batch_however_much_waits",
         ),
     ),
-    "C14: since when heartbeats are heard": (
-        "tests/unit/broker/test_link.py",
+    "C14: whether heartbeats are heard": (
+        "tests/unit/broker/api/test_heartbeats.py",
         (
             "test_heartbeats_are_heard_while_none_waits",
             "test_nothing_is_heard_while_a_heartbeat_may_be_waiting",
             "test_a_heartbeat_that_waits_for_the_kernel_is_not_heard",
             "test_nothing_is_heard_while_the_broker_takes_no_messages",
+        ),
+    ),
+    "C14: since when heartbeats are heard": (
+        "tests/integration/amqp/test_heartbeats.py",
+        (
+            "test_heartbeats_are_heard_since_the_first_look_that_found_none_waiting",
+            "test_nothing_is_heard_without_the_queue",
+            "test_nothing_is_heard_while_heartbeats_wait_for_the_kernel",
+            "test_nothing_is_heard_until_the_broker_has_taken_the_probe",
         ),
     ),
     "C15: hints are sent, queued and sent again": (
