@@ -7,6 +7,7 @@ from resonate_broker.congestion import UNCONFIRMED_MAX, UNSENT_BYTES_MAX, is_con
 from resonate_sdk.amqp.publisher import Publication
 from resonate_sdk.amqp.session import Session
 
+CONFIRM_SECONDS_MAX = 20
 LARGE_BYTES = UNSENT_BYTES_MAX // 4  # brokers refuse messages as large as the limit
 
 
@@ -20,7 +21,8 @@ class Congestion:
 
     async def over(self) -> None:
         """Return when the broker has taken all of it."""
-        await asyncio.wait(self._confirmed)
+        _, unconfirmed = await asyncio.wait(self._confirmed, timeout=CONFIRM_SECONDS_MAX)
+        assert not unconfirmed
 
 
 def many_messages(session: Session) -> Congestion:

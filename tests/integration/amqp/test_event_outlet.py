@@ -18,6 +18,7 @@ from tests.integration.amqp.publishing import many_messages
 from tests.integration.conftest import Tables
 
 FULL = {"x-max-length": 1, "x-overflow": "reject-publish"}
+READ_SECONDS_MAX = 10
 CREATED = "promise.created"
 RESOLVED = "promise.resolved"
 
@@ -69,7 +70,8 @@ class Tap:
             taken.put_nowait(delivery)
 
         await self.session.consume(self._all, take, prefetch=None)
-        return [_told(await taken.get()) for _ in range(count.ready)]
+        async with asyncio.timeout(READ_SECONDS_MAX):
+            return [_told(await taken.get()) for _ in range(count.ready)]
 
     async def _bind(self, queue: Queue, key: str) -> None:
         binding = Binding(exchange=self._names.events, queue=queue.name, key=key)

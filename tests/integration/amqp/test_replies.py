@@ -10,6 +10,7 @@ from resonate_sdk.amqp.session import Session
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.protocol.responses import OK, Answer, Nothing
 from resonate_sdk.protocol.topology import Names, Queue, Topology
+from tests.integration.amqp.foreign import ANSWER_SECONDS_MAX
 from tests.integration.amqp.publishing import many_messages
 
 
@@ -25,7 +26,8 @@ class Client:
 
     async def answers(self, count: int) -> list[str | None]:
         """The first ones that arrive."""
-        return [await self._arrived.get() for _ in range(count)]
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            return [await self._arrived.get() for _ in range(count)]
 
 
 @pytest.fixture
