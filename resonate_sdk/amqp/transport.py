@@ -11,7 +11,7 @@ from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.amqp.logs import silence_libraries
 from resonate_sdk.amqp.publisher import Publication, RefusedError, ReturnedError
 from resonate_sdk.amqp.requests import Requests, Ticket
-from resonate_sdk.amqp.server_clock import ServerClock
+from resonate_sdk.amqp.server_clock import Disagreement, ServerClock
 from resonate_sdk.amqp.session import Session, SessionLostError, open_session
 from resonate_sdk.amqp.splitter import Delivery
 from resonate_sdk.amqp.subscription import Subscription
@@ -78,6 +78,7 @@ class AmqpTransport:
         self._trouble = "no connection to the broker"
         self._is_flush_scheduled = False
         self._server_clock = ServerClock()
+        self._disagreement = Disagreement(limits.CLOCK_SKEW_WARN_MS)
         self._has_warned_of_clock = False
         self._welcomes = 0
         self._sessions = 0
@@ -342,8 +343,8 @@ class AmqpTransport:
         self._server_clock.learn(server_now_ms, _loop_ms())
         if self._has_warned_of_clock:
             return
-        ahead_ms = now_ms() - server_now_ms
-        if abs(ahead_ms) > limits.CLOCK_SKEW_WARN_MS:
+        ahead_ms = self._disagreement.compare(server_now_ms, now_ms(), _loop_ms())
+        if ahead_ms is not None:
             self._has_warned_of_clock = True
             logger.warning(
                 "the clock of this machine is not that of the database: deadlines will be off "
