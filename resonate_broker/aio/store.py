@@ -79,6 +79,7 @@ class StoreSubsystem:
         await self._give_up()
         await self._pause()
         retry_s = OUTAGE_RETRY_S_MIN
+        told: str | None = None  # to the log, which need not hear it twice
         while True:
             began_s = perf_counter()
             try:
@@ -90,15 +91,17 @@ class StoreSubsystem:
                 return StoreFailed("aborted", str(error))
             except UnavailableError as error:
                 self._trouble = str(error)
-                if retry_s == OUTAGE_RETRY_S_MIN:
+                if told is None:
                     self._meters.outages += 1
-                    logger.warning("database is away, waiting for it reason=%s", error)
+                if told != self._trouble:
+                    told = self._trouble
+                    logger.warning("database is away, waiting for it reason=%s", told)
                 # Nothing is acknowledged meanwhile: the broker keeps the requests.
                 await asyncio.sleep(random.SystemRandom().uniform(0.5, 1.0) * retry_s)
                 retry_s = min(2 * retry_s, OUTAGE_RETRY_S_MAX)
             except StoreError as error:
                 return StoreFailed("rejected", str(error))
-        if retry_s > OUTAGE_RETRY_S_MIN:
+        if told is not None:
             logger.info("database is back")
         self._loaded_at_s = perf_counter()
         return self._transaction.loaded

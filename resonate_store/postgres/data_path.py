@@ -138,11 +138,14 @@ class DataPath:
     async def _connect(self) -> Connection:
         connection = await connect(self._url, settings.data_path(self._namespace))
         try:
-            self._home = await fate.read_home(connection)
+            home = await fate.read_home(connection)
         except BaseException:
             connection.abort()
             raise
-        logger.info("data path connected namespace=%s home=%s", self._namespace, self._home)
+        # Where one was before, each attempt to go on has another session.
+        level = logging.DEBUG if home == self._home else logging.INFO
+        logger.log(level, "data path connected namespace=%s home=%s", self._namespace, home)
+        self._home = home
         return connection
 
     async def _was_committed(self, xid: int) -> bool:
