@@ -182,7 +182,8 @@ class Transactions:
         if failed.outcome == "rejected" and len(batch.members) > 1:
             self._halves.extendleft(reversed(batch.halves()))
             return
-        logger.error("batch failed outcome=%s reason=%s", failed.outcome, failed.reason)
+        if failed.outcome != "rejected":  # else it is the error of the only member, told as such
+            logger.error("batch failed outcome=%s reason=%s", failed.outcome, failed.reason)
         for member in batch.members:
             _give_up(member, failed)
 

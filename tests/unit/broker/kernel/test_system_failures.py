@@ -308,6 +308,30 @@ def test_an_internal_step_that_raises_does_not_harm_the_requests_of_its_batch():
     assert bench.statuses == [("a", 200)]
 
 
+@pytest.mark.parametrize("is_asked_for", [True, False])
+def test_what_the_store_refuses_is_logged_once(
+    is_asked_for: bool, caplog: pytest.LogCaptureFixture
+):
+    bench = Bench()
+
+    def step() -> Operation:
+        state = yield Load(ids=("a",))
+        state.put(make_promise("a"))
+        yield Commit()
+        return Answer(OK, Nothing())
+
+    if is_asked_for:
+        bench.submit(Put(id="a"))
+    else:
+        bench.system.run_once(step)
+    bench.tick()
+    bench.loaded()
+
+    bench.failed("rejected")
+
+    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+
+
 class Starting(Item, frozen=True, kw_only=True):
     kind = "starting"
 
