@@ -7,6 +7,13 @@ from resonate_sdk.amqp.reasons import in_words
 
 CONNECTING = "cannot connect to "
 
+# By what PostgreSQL calls its errors; it says itself what is wrong.
+_DATABASE_REMEDIES = {
+    "3D000": "create it, or correct the URL",
+    "28P01": "correct the URL",
+    "28000": "correct the URL, or let the user in",
+}
+
 
 def rabbitmq_failure(config: Config, reason: str) -> CommandError:
     """RabbitMQ cannot be reached, or refuses something."""
@@ -22,8 +29,9 @@ def rabbitmq_failure(config: Config, reason: str) -> CommandError:
 
 def database_failure(config: Config, reason: str) -> CommandError:
     """PostgreSQL cannot be reached, or refuses service."""
+    remedies = [words for code, words in _DATABASE_REMEDIES.items() if f"({code})" in reason]
     return CommandError(
         f"cannot use the database at {shown_url(config.database_url)} "
-        f"(schema {config.namespace!r}): {in_words(reason)}",
+        f"(schema {config.namespace!r}): {': '.join([in_words(reason), *remedies])}",
         ExitCode.UNREACHABLE,
     )

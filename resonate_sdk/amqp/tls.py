@@ -20,7 +20,11 @@ _WORDS = (
         "RabbitMQ, sslcert and sslkey for PostgreSQL)",
     ),
     (r"ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_)", "it does not accept our certificate"),
-    (r"WRONG_VERSION_NUMBER|rejected SSL upgrade", "it does not speak TLS on this port"),
+    (r"WRONG_VERSION_NUMBER", "it does not speak TLS on this port"),
+    (
+        r"rejected SSL upgrade",  # said of what is no PostgreSQL, too
+        "it does not speak TLS on this port: is it PostgreSQL, and set up for TLS?",
+    ),
     (
         r"NO_CERTIFICATE_OR_CRL_FOUND|KEY_VALUES_MISMATCH|PEM lib|NO_START_LINE",
         "a file that the URL names has no certificate or no key, or they do not belong together",

@@ -59,7 +59,24 @@ def test_what_a_broker_refuses_is_not_called_unreachable():
     ("reason", "words"),
     [
         ("the database did not answer in time", "it does not answer"),
-        ('database "app" does not exist (3D000)', 'database "app" does not exist (3D000)'),
+        (
+            'database "app" does not exist (3D000)',
+            'database "app" does not exist (3D000): create it, or correct the URL',
+        ),
+        (
+            'password authentication failed for user "u" (28P01)',
+            'password authentication failed for user "u" (28P01): correct the URL',
+        ),
+        (
+            'no pg_hba.conf entry for host "h", user "u" (28000)',
+            'no pg_hba.conf entry for host "h", user "u" (28000): correct the URL, or let the user '
+            "in",
+        ),
+        (
+            "the database cannot be reached: PostgreSQL server at 'db:1' rejected SSL upgrade",
+            "it does not speak TLS on this port: is it PostgreSQL, and set up for TLS?",
+        ),
+        ("remaining connection slots are reserved (53300)",) * 2,
     ],
 )
 def test_a_database_is_named_without_its_password(reason, words):
