@@ -1,6 +1,6 @@
 from rich.text import Text
 
-from resonate_broker.cli.tables import table_lines
+from resonate_broker.cli.tables import WIDTH_MAX, table_lines
 
 
 def lines(heads, *rows):
@@ -25,3 +25,13 @@ def test_a_table_without_rows_has_no_head():
 
 def test_wide_signs_count_twice_and_those_that_control_the_terminal_are_escaped():
     assert lines(("A", "B"), ("日本", "1"), ("a\x1b", "2")) == ["A      B", "日本   1", "a\\x1b  2"]
+
+
+def test_what_is_very_long_moves_the_rest_of_its_own_line_alone():
+    long = "i" * (WIDTH_MAX + 1)
+
+    assert lines(("ID", "STATE"), (long, "pending"), ("a", "resolved")) == [
+        "ID  STATE",
+        f"{long}  pending",
+        "a   resolved",
+    ]
