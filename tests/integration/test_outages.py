@@ -55,8 +55,9 @@ async def test_an_outage_that_goes_on_for_another_reason_is_told_again_and_nothi
     async with asyncio.TaskGroup() as group:
         begun = group.create_task(rows.begin(LOAD))
         await lines.until("function load_v1")
-        await observer.execute(f"alter schema away rename to {schema}")
-        await observer.execute(f"alter table {schema}.promises rename to others")
+        await observer.execute(  # at once: between the two the database could be used
+            f"alter schema away rename to {schema}; alter table {schema}.promises rename to others"
+        )
         await lines.until('relation "promises" does not exist')
         await observer.execute(f"alter table {schema}.others rename to promises")
         loaded = await begun
