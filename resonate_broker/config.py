@@ -283,7 +283,8 @@ def _in_words(message: str) -> str:
     unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.?(.*)`)?", message)
     if unknown:
         path = ".".join(part for part in (unknown[2], unknown[1]) if part)
-        return f"unknown setting {path!r}"
+        variable = PREFIX + path.upper().replace(".", SEPARATOR)
+        return f"unknown setting {path!r}: correct it in the file of settings, or in {variable}"
     if message.endswith("`$.namespace`"):
         return "setting 'namespace': a namespace is 1 to 32 of a-z, 0-9, _ and -"
     return re.sub(r"^(.*) - at `\$\.(.*)`$", r"setting '\2': \1", message)
