@@ -114,6 +114,17 @@ async def test_a_promise_that_another_tree_uses_goes_after_that_tree(store):
     assert await store.remove_tree("used", CUT, ROWS) == 3
 
 
+async def test_a_promise_may_be_used_again_and_again(store):
+    use = Use("used", "user")
+    await create(store, *tree("user"), *tree("used"))
+    for _ in range(2):
+        await write(store, Changes(uses_added=(use,)))
+
+    assert await store.remove_tree("used", CUT, ROWS) == 0
+    assert await store.remove_tree("user", CUT, ROWS) == 3
+    assert await store.remove_tree("used", CUT, ROWS) == 3
+
+
 async def test_a_large_tree_goes_in_parts_its_root_last(store):
     await create(store, *tree(children=7))
 

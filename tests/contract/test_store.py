@@ -390,3 +390,17 @@ async def test_the_family_of_a_branch_is_found_from_inside_it(store):
     )
 
     assert await family(store, "root.1") == ["root.1", "root.2"]
+
+
+async def test_a_root_that_is_absent_has_the_branch_that_is_called_like_it(store):
+    await create(
+        store,
+        make_child("root.1", branch="root"),
+        make_remote_child("root.2", parent="root"),
+        make_child("other.1", branch="other"),
+    )
+
+    loaded = await load(store, LoadSet(ids=("root",), preload=("root",)))
+
+    assert loaded.promises == ()
+    assert sorted(ids_of(loaded.related)) == ["root.1", "root.2"]

@@ -73,6 +73,19 @@ async def test_a_commit_that_is_not_answered_has_been_carried_out(
     assert await read(distant, "p") == PROMISE
 
 
+async def test_a_commit_that_is_given_up_leaves_its_session_to_nobody(distant, proxy, store):
+    transaction = await distant.begin(LoadSet(ids=("p",)))
+    proxy.loses = "silence"
+    async with asyncio.TaskGroup() as group:
+        committing = group.create_task(transaction.commit(Changes(created=(PROMISE,))))
+        while await read(store, "p") is None:
+            pass  # asking is all the waiting there is
+        committing.cancel()
+
+    assert transaction.is_over
+    assert await read(distant, "p") == PROMISE
+
+
 async def test_a_commit_that_the_database_refuses_has_not_been_carried_out(store, observer):
     """What was written was in order; what a trigger of others says comes with the commit."""
     await observer.execute(

@@ -491,8 +491,11 @@ async def test_refusals_and_removals_are_one_transaction_with_the_rest(applicati
     transaction = await store.begin(LoadSet(inbox=tuple(numbers)))
     refusals = (InboxRefusal(numbers[1], "wrong"),)
     await transaction.commit(Changes(inbox_taken=(numbers[0],), inbox_refused=refusals))
+    late = await store.begin(LoadSet(inbox=tuple(numbers)))
+    await late.rollback()
 
     assert await store.inbox(10) == ()
+    assert late.loaded.inbox == ()  # for whoever has learned their numbers before
 
 
 # Notices

@@ -13,12 +13,22 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_sdk.protocol import limits
-from resonate_sdk.protocol.records import Value
+from resonate_sdk.protocol.records import TriggerRecord, Value
 from resonate_store.postgres import PostgresStore, data_path, transaction
 from resonate_store.postgres.errors import LockTimeoutError, LostInsertError
 from resonate_store.postgres.store import READERS_MAX
-from resonate_store.state import Callback, Changes, Event, Listener, LoadSet, Snapshot, Timer
+from resonate_store.state import (
+    Callback,
+    Changes,
+    Event,
+    Group,
+    Listener,
+    LoadSet,
+    Snapshot,
+    Timer,
+)
 from resonate_store.store import RejectedError, UnavailableError
+from tests.contract import test_schedules as schedules
 from tests.contract.rows import (
     create,
     ids_of,
@@ -144,6 +154,25 @@ async def test_of_two_servers_one_publishes_events_and_the_other_does_not_wait(s
         assert [numbered.event for numbered in later.events] == [event]
 
 
+async def test_a_trigger_that_was_made_anew_is_not_removed_as_the_one_before(store, other):
+    trigger = TriggerRecord(
+        id="t",
+        exchange="shop",
+        routing_key="k",
+        promise_id="{{.message_id}}",
+        timeout_ms=1,
+        created_at_ms=0,
+    )
+    await store.triggers.insert(trigger)
+    await store.triggers.end("t")
+    await other.triggers.remove("t")
+    await other.triggers.insert(trigger)
+
+    await store.triggers.remove("t")
+
+    assert [found.id for found in await store.triggers.all()] == ["t"]
+
+
 async def test_who_waited_to_settle_sees_who_has_come_to_wait(store, other, observer):
     await create(store, make_promise("a"), ACQUIRED)
     suspended = replace(ACQUIRED, task=make_task(state="suspended", version=1))
@@ -189,6 +218,45 @@ async def test_what_is_inserted_while_the_lock_is_waited_for_does_not_exist(stor
         await second.commit(Changes(created=(make_promise("a", param=Value(data="late")),)))
     assert store.conflicts == {"LostInsertError": 1}
     assert await read(store, "a") == make_promise("a")
+
+
+GROUP = Group(name="g", concurrency=1)
+FULL_GROUP = replace(GROUP, held={"x": ""})
+
+
+async def test_who_waited_for_the_limits_of_a_group_sees_what_is_used_up(store, other, observer):
+    await write(store, Changes(created=(PENDING,), groups_put=(GROUP,)))
+
+    first = await other.begin(LoadSet(ids=("x",), groups=("g",)))
+    async with waiting_behind(first, store, LoadSet(groups=("f", "g")), observer) as second:
+        limits_too_late = Group(name="f", concurrency=1)
+        await first.commit(Changes(updated=(ACQUIRED,), groups_put=(limits_too_late, FULL_GROUP)))
+
+    assert second.result().loaded.groups == (FULL_GROUP,)
+
+
+async def test_a_place_that_is_given_while_a_group_adopts_others_is_kept(store, other, observer):
+    await write(store, Changes(created=(PENDING,), groups_put=(GROUP,)))
+
+    first = await other.begin(LoadSet(ids=("x",), groups=("g",)))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(store.adopt("g"))
+        await observer.until_blocked()
+        await first.commit(Changes(updated=(ACQUIRED,), groups_put=(FULL_GROUP,)))
+
+    assert (await store.backlog(1)).groups == (FULL_GROUP,)
+
+
+async def test_who_waited_for_a_schedule_sees_what_became_of_it(store, other, observer):
+    before, late = schedules.make_schedule("s"), schedules.make_schedule("late")
+    after = replace(before, last_run_at_ms=before.next_run_at_ms)
+    await schedules.create(store, before)
+
+    first = await other.begin(LoadSet(schedules=("s",)))
+    async with waiting_behind(first, store, LoadSet(schedules=("late", "s")), observer) as second:
+        await first.commit(Changes(schedules_created=(late,), schedules_updated=(after,)))
+
+    assert second.result().loaded.schedules == (after,)
 
 
 # C2: only one statement waits
@@ -290,6 +358,43 @@ async def test_the_rows_of_a_frozen_server_can_soon_be_had(store, tables):
         server.kill()
         await server.communicate()
     assert store.conflicts == {"LockTimeoutError": 1}
+
+
+TIMEOUTS = {
+    "idle_in_transaction_session_timeout": "3s",
+    "lock_timeout": "2s",
+    "statement_timeout": "10s",
+    "tcp_user_timeout": "4000",
+    "tcp_keepalives_idle": "5",
+    "client_connection_check_interval": "1s",
+    "transaction_isolation": "read committed",
+}
+
+
+async def test_every_session_has_its_timeouts_whatever_the_database_says(store, observer):
+    """They are shown as they are in force: PostgreSQL knows some over TCP alone."""
+    database = await observer.fetchval("select quote_ident(current_database())")
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        await observer.execute(f"alter database {database} set {name} = 0")
+    isolation = f"alter database {database} set default_transaction_isolation"
+    await observer.execute(f"{isolation} = 'serializable'")
+
+    async def shown(session) -> dict[str, str]:
+        return {name: await session.fetch_value(f"show {name}") for name in TIMEOUTS}
+
+    try:
+        used = await store.begin(LoadSet(ids=("x",)))
+        in_batches = await shown(used._connection)
+        await used.rollback()
+        async with store._writers.connection() as session:
+            in_writers = await shown(session)
+        async with store._readers.connection() as session:
+            in_readers = await shown(session)
+    finally:
+        await observer.execute(f"alter database {database} reset all")
+
+    assert in_batches == in_writers == TIMEOUTS
+    assert in_readers == {**TIMEOUTS, "transaction_isolation": "serializable"}
 
 
 # The preload is bounded
@@ -404,6 +509,45 @@ async def test_a_connection_that_broke_between_transactions_costs_nothing(store,
     await create(store, PENDING)
     await observer.end_sessions()
 
+    assert await read(store, "x") == PENDING
+
+
+async def test_a_rollback_that_is_given_up_breaks_its_session(store):
+    transaction = await store.begin(LoadSet(ids=("x",)))
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await transaction.rollback()
+
+    assert transaction.is_over
+    assert transaction._connection.is_closed
+    assert await read(store, "x") is None
+
+
+async def test_what_changes_nothing_needs_no_commit(store, observer):
+    await create(store, PENDING)
+    transaction = await store.begin(LoadSet(ids=("x",)))
+    await observer.end_sessions()
+
+    await transaction.commit(Changes())
+
+    assert transaction.is_over
+    assert await read(store, "x") == PENDING
+
+
+async def test_a_connection_that_is_refused_once_is_asked_for_again(store, monkeypatch):
+    connect, refused = data_path.connect, list[str]()
+
+    async def refuse_once(url, settings):
+        if not refused:
+            refused.append(url)
+            raise UnavailableError("sorry, too many clients already (53300)")
+        return await connect(url, settings)
+
+    monkeypatch.setattr(data_path, "connect", refuse_once)
+    await create(store, PENDING)
+
+    assert len(refused) == 1
     assert await read(store, "x") == PENDING
 
 

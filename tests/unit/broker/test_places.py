@@ -229,6 +229,16 @@ def test_the_first_key_that_may_start_again_says_when_more_may_come():
     assert (offer.wanted.late_keys, offer.again_at_ms) == (("x",), NOW + 6_000)
 
 
+def test_while_nothing_may_start_a_key_that_may_is_no_reason_to_look():
+    rate, key_rate = Rate(count=1, per_ms=10_000), Rate(count=1, per_ms=5_000)
+    _, group = take(Group(name="g", rate=rate, key_rate=key_rate), waiting("a", "x"))
+
+    offer = places.offer(group, 100, NOW)
+
+    assert not offer.wanted.may_start
+    assert offer.again_at_ms == NOW + 10_000
+
+
 def test_a_group_with_places_left_asks_for_no_more_than_the_broker_takes():
     assert places.offer(Group(name="g", concurrency=50), 7, NOW).wanted.count_max == 7
 
