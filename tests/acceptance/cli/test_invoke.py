@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from resonate_sdk import Resonate
 from tests.acceptance.cli.programs import running
 
@@ -82,13 +84,34 @@ def test_a_call_that_fails_is_refused_when_it_is_waited_for(resonate, group, id)
     assert "  error     ValueError: no stock\n" in looked_at.out
 
 
-def test_a_call_that_is_not_done_in_time_is_in_another_state(resonate, id):
-    result = resonate("invoke", id, "-f", "greet", "--target", "nobody", "--wait", "0.1", "--json")
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (("promises", "cancel"), "was canceled"),
+        (("promises", "reject", "--value", '"no stock"'), "was rejected"),
+        (("promises", "get"), "was timed out"),
+    ],
+)
+def test_whatever_ended_without_a_value_is_refused_when_it_is_waited_for(resonate, id, end, words):
+    call = ("invoke", id, "-f", "greet", "--target", "nobody")
+    resonate(*call, "--timeout", "1ms" if "get" in end else "1h")
+    resonate(*end, id)
+
+    waited = resonate(*call, "--wait")
+
+    assert waited.code == 1
+    assert f"promise '{id}' {words}" in waited.err
+    assert "waiting for the result" not in waited.err
+
+
+@pytest.mark.parametrize(("wait", "waited"), [("0.1", "100ms"), ("0", "0ms")])
+def test_a_call_that_is_not_done_in_time_is_in_another_state(resonate, id, wait, waited):
+    result = resonate("invoke", id, "-f", "greet", "--target", "nobody", "--wait", wait, "--json")
 
     assert result.code == 5
     assert result.document["state"] == "pending"
     assert result.error == {
-        "error": f"promise '{id}' is still pending after 100ms",
+        "error": f"promise '{id}' is still pending after {waited}",
         "exit_code": 5,
     }
 
@@ -112,6 +135,7 @@ def test_a_call_waits_for_a_year_by_default(resonate, id):
 
 
 def test_who_stops_waiting_does_not_stop_the_call(resonate, place, id):
+    id = f"{id} of a shop"
     with running("invoke", id, "-f", "x", "--target", "nobody", "--wait", env=place) as command:
         command.wait_for("waiting for the result")
 
@@ -119,5 +143,7 @@ def test_who_stops_waiting_does_not_stop_the_call(resonate, place, id):
 
     assert code == 130
     assert command.out == []
-    assert command.err[1:] == [f"Error: interrupted; what was created goes on: resonate tree {id}"]
+    assert command.err[1:] == [
+        f"Error: interrupted; what was created goes on: resonate tree '{id}'"
+    ]
     assert resonate("promises", "get", id, "--json").document["state"] == "pending"

@@ -47,14 +47,16 @@ def test_a_halted_task_is_found_and_continued(resonate, waiting):
     halted = resonate("tasks", "halt", waiting)
     again = resonate("tasks", "halt", waiting)
     found = resonate("tasks", "search", "--state", "halted")
+    others = resonate("tasks", "search", "--state", "pending", "--json").document["tasks"]
     continued = resonate("tasks", "continue", waiting, "--json")
 
     assert (halted.code, again.code, found.code, continued.code) == (0, 0, 0, 0)
-    assert halted.out.startswith(f"{waiting}  task halted\n")
+    assert halted.out.startswith(f'{waiting}  task halted\n  call      greet("Ada")\n')
     (head, *rows) = found.out.splitlines()
     assert head.split() == ["ID", "STATE", "VERSION", "TARGET", "FUNCTION", "AGE"]
     (row,) = [row.split() for row in rows if row.startswith(f"{waiting} ")]
     assert row[:5] == [waiting, "halted", "0", "nobody", "greet"]
+    assert waiting not in {task["id"] for task in others}
     assert continued.document["state"] == "pending"
 
 
@@ -87,14 +89,57 @@ def test_a_task_is_taken_from_its_holder(resonate, held):
     assert wait_until(is_acquired_anew, seconds=30)
 
 
-@pytest.mark.parametrize("verb", ["halt", "continue", "release"])
-def test_a_dry_run_foretells_what_happens_and_changes_nothing(resonate, waiting, verb):
-    foretold = resonate("tasks", verb, waiting, "--dry-run", "--json")
-    done = resonate("tasks", verb, waiting)
+@pytest.mark.parametrize("version", ["0", "99"])
+def test_a_task_at_another_version_is_left_to_its_holder(resonate, held, version):
+    release = ("tasks", "release", held, "--version", version)
+    before = resonate("tasks", "get", held, "--json").document
 
-    assert foretold.code == done.code == (0 if verb == "halt" else 5)
-    assert foretold.document["is_possible"] is (verb == "halt")
-    assert (foretold.document["state"], foretold.document["version"]) == ("pending", 0)
+    foretold = resonate(*release, "--dry-run", "--json")
+    refused = resonate(*release)
+
+    after = resonate("tasks", "get", held, "--json").document
+    assert foretold.code == refused.code == 5
+    assert foretold.document["is_possible"] is False
+    assert [after[name] for name in ("state", "pid", "version")] == [
+        "acquired",
+        before["pid"],
+        before["version"],
+    ]
+
+
+def in_state(state, resonate, group, id):
+    """The id of a call whose task is in this state, until somebody changes it."""
+    if state == "suspended":
+        resonate("invoke", id, "-f", "order", "--arg", "17", "--target", group)
+        assert wait_until(lambda: resonate("promises", "get", f"{id}.4").code == 0, seconds=30)
+        assert wait_until(lambda: state_of(resonate, id) == state, seconds=30)
+    else:
+        resonate("invoke", id, "-f", "greet", "--target", "nobody")
+    if state == "halted":
+        resonate("tasks", "halt", id)
+    return id
+
+
+@pytest.mark.parametrize(
+    ("state", "possible"),
+    [("pending", {"halt"}), ("suspended", {"halt"}), ("halted", {"halt", "continue"})],
+)
+def test_a_dry_run_foretells_what_happens_and_changes_nothing(resonate, group, id, state, possible):
+    task = in_state(state, resonate, group, id)
+
+    for verb in ("release", "continue", "halt"):
+        foretold = resonate("tasks", verb, task, "--dry-run", "--json")
+        assert foretold.document["state"] == state
+        assert foretold.document["is_possible"] is (verb in possible)
+        assert foretold.code == (0 if verb in possible else 5)
+
+        done = resonate("tasks", verb, task)
+
+        assert done.code == foretold.code
+        if done.code == 0:
+            state = state_of(resonate, task)
+            possible = {"halt"} if state == "pending" else {"halt", "continue"}
+    resonate("promises", "cancel", task)
 
 
 def test_what_is_settled_has_nothing_to_halt(resonate, waiting):

@@ -8,17 +8,20 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from typer.testing import CliRunner
 
+from resonate_broker.cli import dlq
 from resonate_broker.cli.program import app
 from resonate_broker.config import Config
 from resonate_broker.integration.dead_letters import DIED_AT_HEADER
 from resonate_sdk import Resonate
 from resonate_sdk.protocol.topology import Names
 from tests import logs
+from tests.integration.amqp.foreign import request
 from tests.integration.amqp.plain.conftest import GROUP, Prices
 from tests.integration.amqp.plain.test_submit import take
 from tests.integration.amqp.server import ServerThread
 
 SECONDS_MAX = 30
+USAGE = 2
 NOT_FOUND = 4
 OTHER_STATE = 5
 HEADERS = {"resonate-func": "price", "resonate-target": GROUP}
@@ -34,9 +37,13 @@ class Shell:
         }
 
     def dlq(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Run `resonate dlq`."""
+        return self.run("dlq", *arguments)
+
+    def run(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """The exit code and what was printed."""
         with logs.restored():
-            ended = CliRunner().invoke(app, ["dlq", *arguments, "--json"], env=self._environment)
+            ended = CliRunner().invoke(app, [*arguments, "--json"], env=self._environment)
         return ended.exit_code, json.loads(ended.stdout or ended.stderr)
 
     def letters(self) -> list[dict[str, Any]]:
@@ -189,6 +196,88 @@ def test_discarding_takes_away_what_is_named_and_a_dry_run_nothing(
     assert shell.letters() == []
 
 
+def test_so_many_letters_are_listed_as_are_asked_for(
+    shell: Shell, channel: BlockingChannel, names: Names
+):
+    for id in ("order-1", "order-2"):
+        publish(channel, names, id)
+    until_dead(channel, names, 2)
+
+    _, document = shell.dlq("list", "--limit", "1")
+
+    assert len(document["letters"]) == 1
+    assert len(shell.letters()) == 2
+
+
+def test_a_dry_run_of_a_replay_sends_nothing(shell: Shell, channel: BlockingChannel, names: Names):
+    publish(channel, names, "order-1")
+    until_dead(channel, names, 1)
+    (letter,) = shell.letters()
+
+    foretold = shell.dlq("replay", "--all", "--dry-run")
+
+    assert foretold == (0, {"letters": {letter["id"]: "would be sent again"}})
+    assert shell.letters() == [letter]
+
+
+def test_a_letter_that_is_no_text_and_names_no_promise_is_shown_and_sent_again(
+    shell: Shell, channel: BlockingChannel, names: Names
+):
+    headers = {"tenant": "ü", "key": b"\xff"}
+    unreadable = pika.BasicProperties(headers=headers)
+    channel.basic_publish(names.submit, "promise.get", b"pot \xff", unreadable)
+    until_dead(channel, names, 1)
+    (letter,) = shell.letters()
+
+    code, shown = shell.dlq("show", letter["id"])
+    sent = shell.dlq("replay", letter["id"])
+    until_dead(channel, names, 1)
+
+    assert (code, shown["body"], shown["promise_id"]) == (0, "pot \ufffd", None)
+    assert shown["headers"] == {"tenant": "ü"}
+    assert sent == (0, {"letters": {letter["id"]: "sent again"}})
+
+
+def test_a_letter_of_a_promise_that_is_pending_is_sent_again(
+    shell: Shell, channel: BlockingChannel, names: Names
+):
+    shell.run("promises", "create", "order-1", "--timeout", "1h")
+    settle = {"id": "order-1", "state": "resolved", "value": {}}
+    body = json.dumps(request("promise.settle", settle)).encode()
+    headers = {"resonate-exchange": names.submit, "resonate-routing-key": "promise.settle"}
+    letter = pika.BasicProperties(headers={**headers, "resonate-reason": "was repaired"})
+    channel.basic_publish(names.dead_exchange, "any", body, letter)
+    until_dead(channel, names, 1)
+    (dead,) = shell.letters()
+
+    sent = shell.dlq("replay", "--all")
+
+    assert sent == (0, {"letters": {dead["id"]: "sent again"}})
+    assert shell.run("promises", "get", "order-1")[1]["state"] == "resolved"
+    assert shell.letters() == []
+
+
+@pytest.mark.parametrize("command", ["replay", "discard"])
+def test_either_letters_are_named_or_all_are_meant(
+    shell: Shell, channel: BlockingChannel, names: Names, command: str
+):
+    publish(channel, names, "order-1")
+    until_dead(channel, names, 1)
+    (letter,) = shell.letters()
+
+    for arguments in ((), ("--all", letter["id"])):
+        code, document = shell.dlq(command, *arguments)
+        assert (code, document["error"]) == (USAGE, "name letters, or say --all")
+
+    assert shell.letters() == [letter]
+
+
+def test_a_letter_that_went_meanwhile_is_said_to_be_somebody_elses(config: Config, shell: Shell):
+    outcomes = dlq._act(config, {"3f2a"}, dlq._remove, "discarding")
+
+    assert outcomes == {"3f2a": "left: somebody else has taken it"}
+
+
 def test_what_the_broker_gave_up_is_a_letter_too(
     shell: Shell, channel: BlockingChannel, names: Names
 ):
@@ -210,9 +299,9 @@ def test_what_the_broker_gave_up_is_a_letter_too(
     assert letter["died_at_ms"] > 0
 
 
-@pytest.mark.parametrize(("command", "code"), [("show", NOT_FOUND), ("discard", NOT_FOUND)])
-def test_a_letter_that_is_not_there_is_not_found(shell: Shell, command: str, code: int):
+@pytest.mark.parametrize("command", ["show", "replay", "discard"])
+def test_a_letter_that_is_not_there_is_not_found(shell: Shell, command: str):
     ended, document = shell.dlq(command, "nothing")
 
-    assert ended == code
+    assert ended == NOT_FOUND
     assert document["error"].startswith("no dead letter nothing: `resonate dlq list` shows")

@@ -9,8 +9,8 @@ from resonate_broker.cli import client as client_module
 from resonate_broker.cli.client import Client
 from resonate_sdk.errors import InvalidError, NotFoundError, OverloadedError, TransportError
 from resonate_sdk.protocol.requests import PromiseGet, PromiseRegisterListener, PromiseSearch
-from resonate_sdk.protocol.responses import Answer, PromiseData, PromisePage
-from tests.unit.broker.cli.builders import make_record
+from resonate_sdk.protocol.responses import Answer, PromiseData, PromisePage, TaskPage
+from tests.unit.broker.cli.builders import make_record, make_task
 
 
 class Answers:
@@ -43,6 +43,29 @@ def found(*records, cursor=None):
 
 def promise(state: Any = "pending"):
     return Answer(200, PromiseData(promise=make_record(state=state)))
+
+
+def tasks(*ids: str, cursor=None):
+    return Answer(200, TaskPage(tasks=tuple(map(make_task, ids)), cursor=cursor))
+
+
+async def test_a_server_that_takes_no_requests_says_why():
+    transport = answering(Answer(503, "it is about to end"))
+
+    with pytest.raises(OverloadedError, match="it is about to end"):
+        await Client(transport, "pid").hello(1)
+
+
+@pytest.mark.parametrize(("cursor", "is_whole"), [(None, True), ("2", False)])
+async def test_tasks_are_found_up_to_a_number_and_it_is_told_whether_these_are_all(
+    cursor, is_whole
+):
+    transport = answering(tasks("a", cursor="1"), tasks("b", cursor=cursor), tasks("c"))
+
+    found = await Client(transport, "pid").tasks("pending", 2)
+
+    assert found == ([make_task("a"), make_task("b")], is_whole)
+    assert [request.limit for request in transport.requests] == [2, 1]
 
 
 async def test_a_search_follows_the_cursor_also_over_empty_pages():
@@ -135,6 +158,29 @@ async def test_who_waits_stays_through_a_silence():
     assert record.state == "resolved"
 
 
+async def test_who_waits_stays_while_the_server_is_busy(monkeypatch):
+    monkeypatch.setattr("resonate_sdk.ask.ANSWER_TIMEOUT_S", 0)
+    busy = Answer(503, "the database does not answer")
+    transport = answering(busy, busy, promise("resolved"))
+
+    record = await Client(transport, "pid").settled("a")
+
+    assert record.state == "resolved"
+
+
+async def test_a_silence_begins_with_the_last_answer(monkeypatch):
+    monkeypatch.setattr(client_module, "LOOK_AGAIN_S", 0)
+    silence = TransportError("no answer", may_be_carried_out=True)
+    transport = answering(silence, promise(), silence, promise("resolved"))
+    loop = asyncio.get_running_loop()
+    time, passed_s = loop.time, (0, 40, 40, 80, 80)
+    monkeypatch.setattr(loop, "time", lambda: time() + passed_s[len(transport.requests)])
+
+    record = await Client(transport, "pid").settled("a")
+
+    assert record.state == "resolved"
+
+
 async def test_a_silence_without_end_is_told(monkeypatch):
     monkeypatch.setattr(client_module, "SILENCE_S_MAX", -1)
     transport = answering(TransportError("no answer", may_be_carried_out=True))
@@ -157,3 +203,21 @@ async def test_a_search_that_is_refused_is_an_error():
         await Client(transport, "pid").search({}, "a")
 
     assert isinstance(transport.requests[0], PromiseSearch)
+
+
+async def test_a_farewell_that_has_no_end_is_cut_short(monkeypatch):
+    monkeypatch.setattr(client_module, "FAREWELL_S", 0)
+    cancelled = 0
+
+    async def say_farewell() -> None:
+        nonlocal cancelled
+        while cancelled < client_module.FAREWELL_CANCELS_MAX // 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        await client_module._end(group.create_task(say_farewell()))
+
+    assert cancelled == client_module.FAREWELL_CANCELS_MAX // 2

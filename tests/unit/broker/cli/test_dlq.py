@@ -44,3 +44,9 @@ def test_a_letter_that_says_little_is_short():
         "  from    ns.submit invoke",
         "  body    {}",
     ]
+
+
+def test_a_body_that_is_no_text_is_shown_as_far_as_it_is_one():
+    (*_, body) = letter_lines(LETTER, b"pot \xff", 0)
+
+    assert body.plain == "  body             pot \ufffd"

@@ -5,6 +5,7 @@ import pytest
 import typer
 
 from resonate_broker.cli.calls import encoded_call
+from resonate_broker.cli.exits import CommandError, ExitCode
 from resonate_broker.cli.invoke import FOR_EVER, call_request, complete_wait, read_wait_s
 from resonate_sdk import Resonate
 from resonate_sdk.encoding.codec import Codec
@@ -86,3 +87,10 @@ def test_a_delay_moves_the_deadline_along():
 
     assert made.tags[tag.DELAY] == str(NOW + 5_000)
     assert made.timeout_at_ms == NOW + 65_000
+
+
+def test_a_call_that_breaks_a_limit_is_a_mistake_in_usage():
+    with pytest.raises(CommandError, match="the limit is 64") as caught:
+        request(tags={f"k{number}": "v" for number in range(64)})
+
+    assert caught.value.code == ExitCode.USAGE
