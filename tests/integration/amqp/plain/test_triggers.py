@@ -21,7 +21,9 @@ from resonate_broker.config import Config, IntegrationConfig
 from resonate_broker.kernel.entries import Completed
 from resonate_sdk import Context, Resonate
 from resonate_sdk.amqp.consumer import Consumer
+from resonate_sdk.amqp.session import Session
 from resonate_sdk.errors import ApplicationError, NotFoundError
+from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.responses import Answer
 from resonate_sdk.protocol.topology import Names
 from tests import logs
@@ -30,6 +32,7 @@ from tests.integration.amqp.plain.conftest import GROUP, Prices
 from tests.integration.amqp.plain.test_submit import take
 from tests.integration.amqp.rows import Rows
 from tests.integration.amqp.server import ServerThread, lose_answers_and_acknowledgements
+from tests.integration.amqp.test_lost_connections import break_session
 
 REFUSED, USAGE, NOT_FOUND, OTHER_STATE = 1, 2, 4, 5
 
@@ -216,7 +219,9 @@ async def test_an_event_that_was_not_acknowledged_runs_once(
         pass  # asking is all the waiting there is
 
 
+@pytest.mark.parametrize("status", [500, 503])
 def test_an_event_that_nobody_could_decide_comes_again(
+    status: int,
     shell: Shell,
     channel: BlockingChannel,
     shop: str,
@@ -232,7 +237,7 @@ def test_an_event_that_nobody_could_decide_comes_again(
     def fail_first(incoming: Any, asker: Any, body: bytes, completed: Completed) -> None:
         if len(undecided) < 3:
             undecided.append(incoming)
-            completed = Completed(Answer(503, "the database did not answer"), 0)
+            completed = Completed(Answer(status, "the database did not answer"), 0)
         complete(incoming, asker, body, completed)
 
     server.call(lambda: setattr(api, "_completed_plain", fail_first))
@@ -247,10 +252,11 @@ def test_an_event_that_nobody_could_decide_comes_again(
     assert channel.queue_declare(names.dead_queue, passive=True).method.message_count == 0
 
 
+@pytest.mark.parametrize("pattern", ["events-.*", "shop"])
 async def test_the_server_says_which_exchanges_may_be_listened_to(
-    config: Config, shop: str, rows: Rows
+    config: Config, shop: str, rows: Rows, pattern: str
 ):
-    allowed = IntegrationConfig(trigger_exchanges="events-.*")
+    allowed = IntegrationConfig(trigger_exchanges=pattern)
     data = {"id": "t", "exchange": shop, "routingKey": "k", "func": "f", "target": "g"}
     with ServerThread(replace(config, integration=allowed)):
         async with foreign_client(config.url, config.namespace) as client:
@@ -340,6 +346,139 @@ def test_a_connection_that_breaks_at_the_end_of_a_trigger_is_not_the_end_of_the_
 
     assert broken
     assert server.is_alive
+
+
+REFUSE_TO_DELETE = """
+    create function refuse() returns trigger language plpgsql as
+        $$ begin raise 'the disk is full' using errcode = '53100'; end $$;
+    create trigger refuse before delete on triggers execute function refuse()
+"""
+
+
+def wait_for(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Return when the server has logged this."""
+    while words not in caplog.text:
+        pass  # asking is all the waiting there is
+
+
+async def test_triggers_that_cannot_be_read_are_served_on(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    worker: Resonate,
+    names: Names,
+    rows: Rows,
+    caplog: pytest.LogCaptureFixture,
+):
+    await asyncio.to_thread(create, shell, shop, *STARTS)
+    queue = names.trigger_queue("orders")
+    while channel.queue_declare(queue, passive=True).method.consumer_count < 1:
+        pass
+
+    await rows.execute("alter table triggers rename to elsewhere")
+    await asyncio.to_thread(wait_for, caplog, "triggers could not be read")
+    publish(channel, shop, b'"pot"', message_id="m-1")
+
+    assert await asyncio.to_thread(result, worker, "orders:m-1") == 3
+    await rows.execute("alter table elsewhere rename to triggers")
+    publish(channel, shop, b'"kettle"', message_id="m-2")
+    assert await asyncio.to_thread(result, worker, "orders:m-2") == 6
+
+
+async def test_a_trigger_that_cannot_be_removed_yet_is_tried_again_and_not_made_anew(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    server: ServerThread,
+    rows: Rows,
+    caplog: pytest.LogCaptureFixture,
+):
+    await asyncio.to_thread(create, shell, shop, *STARTS)
+    await rows.execute(REFUSE_TO_DELETE)
+
+    assert (await asyncio.to_thread(shell, "delete", "orders"))[0] == 0
+    await asyncio.to_thread(wait_for, caplog, "the disk is full")
+    async with foreign_client(server.config.url, server.config.namespace) as client:
+        data = {"id": "orders", "exchange": shop, "routingKey": "k", "func": "f", "target": "g"}
+        again = await client.ask("trigger.create", data)
+
+    assert again["head"]["status"] == 503
+    assert "another trigger 'orders' is just being deleted" in again["data"]
+    assert server.is_alive
+    await rows.execute("drop trigger refuse on triggers")
+    await rows.until("select count(*) from triggers", equals=0)
+
+
+def test_triggers_are_served_when_a_broken_connection_is_replaced(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    server: ServerThread,
+    worker: Resonate,
+    names: Names,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(triggers, "BIND_INTERVAL_S", 3_600.0)
+    create(shell, shop, *STARTS)
+    queue = names.trigger_queue("orders")
+    while channel.queue_declare(queue, passive=True).method.consumer_count < 1:
+        pass
+    channel.queue_unbind(queue, shop, "order.created")
+    break_session(server)
+    channel.confirm_delivery()
+
+    while True:
+        try:
+            properties = pika.BasicProperties(message_id="m-1")
+            channel.basic_publish(shop, "order.created", b'"pot"', properties, mandatory=True)
+            break
+        except UnroutableError:
+            pass  # until a server has bound it
+
+    assert result(worker, "orders:m-1") == 3
+
+
+def test_there_are_not_more_triggers_than_may_be(
+    shell: Shell, shop: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "TRIGGERS_MAX", 1)
+    create(shell, shop, *STARTS)
+
+    where = ("--exchange", shop, "--routing-key", "order.created")
+    code, document = shell("create", "more", *where, *STARTS)
+
+    assert code == REFUSED
+    assert "there are 1 triggers, that is the limit" in document["error"]
+    create(shell, shop, *STARTS)  # the one that is there
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_an_exchange_that_goes_while_a_trigger_is_made_leaves_what_was_there_before(
+    shell: Shell,
+    channel: BlockingChannel,
+    shop: str,
+    monkeypatch: pytest.MonkeyPatch,
+    existed: bool,
+):
+    if existed:
+        create(shell, shop, *STARTS)
+    look = Session.exchange_type
+
+    async def look_and_lose(session: Session, name: str) -> str | None:
+        found = await look(session, name)
+        await (await session._control_channel()).exchange_delete(name)
+        return found
+
+    monkeypatch.setattr(Session, "exchange_type", look_and_lose)
+    where = ("--exchange", shop, "--routing-key", "order.created")
+    code, document = shell("create", "orders", *where, *STARTS)
+
+    assert code == REFUSED
+    assert "the queue cannot be bound: " in document["error"]
+    while not existed and shell("get", "orders")[0] != NOT_FOUND:
+        pass
+    if existed:
+        assert shell("get", "orders")[1]["is_ending"] is False
 
 
 def test_an_exchange_that_is_deleted_and_made_again_is_bound_again(
