@@ -4,10 +4,13 @@ import json
 import logging
 from typing import Any
 
+import asyncpg
 import pytest
 
+from resonate_sdk.amqp.consumer import Consumer
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.topology import HEARTBEAT_KEY
+from resonate_store.postgres import settings
 from tests.integration.amqp.foreign import (
     FAR_FUTURE_MS,
     OK,
@@ -19,6 +22,7 @@ from tests.integration.amqp.foreign import (
 from tests.integration.amqp.server import ServerThread
 
 MALFORMED = 400
+INTERNAL = 500
 REASON_HEADER = "resonate-reason"
 UNKNOWN = "0"  # the correlation id of who cannot be made out
 DEEP = 200_000
@@ -307,6 +311,33 @@ async def test_a_bad_request_that_nobody_can_be_told_about_is_dead_lettered_with
     assert [record.levelno for record in lines] == [logging.WARNING]
 
 
+REJECT = """
+    create function reject() returns trigger language plpgsql as
+        $$ begin raise 'poison'; end $$;
+    create trigger reject before insert on promises
+        for each row when (new.id = 'poison') execute function reject()
+"""
+
+
+async def test_a_request_that_the_database_rejects_is_answered_500_and_dead_lettered(
+    client: ForeignClient, server: ServerThread
+):
+    path = {"search_path": settings.quoted(server.config.namespace)}
+    connection = await asyncpg.connect(server.config.database_url, server_settings=path)
+    await connection.execute(REJECT)
+    await connection.close()
+    dead = await client.consume(client.names.dead_queue)
+
+    answer = await client.ask("promise.create", create("poison"))
+    letter = await dead.next()
+
+    assert answer["head"]["status"] == INTERNAL
+    assert "poison" in str(letter.headers[REASON_HEADER])
+    assert json.loads(letter.body)["data"] == create("poison")
+    await assert_served(client)
+    assert dead.is_empty
+
+
 async def test_of_an_array_only_the_bad_items_are_dead_lettered(client: ForeignClient):
     dead = await client.consume(client.names.dead_queue)
     good = request("promise.create", create("good"))
@@ -332,9 +363,20 @@ async def test_bad_requests_do_not_stop_the_queue_although_the_queue_of_dead_let
 
 
 async def test_bad_requests_do_not_stop_the_queue_although_the_queue_of_dead_letters_is_full(
-    client: ForeignClient,
+    client: ForeignClient, monkeypatch: pytest.MonkeyPatch
 ):
-    """A queue of the same name that takes nothing stands for one that is full."""
+    """A queue of the same name that takes nothing stands for one that is full.
+
+    The broker keeps the requests: it dead-letters what is rejected as soon as there is room.
+    """
+    rejected: list[bool] = []
+    reject = Consumer.reject
+
+    def note(consumer: Consumer, tag: int, *, requeue: bool) -> None:
+        rejected.append(requeue)
+        reject(consumer, tag, requeue=requeue)
+
+    monkeypatch.setattr(Consumer, "reject", note)
     await client.channel.queue_delete(client.names.dead_queue)
     full = await client.channel.declare_queue(
         client.names.dead_queue, arguments={"x-max-length": 0, "x-overflow": "reject-publish"}
@@ -345,3 +387,4 @@ async def test_bad_requests_do_not_stop_the_queue_although_the_queue_of_dead_let
         await client.send(b"garbage", reply_to=None)
 
     await assert_served(client)
+    assert rejected == [False] * 70

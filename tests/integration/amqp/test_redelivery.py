@@ -5,10 +5,13 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resonate_broker.config import Config
+from resonate_broker.kernel.entries import SQE, Submitted
+from resonate_broker.kernel.system import System
 from resonate_sdk.clock import now_ms
 from resonate_sdk.protocol import limits
 from tests.acceptance.recovery.deployment import Deployment
@@ -171,6 +174,42 @@ async def test_what_a_server_committed_before_it_died_is_answered_by_the_next_on
         assert answers[1]["data"]["promise"]["value"] == {"data": "2"}
         assert await rows.all() == committed
         assert client.answers.is_empty
+
+
+async def test_what_comes_again_shares_its_batch_with_its_own_delivery_only(
+    config: Config,
+    start_server: StartServer,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """C6: it may be what has killed the server before."""
+    submitted: list[tuple[str, int | None]] = []
+    submit = System.submit
+
+    def note(system: System, sqe: SQE[Any, Any], **how: bool) -> bool:
+        if isinstance(sqe.submission, Submitted):
+            id = getattr(sqe.submission.request, "id", "")
+            submitted.append((id, sqe.submission.solitary))
+        return submit(system, sqe, **how)
+
+    dying = start_server()
+    async with foreign_client(config.url, config.namespace) as client:
+        lose_answers_and_acknowledgements(dying)
+        await client.send([request("promise.create", create(id)) for id in ("a", "b")])
+        await client.send(request("promise.create", create("c")))
+        await rows.until_exists("c")
+        dying.stop()
+        monkeypatch.setattr(System, "submit", note)
+        start_server()
+        for _ in range(2):
+            await client.answers.next()
+        await client.promise("a")
+
+    found = dict(submitted[:3])
+    assert [*found] == ["a", "b", "c"]
+    assert found["a"] == found["b"] != found["c"]
+    assert None not in found.values()
+    assert submitted[3:] == [("a", None)]
 
 
 # By kind: what was sent before, and a request without a version: a repetition undoes what came after.

@@ -4,12 +4,15 @@ import asyncio
 import json
 
 import pytest
+from msgspec.structs import replace
 
+from resonate_broker.config import Config
 from tests.integration.amqp.foreign import (
     OK,
     ForeignClient,
     Json,
     create,
+    foreign_client,
     request,
     settle,
     statuses,
@@ -94,6 +97,20 @@ async def test_every_item_of_an_array_has_the_kind_of_its_request(client: Foreig
     )
 
     assert {answer["head"]["corrId"]: answer["kind"] for answer in answers} == {k: k for k in kinds}
+
+
+async def test_what_a_strict_server_does_not_serve_breaks_its_chain_too(config: Config):
+    with ServerThread(replace(config, strict=True)):
+        async with foreign_client(config.url, config.namespace) as client:
+            answers = await client.ask_all(
+                [
+                    request("promise.search", {}, corr_id="not served", chain="x"),
+                    request("promise.create", create("a"), corr_id="rest", chain="x"),
+                    request("promise.create", create("b"), corr_id="outside"),
+                ]
+            )
+
+    assert status_by_corr_id(answers) == {"not served": 501, "rest": CONFLICT, "outside": OK}
 
 
 async def test_the_rest_of_a_chain_behind_a_failed_item_is_not_attempted(
@@ -201,6 +218,25 @@ async def test_a_heartbeat_in_a_chain_waits_its_turn(client: ForeignClient, id: 
     }
     lost = [answer["data"].get("lost", []) for answer in answers if answer["head"]["status"] == OK]
     assert lost == [[], []]
+
+
+async def test_a_heartbeat_outside_of_a_chain_goes_before_what_waits(
+    client: ForeignClient, id: str
+):
+    await client.ask("promise.create", create(id, tags=task_for(id)))
+    acquire = {"id": id, "version": 0, "pid": "me", "ttl": 60_000}
+    beat = {"pid": "me", "tasks": [{"id": id, "version": 1}]}
+
+    answers = await client.ask_all(
+        [
+            request("task.acquire", acquire, corr_id="acquire"),
+            request("task.heartbeat", beat, corr_id="beat"),
+        ]
+    )
+
+    assert status_by_corr_id(answers) == {"acquire": OK, "beat": OK}
+    (beaten,) = [each["data"] for each in answers if each["head"]["corrId"] == "beat"]
+    assert [lost["id"] for lost in beaten["lost"]] == [id]  # nobody had acquired it
 
 
 @pytest.mark.parametrize("position", [0, 250, 498])

@@ -160,6 +160,39 @@ def test_what_is_wrong_and_cannot_be_answered_is_kept_with_the_reason(
     assert properties.headers["resonate-died-at"] > time.time_ns() // 1_000_000 - 3_600_000
 
 
+REJECT = """
+    create function reject() returns trigger language plpgsql as
+        $$ begin raise 'poison'; end $$;
+    create trigger reject before insert on promises
+        for each row when (new.id = 'order-1') execute function reject()
+"""
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_what_the_database_rejects_is_kept_with_the_reason_and_does_not_come_again(
+    server: ServerThread, channel: BlockingChannel, names: Names, rows: Rows, is_answered: bool
+):
+    await rows.execute(REJECT)
+    queue: str = channel.queue_declare("", exclusive=True).method.queue
+
+    def publish(id: str) -> None:
+        reply_to = queue if is_answered else None
+        properties = pika.BasicProperties(message_id=id, reply_to=reply_to, headers=HEADERS)
+        channel.basic_publish(names.submit, "invoke", b'"pot"', properties)
+
+    publish("order-1")
+    letter, body = await asyncio.to_thread(take, channel, names.dead_queue)
+
+    assert "poison" in letter.headers["resonate-reason"]
+    assert (letter.headers["resonate-message-id"], body) == ("order-1", b'"pot"')
+    if is_answered:
+        answer, _ = await asyncio.to_thread(take, channel, queue)
+        assert answer.headers["resonate-status"] == 500
+    publish("order-2")
+    await rows.until_exists("order-2")
+    assert channel.queue_declare(names.dead_queue, passive=True).method.message_count == 0
+
+
 async def test_the_promise_is_durable_before_the_message_is_acknowledged(
     start_server: Callable[[], ServerThread],
     config: Config,
