@@ -53,6 +53,13 @@ class Observer:
             while await self.state() != "idle":
                 pass
 
+    async def until_gone(self) -> None:
+        """Return when no server has a session for batches."""
+        query = "select count(*) from pg_stat_activity where application_name = $1"
+        async with asyncio.timeout(IDLE_SECONDS_MAX):
+            while await self.fetchval(query, self._batches):
+                pass
+
     async def end_sessions(self) -> None:
         """Break the connections of all servers that run batches."""
         await self.fetch(

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NoReturn
 
 import msgspec
@@ -14,7 +14,14 @@ from msgspec.structs import replace
 
 from resonate_sdk.protocol import limits
 from resonate_sdk.protocol.records import TriggerRecord, Value
-from resonate_store.postgres import PostgresStore, data_path, transaction
+from resonate_store.postgres import (
+    PostgresStore,
+    connection,
+    data_path,
+    fate,
+    settings,
+    transaction,
+)
 from resonate_store.postgres.errors import LockTimeoutError, LostInsertError
 from resonate_store.postgres.store import READERS_MAX
 from resonate_store.state import (
@@ -44,6 +51,7 @@ PENDING = make_promise("x", task=make_task())
 ACQUIRED = make_promise("x", task=make_task(state="acquired", version=1, pid="worker-1"))
 FREED_SECONDS_MAX = 5
 AT_ONCE_SECONDS_MAX = 1
+NO_SECONDS = 1e-9
 TIMES_LOOKED_AT = 20  # by the test; the store looks at each turn of its loop then
 
 
@@ -524,6 +532,53 @@ async def test_a_rollback_that_is_given_up_breaks_its_session(store):
     assert await read(store, "x") is None
 
 
+async def test_a_session_that_may_be_broken_is_not_asked_to_roll_back(store):
+    transaction = await store.begin(LoadSet(ids=("x",)))
+
+    await transaction._connection.roll_back(UnavailableError("it did not answer in time"))
+
+    assert transaction._connection.is_closed
+
+
+async def test_a_session_that_does_not_answer_to_a_rollback_is_broken(tables):
+    impatient = await connection.connect(
+        tables.url, settings.data_path(tables.namespace), answer_seconds_max=NO_SECONDS
+    )
+
+    await impatient.roll_back()
+
+    assert impatient.is_closed
+
+
+async def test_sessions_are_closed_although_nobody_says_farewell(store, monkeypatch):
+    await create(store, PENDING)
+    await store.due(1)
+    monkeypatch.setattr(connection, "CLOSE_SECONDS_MAX", NO_SECONDS)
+
+    await store.close()
+
+    with pytest.raises(UnavailableError):
+        await store.due(1)
+
+
+async def test_a_read_that_takes_too_long_is_given_up(store, monkeypatch):
+    monkeypatch.setattr(connection, "ANSWER_SECONDS_MAX", 0.5)
+
+    with pytest.raises(UnavailableError, match="did not answer in time"):
+        async with store._readers.connection() as session:
+            await session.fetch("select pg_sleep(5)")
+
+
+async def test_who_waits_too_long_for_a_session_gives_up(store, monkeypatch):
+    async with AsyncExitStack() as stack, asyncio.timeout(FREED_SECONDS_MAX):
+        for _ in range(READERS_MAX):
+            await stack.enter_async_context(store._readers.connection())
+        monkeypatch.setattr(connection, "ANSWER_SECONDS_MAX", 0)
+
+        with pytest.raises(UnavailableError, match="did not answer in time"):
+            await store.due(1)
+
+
 async def test_what_changes_nothing_needs_no_commit(store, observer):
     await create(store, PENDING)
     transaction = await store.begin(LoadSet(ids=("x",)))
@@ -533,6 +588,17 @@ async def test_what_changes_nothing_needs_no_commit(store, observer):
 
     assert transaction.is_over
     assert await read(store, "x") == PENDING
+
+
+async def test_a_session_that_cannot_be_used_is_not_left_open(store, observer, monkeypatch):
+    async def refuse(_: object) -> str:
+        raise UnavailableError("permission denied (42501)")
+
+    monkeypatch.setattr(fate, "read_home", refuse)
+    with pytest.raises(UnavailableError, match="permission denied"):
+        await store.begin(LoadSet())
+
+    await observer.until_gone()
 
 
 async def test_a_connection_that_is_refused_once_is_asked_for_again(store, monkeypatch):
