@@ -122,6 +122,7 @@ async def test_what_is_in_use_stays_open(store, tending, observer, monkeypatch):
 
     states = {await observer.state() for _ in range(TIMES_LOOKED_AT)}
     await used.commit(Changes(created=(PENDING,)))
+    await observer.until_idle()
 
     assert states == {"idle in transaction"}
     assert await read(store, "x") == PENDING
@@ -403,6 +404,30 @@ async def test_every_session_has_its_timeouts_whatever_the_database_says(store, 
 
     assert in_batches == in_writers == TIMEOUTS
     assert in_readers == {**TIMEOUTS, "transaction_isolation": "serializable"}
+
+
+# C4: one clock, read after the locks
+
+
+async def test_the_instant_is_not_before_the_branches_that_were_read(store, observer, monkeypatch):
+    await create(store, make_remote_child("b", parent="b"), make_child("b.1", branch="b"))
+    clock = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
+    members, read_at_ms = data_path._members, list[int]()
+
+    async def read_later(*given):
+        begun_at_ms = await observer.fetchval(clock)
+        while await observer.fetchval(clock) == begun_at_ms:
+            pass  # asking is all the waiting there is
+        found = await members(*given)
+        read_at_ms.append(found[1])
+        return found
+
+    monkeypatch.setattr(data_path, "_members", read_later)
+    transaction = await store.begin(LoadSet(branches=("b",)))
+    await transaction.rollback()
+
+    assert ids_of(transaction.loaded.related) == ["b.1"]
+    assert transaction.loaded.now_ms >= read_at_ms[0] > 0
 
 
 # The preload is bounded

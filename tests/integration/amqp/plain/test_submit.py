@@ -193,6 +193,22 @@ async def test_what_the_database_rejects_is_kept_with_the_reason_and_does_not_co
     assert channel.queue_declare(names.dead_queue, passive=True).method.message_count == 0
 
 
+async def test_answers_that_a_full_queue_refuses_do_not_stop_the_others(
+    server: ServerThread, channel: BlockingChannel, names: Names, rows: Rows
+):
+    full = f"{names.namespace}.reply.full"
+    limits = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    channel.queue_declare(full, exclusive=True, arguments=limits)
+
+    for _ in range(70):  # more than the server takes without acknowledging them
+        wrong = pika.BasicProperties(message_id="wrong", reply_to=full, headers=HEADERS)
+        channel.basic_publish(names.submit, "invoke", b"pot", wrong)
+    fine = pika.BasicProperties(message_id="order-1", headers=HEADERS)
+    channel.basic_publish(names.submit, "invoke", b'"pot"', fine)
+
+    await rows.until_exists("order-1")
+
+
 async def test_the_promise_is_durable_before_the_message_is_acknowledged(
     start_server: Callable[[], ServerThread],
     config: Config,
