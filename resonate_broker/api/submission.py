@@ -79,12 +79,14 @@ class SubmissionApi:
         self._beats = deque[Incoming]()  # bounded by the prefetch, like the next
         self._waiting = deque[Incoming]()
         self._done: list[Incoming] = []  # answered, and not acknowledged yet
+        self._told = dict[Incoming, None]()  # whose plain answer the broker has not confirmed yet
 
     def use(self, session: Session | None) -> None:
         """Go on with another session; what had not been started comes back through it."""
         self._session = session
         self._beats.clear()
         self._waiting.clear()
+        self._told.clear()
 
     def forget_waiting(self) -> None:
         """Leave what has not been started to another server."""
@@ -135,6 +137,7 @@ class SubmissionApi:
     def flush(self, now_s: float) -> None:
         """Send the answers to what is done, and then acknowledge it."""
         self._replies.flush(self._session, now_s)
+        self._drain()
         done, self._done = self._done, []
         for incoming in done:
             incoming.consumer.ack(incoming.delivery.tag)
@@ -228,15 +231,31 @@ class SubmissionApi:
             incoming.consumer.reject(incoming.delivery.tag, requeue=True)
         elif completed.crash is not None or (asker.reply_to is None and not answer.is_ok):
             self._bury(incoming, body, completed.crash or str(answer.data))
-        elif confirmed is None or is_congested(session.publisher.under_way):
-            self._done_one(incoming)  # what holds up the broker must be drained all the same
+        elif confirmed is None:
+            self._done_one(incoming)
         else:
-            confirmed.add_done_callback(partial(self._told, incoming))
+            self._told[incoming] = None
+            confirmed.add_done_callback(partial(self._confirmed, incoming))
 
-    def _told(self, incoming: Incoming, confirmed: "asyncio.Future[None]") -> None:
+    def _confirmed(self, incoming: Incoming, confirmed: "asyncio.Future[None]") -> None:
+        if incoming not in self._told:
+            return  # it was not waited for, or comes again
+        del self._told[incoming]
         if confirmed.exception() is None or isinstance(confirmed.exception(), RefusedError):
             self._done_one(incoming)
             self._wake()
+
+    def _drain(self) -> None:
+        """Wait for no answers while the broker does not keep up: what holds it up must go."""
+        if (
+            self._session is None
+            or not self._told
+            or not is_congested(self._session.publisher.under_way)
+        ):
+            return
+        for incoming in self._told:
+            self._done_one(incoming)
+        self._told.clear()
 
     def _reply(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from resonate_broker import congestion
 from resonate_broker.config import Config
 from resonate_broker.dev import PrivateRabbitMQ
 from resonate_broker.dev.rabbitmq import find_server
@@ -103,6 +104,33 @@ async def test_a_server_drains_the_queue_under_an_alarm_and_answers_when_it_is_o
         hints = await client.consume(client.names.task_queue(GROUP))
         found = {(await hints.next_json())["data"]["task"]["id"] for _ in range(count)}
         assert len(found) == count
+
+
+async def test_plain_messages_are_drained_under_an_alarm_although_their_answers_wait(
+    config: Config,
+    private_rabbitmq: PrivateRabbitMQ,
+    start_server: StartServer,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(congestion, "CONFIRM_TIMEOUT_S", 0.5)
+    count = 200  # more than the server takes without acknowledging them
+    headers = {"resonate-func": "f", "resonate-target": GROUP, "resonate-acknowledge": "true"}
+    async with foreign_client(config.url, config.namespace) as client:
+        start_server().stop()  # its queues stay
+        await client.use_queue("me")
+        async with asyncio.TaskGroup() as sending:
+            for number in range(count):
+                call = client.send(b"1", key="invoke", message_id=f"p{number}", headers=headers)
+                sending.create_task(call)
+
+        async with memory_alarm(private_rabbitmq):
+            start_server()
+            await rows.until(COUNT_PROMISES, equals=count, seconds=RESULT_SECONDS)
+            assert client.answers.is_empty
+
+        answers = [await client.answers.next() for _ in range(count)]
+        assert {answer.type for answer in answers} == {"resonate.accepted"}
 
 
 async def test_requests_that_are_sent_under_an_alarm_are_carried_out_when_it_is_over(
