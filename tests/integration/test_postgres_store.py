@@ -182,6 +182,20 @@ async def test_a_trigger_that_was_made_anew_is_not_removed_as_the_one_before(sto
     assert [found.id for found in await store.triggers.all()] == ["t"]
 
 
+async def test_the_numbers_of_its_events_go_with_a_tree(store, observer):
+    settled = make_promise("x", state="resolved", settled_at_ms=1)
+    event = Event(origin="x", kind="promise.created", subject="x", group="", at_ms=1, data="{}")
+    await write(store, Changes(created=(settled,), events=(event,)))
+    async with store.events.claim(10) as claim:
+        await claim.forget([numbered.position for numbered in claim.events])
+    numbers = "select count(*) from event_origins"
+    before = await observer.fetchval(numbers)
+
+    assert await store.remove_tree("x", 1, 10) == 1
+
+    assert (before, await observer.fetchval(numbers)) == (1, 0)
+
+
 async def test_who_waited_to_settle_sees_who_has_come_to_wait(store, other, observer):
     await create(store, make_promise("a"), ACQUIRED)
     suspended = replace(ACQUIRED, task=make_task(state="suspended", version=1))

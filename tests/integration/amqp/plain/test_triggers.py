@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -35,6 +36,7 @@ from tests.integration.amqp.server import ServerThread, lose_answers_and_acknowl
 from tests.integration.amqp.test_lost_connections import break_session
 
 REFUSED, USAGE, NOT_FOUND, OTHER_STATE = 1, 2, 4, 5
+LOG_SECONDS_MAX = 30
 
 Shell = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -357,8 +359,9 @@ REFUSE_TO_DELETE = """
 
 def wait_for(caplog: pytest.LogCaptureFixture, words: str) -> None:
     """Return when the server has logged this."""
+    give_up_at_s = time.monotonic() + LOG_SECONDS_MAX
     while words not in caplog.text:
-        pass  # asking is all the waiting there is
+        assert time.monotonic() < give_up_at_s, f"nothing was logged about {words!r}"
 
 
 async def test_triggers_that_cannot_be_read_are_served_on(
