@@ -34,6 +34,7 @@ class TriggerConsumers:
         self._bound_at_s: dict[str, float] = {}
         self._has_changed = asyncio.Event()
         self._is_stopped = False
+        self._trouble: str | None = None  # why the last look came to nothing
         triggers.on_change = self._has_changed.set
 
     async def serve(self, session: Session) -> None:
@@ -48,7 +49,7 @@ class TriggerConsumers:
                 session.lose(str(error))
                 return
             except StoreError as error:
-                logger.warning("triggers could not be seen to reason=%s", error)
+                self._complain(str(error))
             pause_s = random.SystemRandom().uniform(0.5, 1.0) * LOOK_INTERVAL_S
             try:
                 async with asyncio.timeout(pause_s):
@@ -71,7 +72,7 @@ class TriggerConsumers:
     async def _look(self, session: Session) -> None:
         found = await self._triggers.read()
         if isinstance(found, Failed):
-            logger.warning("triggers could not be read reason=%s", found.reason)
+            self._complain(found.reason)
             return
         known = {trigger.id for trigger in found}
         served = {trigger.id for trigger in found if not trigger.is_ending}
@@ -90,6 +91,13 @@ class TriggerConsumers:
             else:
                 await self._bind(session, trigger)
                 await self._begin(session, trigger)
+        self._trouble = None
+
+    def _complain(self, reason: str) -> None:
+        """Tell the log why triggers are not seen to: once, and again when it is another reason."""
+        if reason != self._trouble:
+            logger.warning("triggers cannot be seen to for now reason=%s", reason)
+        self._trouble = reason
 
     async def _bind(self, session: Session, trigger: TriggerRecord) -> None:
         """Make the queue and its binding, and now and then again."""

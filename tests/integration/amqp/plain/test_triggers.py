@@ -364,12 +364,21 @@ def wait_for(caplog: pytest.LogCaptureFixture, words: str) -> None:
         assert time.monotonic() < give_up_at_s, f"nothing was logged about {words!r}"
 
 
+def look_at_triggers(server: ServerThread) -> None:
+    """Let the server look whether there are other triggers than before."""
+    triggers, session = server.server._link._triggers, server.server._api._session
+    assert triggers is not None
+    assert session is not None
+    server.run(triggers._look(session))
+
+
 async def test_triggers_that_cannot_be_read_are_served_on(
     shell: Shell,
     channel: BlockingChannel,
     shop: str,
     worker: Resonate,
     names: Names,
+    server: ServerThread,
     rows: Rows,
     caplog: pytest.LogCaptureFixture,
 ):
@@ -379,7 +388,10 @@ async def test_triggers_that_cannot_be_read_are_served_on(
         pass
 
     await rows.execute("alter table triggers rename to elsewhere")
-    await asyncio.to_thread(wait_for, caplog, "triggers could not be read")
+    await asyncio.to_thread(wait_for, caplog, "triggers cannot be seen to")
+    for _ in range(2):
+        await asyncio.to_thread(look_at_triggers, server)
+    assert caplog.text.count("triggers cannot be seen to") == 1
     publish(channel, shop, b'"pot"', message_id="m-1")
 
     assert await asyncio.to_thread(result, worker, "orders:m-1") == 3
