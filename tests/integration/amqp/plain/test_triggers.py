@@ -90,6 +90,20 @@ def publish(channel: BlockingChannel, exchange: str, body: bytes, **properties: 
     channel.basic_publish(exchange, "order.created", body, pika.BasicProperties(**properties))
 
 
+def publish_when_bound(
+    channel: BlockingChannel, exchange: str, body: bytes, **properties: Any
+) -> None:
+    """Publish an event until a queue takes it: a server has bound it then."""
+    channel.confirm_delivery()
+    about = pika.BasicProperties(**properties)
+    while True:
+        try:
+            channel.basic_publish(exchange, "order.created", body, about, mandatory=True)
+        except UnroutableError:
+            continue
+        return
+
+
 async def test_an_event_starts_one_execution_however_often_it_comes(
     shell: Shell, channel: BlockingChannel, shop: str, worker: Resonate, prices: Prices, rows: Rows
 ):
@@ -440,15 +454,8 @@ def test_triggers_are_served_when_a_broken_connection_is_replaced(
         pass
     channel.queue_unbind(queue, shop, "order.created")
     break_session(server)
-    channel.confirm_delivery()
 
-    while True:
-        try:
-            properties = pika.BasicProperties(message_id="m-1")
-            channel.basic_publish(shop, "order.created", b'"pot"', properties, mandatory=True)
-            break
-        except UnroutableError:
-            pass  # until a server has bound it
+    publish_when_bound(channel, shop, b'"pot"', message_id="m-1")
 
     assert result(worker, "orders:m-1") == 3
 
@@ -507,15 +514,8 @@ def test_an_exchange_that_is_deleted_and_made_again_is_bound_again(
     create(shell, shop, *STARTS)
     channel.exchange_delete(shop)
     channel.exchange_declare(shop, "topic", durable=True)
-    channel.confirm_delivery()
 
-    while True:
-        try:
-            properties = pika.BasicProperties(message_id="m-1")
-            channel.basic_publish(shop, "order.created", b'"pot"', properties, mandatory=True)
-            break
-        except UnroutableError:
-            pass  # until a server has bound it
+    publish_when_bound(channel, shop, b'"pot"', message_id="m-1")
 
     assert result(worker, "orders:m-1") == 3
 
